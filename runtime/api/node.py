@@ -1,0 +1,113 @@
+"""How the API server reaches a node: logs, exec, attach and port-forward.
+
+Upstream's API server proxies these to the kubelet's own HTTPS server. Here kubelets live in the same process,
+so each one registers an object with this interface under its node's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from runtime.objects.errors import Obj
+
+
+@dataclass(frozen=True, slots=True)
+class LogOptions:
+    """v1.PodLogOptions, parsed."""
+
+    container: str = ""
+    follow: bool = False
+    previous: bool = False
+    since_seconds: int | None = None
+    since_time: datetime | None = None
+    timestamps: bool = False
+    tail_lines: int | None = None
+    limit_bytes: int | None = None
+    stream: str = "All"
+
+
+class StreamSession(Protocol):
+    """A running exec or attach."""
+
+    async def read(self) -> tuple[int, bytes] | None:
+        """The next piece: (1 stdout or 2 stderr, bytes); None when the output has ended."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """Send to standard input; waits while the other side is full."""
+        ...
+
+    async def close_stdin(self) -> None:
+        """End of standard input; output goes on."""
+        ...
+
+    async def resize(self, width: int, height: int) -> None:
+        """Tell the terminal its size in cells."""
+        ...
+
+    async def wait(self) -> int:
+        """The exit code."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+class Connection(Protocol):
+    """A byte stream into a pod."""
+
+    async def read(self) -> bytes:
+        """The next piece, or b"" at the end."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """Send; waits while the other side is full."""
+        ...
+
+    async def close_write(self) -> None:
+        """Half-close."""
+        ...
+
+    async def close(self) -> None:
+        """Close both ways."""
+        ...
+
+
+class NodeConnection(Protocol):
+    """What a kubelet offers to the API server. Failures are ``StatusError``."""
+
+    def logs(self, pod: Obj, options: LogOptions) -> AsyncIterator[bytes]:
+        """The container's log as the client wants it; ends at the end of the log, or goes on with follow."""
+        ...
+
+    async def exec(
+        self,
+        pod: Obj,
+        container: str,
+        command: Sequence[str],
+        *,
+        tty: bool,
+        stdin: bool,
+        stdout: bool,
+        stderr: bool,
+    ) -> StreamSession:
+        """Run a command in a running container."""
+        ...
+
+    async def attach(
+        self, pod: Obj, container: str, *, tty: bool, stdin: bool, stdout: bool, stderr: bool
+    ) -> StreamSession:
+        """Join a running container's own streams."""
+        ...
+
+    async def port_forward(self, pod: Obj, port: int) -> Connection:
+        """Connect to a port inside the pod."""
+        ...
+
+
+Nodes = dict[str, NodeConnection]
+"""Node name → its kubelet; shared by the API and the kubelets."""

@@ -1,0 +1,224 @@
+"""The resource registry: everything that is known of a kind stands in one entry.
+
+The API server, discovery, OpenAPI, tables, garbage collection and namespace clean-up all read from here, so
+adding a kind is adding an entry. A registry is a value, not a module global: custom resources are added to
+and removed from the one a cluster holds while it runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from .errors import FieldError, Obj, qualified
+
+ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+
+
+class Strategy:
+    """How objects of one kind are made ready, checked and changed (upstream's ``rest`` strategies).
+
+    All hooks are pure functions of their arguments. ``obj`` and ``new`` are private copies and may be changed;
+    ``old`` is a stored object and may not. The base class is right for a kind with no rules beyond its schema.
+    """
+
+    has_generation = True
+    """metadata.generation is 1 on create and rises with every change outside metadata and status."""
+    allow_create_on_update = False
+    """PUT to a name that does not exist creates it."""
+    allow_unconditional_update = True
+    """PUT without a resourceVersion overwrites; False demands one (422 otherwise)."""
+    graceful_deletion = False
+    """DELETE sets deletionTimestamp and waits for the grace period (Pods)."""
+    default_propagation = "Background"
+    """What DELETE without a propagationPolicy does with dependents ("Background" or "Orphan")."""
+
+    def default(self, obj: Obj) -> None:
+        """Fill in what was left out, as ``apis/*/v1/defaults.go`` does."""
+
+    def prepare_for_create(self, obj: Obj) -> None:
+        """Clear what a client may not set on create (usually status)."""
+        if "status" in obj:
+            obj["status"] = {}
+
+    def prepare_for_update(self, new: Obj, old: Obj) -> None:
+        """Clear what a client may not change through the main resource (usually status)."""
+        if "status" in old:
+            new["status"] = old["status"]
+        else:
+            new.pop("status", None)
+
+    def prepare_for_status_update(self, new: Obj, old: Obj) -> None:
+        """For PUT or PATCH of /status: everything but status and annotations/managedFields stays as it was."""
+
+    def validate(self, obj: Obj) -> list[FieldError]:
+        """Rules on a new object, beyond its schema (types and unknown fields are checked before)."""
+        return []
+
+    def validate_update(self, new: Obj, old: Obj) -> list[FieldError]:
+        """Rules on a change (immutable fields and the like), beyond :meth:`validate`."""
+        return []
+
+    def validate_status_update(self, new: Obj, old: Obj) -> list[FieldError]:
+        """Rules on a change of status."""
+        return []
+
+    def warnings(self, obj: Obj, old: Obj | None) -> list[str]:
+        """Sentences for the Warning header: deprecated, ignored or doubtful fields."""
+        return []
+
+
+@dataclass(frozen=True, slots=True)
+class Subresource:
+    """A path below an object: ``status``, ``scale``, ``log``, …"""
+
+    name: str
+    kind: str
+    """The kind that is sent and returned (discovery's responseKind)."""
+    group: str = ""
+    version: str = "v1"
+    verbs: tuple[str, ...] = ("get", "patch", "update")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a server-side table (metav1.TableColumnDefinition)."""
+
+    name: str
+    type: str = "string"
+    format: str = ""
+    description: str = ""
+    priority: int = 0
+
+
+Row = Callable[[Obj, datetime], list[Any]]
+"""The cells of one object, in the order of the columns; the moment is "now", for ages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Printer:
+    """How a kind looks as a table."""
+
+    columns: tuple[Column, ...]
+    row: Row
+
+
+@dataclass(frozen=True, slots=True)
+class ScalePaths:
+    """Where the scale subresource finds its numbers."""
+
+    spec_replicas: tuple[str, ...] = ("spec", "replicas")
+    status_replicas: tuple[str, ...] = ("status", "replicas")
+    selector: tuple[str, ...] = ("spec", "selector")
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One kind at one version."""
+
+    group: str
+    version: str
+    kind: str
+    plural: str
+    namespaced: bool = True
+    singular: str = ""
+    short_names: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    verbs: tuple[str, ...] = ALL_VERBS
+    definition: str = ""
+    """The schema's name in the OpenAPI definitions, such as ``io.k8s.api.apps.v1.Deployment``."""
+    subresources: tuple[Subresource, ...] = ()
+    strategy: Strategy = field(default_factory=Strategy)
+    printer: Printer | None = None
+    selectable: Callable[[Obj], Mapping[str, str]] | None = None
+    """The fields that field selectors may name, beside metadata.name and metadata.namespace."""
+    selectable_names: frozenset[str] = frozenset()
+    """The names :attr:`selectable` gives: any other is refused with 400."""
+    scale: ScalePaths | None = None
+    stored: bool = True
+    """False for what is only ever asked (reviews): create answers and nothing is kept."""
+    storage: str = ""
+    """``group/plural`` under which objects are kept, when another version of the same kind owns the store."""
+
+    @property
+    def api_version(self) -> str:
+        """``v1`` or ``apps/v1``."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def group_resource(self) -> str:
+        """``pods`` or ``deployments.apps``: the key of the store and the name clients in this process use."""
+        return qualified(self.plural, self.group)
+
+    @property
+    def gvk(self) -> tuple[str, str, str]:
+        """Group, version and kind."""
+        return (self.group, self.version, self.kind)
+
+    def subresource(self, name: str) -> Subresource | None:
+        """The subresource of this name, if the kind has it."""
+        for entry in self.subresources:
+            if entry.name == name:
+                return entry
+        return None
+
+
+class Registry:
+    """All kinds a server knows, found by path, by kind and by name."""
+
+    def __init__(self, resources: Iterable[Resource] = ()) -> None:
+        self._by_path: dict[tuple[str, str, str], Resource] = {}
+        self._by_kind: dict[tuple[str, str, str], Resource] = {}
+        self._by_group_resource: dict[str, Resource] = {}
+        self._groups: dict[str, list[str]] = {}
+        for resource in resources:
+            self.add(resource)
+
+    def add(self, resource: Resource) -> None:
+        """Add a kind; the first version of a group that is added is the preferred one."""
+        self._by_path[(resource.group, resource.version, resource.plural)] = resource
+        self._by_kind[resource.gvk] = resource
+        self._by_group_resource.setdefault(resource.group_resource, resource)
+        versions = self._groups.setdefault(resource.group, [])
+        if resource.version not in versions:
+            versions.append(resource.version)
+
+    def remove(self, resource: Resource) -> None:
+        """Forget a kind."""
+        self._by_path.pop((resource.group, resource.version, resource.plural), None)
+        self._by_kind.pop(resource.gvk, None)
+        self._by_group_resource.pop(resource.group_resource, None)
+        left = [entry for entry in self._by_path.values() if entry.group == resource.group]
+        for entry in left:
+            self._by_group_resource.setdefault(entry.group_resource, entry)
+        versions = [v for v in self._groups.get(resource.group, []) if any(e.version == v for e in left)]
+        if versions:
+            self._groups[resource.group] = versions
+        else:
+            self._groups.pop(resource.group, None)
+
+    def by_path(self, group: str, version: str, plural: str) -> Resource | None:
+        """The kind served at ``/apis/GROUP/VERSION/PLURAL``."""
+        return self._by_path.get((group, version, plural))
+
+    def by_kind(self, api_version: str, kind: str) -> Resource | None:
+        """The kind named by an object's ``apiVersion`` and ``kind``."""
+        group, slash, version = api_version.rpartition("/")
+        return self._by_kind.get((group, version, kind) if slash else ("", api_version, kind))
+
+    def find(self, group_resource: str) -> Resource | None:
+        """The preferred version of ``pods`` or ``deployments.apps``."""
+        return self._by_group_resource.get(group_resource)
+
+    def groups(self) -> dict[str, list[str]]:
+        """Group → its versions, preferred first, in the order of discovery."""
+        return {group: list(versions) for group, versions in self._groups.items()}
+
+    def in_version(self, group: str, version: str) -> list[Resource]:
+        """All kinds of one group version."""
+        return [e for e in self._by_path.values() if e.group == group and e.version == version]
+
+    def __iter__(self) -> Iterator[Resource]:
+        return iter(list(self._by_path.values()))
