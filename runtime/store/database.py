@@ -1,0 +1,235 @@
+"""TinyDB with its slow half replaced, through its own extension points.
+
+Stock TinyDB reads and rewrites the whole file for each write. Here the tables live in memory
+(:class:`ObjectTable`), and :class:`SnapshotStorage` writes the file only as a whole, atomically: on a clean stop
+and when the journal has grown. The file stays a plain TinyDB database, one table a resource and one document an
+object, so stock TinyDB opens it. Its last table, ``_cluster``, carries format, revision and a checksum.
+"""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_left, insort
+from collections import deque
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import orjson
+from tinydb import TinyDB
+from tinydb.storages import Storage
+from tinydb.table import Table
+
+from .errors import Compacted, Damaged, Foreign
+from .journal import sync_folder
+from .records import Event, Key, Obj, Record
+from .watch import Watch
+
+FORMAT = 1
+_META = b'"_cluster":{"1":'
+
+HISTORY_KEPT = 512
+"""Events a table always keeps for watches that resume."""
+HISTORY_SECONDS = 300.0
+"""How long further events are kept (etcd is compacted every five minutes upstream)."""
+HISTORY_LIMIT = 10_000
+"""Events a table keeps at the most."""
+
+
+class ObjectTable(Table):
+    """The objects of one resource, in memory, sorted by namespace and name, with their recent history.
+
+    TinyDB's own queries work on it (``db.table("pods").search(...)``). Writes come from the store alone.
+    """
+
+    def __init__(self, storage: Storage, name: str, **options: Any) -> None:
+        super().__init__(storage, name, cache_size=0, **options)
+        self.records: dict[tuple[str, str], Record] = {}
+        self.order: list[tuple[str, str]] = []
+        self.history: deque[Event] = deque()
+        self.watches: list[Watch] = []
+        self.forgotten = 0
+        """The newest version of which this table no longer has the event."""
+
+    def put(self, record: Record) -> Record | None:
+        """Store a record; returns the one it replaces."""
+        place = (record.key.namespace, record.key.name)
+        previous = self.records.get(place)
+        self.records[place] = record
+        if previous is None:
+            insort(self.order, place)
+        return previous
+
+    def drop(self, key: Key) -> Record | None:
+        """Remove and return a record."""
+        place = (key.namespace, key.name)
+        previous = self.records.pop(place, None)
+        if previous is not None:
+            del self.order[bisect_left(self.order, place)]
+        return previous
+
+    def remember(self, event: Event) -> None:
+        """Keep an event for watches that resume, and let old ones go."""
+        history = self.history
+        history.append(event)
+        while len(history) > HISTORY_KEPT and (
+            len(history) > HISTORY_LIMIT or history[0].time < event.time - HISTORY_SECONDS
+        ):
+            self.forgotten = history.popleft().version
+
+    def select(self, namespace: str = "") -> list[Record]:
+        """All records (of a namespace), in order."""
+        records = self.records
+        if not namespace:
+            return [records[place] for place in self.order]
+        start = bisect_left(self.order, (namespace, ""))
+        end = bisect_left(self.order, (namespace + "\0", ""))
+        return [records[place] for place in self.order[start:end]]
+
+    def select_at(self, version: int, namespace: str = "") -> list[Record]:
+        """All records (of a namespace) as they were at an earlier version.
+
+        Raises:
+            Compacted: the history does not reach back that far.
+        """
+        if version < self.forgotten:
+            raise Compacted(version, self.forgotten)
+        undone: dict[tuple[str, str], Record | None] = {}
+        for event in reversed(self.history):
+            if event.version <= version:
+                break
+            undone[(event.record.key.namespace, event.record.key.name)] = event.previous
+        if not undone:
+            return self.select(namespace)
+        places = dict(self.records)
+        for place, record in undone.items():
+            if record is None:
+                places.pop(place, None)
+            else:
+                places[place] = record
+        return [places[place] for place in sorted(places) if not namespace or place[0] == namespace]
+
+    def since(self, version: int) -> list[Event]:
+        """The events after a version.
+
+        Raises:
+            Compacted: some of them are no longer kept.
+        """
+        if version < self.forgotten:
+            raise Compacted(version, self.forgotten)
+        events: list[Event] = []
+        for event in reversed(self.history):
+            if event.version <= version:
+                break
+            events.append(event)
+        events.reverse()
+        return events
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def _read_table(self) -> dict[int, Obj]:  # type: ignore[override]
+        return {number: record.obj for number, record in enumerate(self.select(), 1)}
+
+    def _update_table(self, updater: Any) -> None:
+        raise TypeError("objects are written through Store.submit, which journals them first")
+
+
+class SnapshotStorage(Storage):
+    """A TinyDB storage that writes the whole file, atomically, from the tables' records."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> dict[str, dict[str, Any]] | None:
+        """TinyDB's view of the file: table → document id → document; None when there is none."""
+        if not self.path.exists():
+            return None
+        data: dict[str, dict[str, Any]] = orjson.loads(self.path.read_bytes())
+        return data
+
+    def write(self, data: dict[str, dict[str, Any]]) -> None:
+        """TinyDB's own write path is not used: see :meth:`save`."""
+        raise TypeError("objects are written through Store.submit, which journals them first")
+
+    def save(self, tables: Iterable[tuple[str, list[Record]]], epoch: str, revision: int) -> int:
+        """Write all records as one TinyDB file; durable and in place when it returns. The size in bytes."""
+        return write_snapshot(self.path, tables, epoch, revision)
+
+
+class ObjectDatabase(TinyDB):
+    """A TinyDB whose tables are :class:`ObjectTable`."""
+
+    table_class = ObjectTable  # type: ignore[assignment]
+    default_storage_class = SnapshotStorage  # type: ignore[assignment]
+
+    def objects(self, resource: str) -> ObjectTable:
+        """The table of a resource, made when it is first asked for."""
+        table = self.table(resource)
+        assert isinstance(table, ObjectTable)
+        return table
+
+    @property
+    def loaded(self) -> dict[str, ObjectTable]:
+        """Resource → table, of those in use."""
+        return {name: table for name, table in self._tables.items() if isinstance(table, ObjectTable)}
+
+
+def encode_snapshot(tables: Iterable[tuple[str, list[Record]]], epoch: str, revision: int) -> Iterator[bytes]:
+    """The pieces of a snapshot file."""
+    checksum, separator = 0, b"{"
+    for name, records in tables:
+        if not records:
+            continue
+        head = separator + orjson.dumps(name) + b":{"
+        body = b",".join([b'"%d":%s' % (number, record.json) for number, record in enumerate(records, 1)])
+        piece = head + body + b"}"
+        separator = b",\n"
+        checksum = crc32(piece, checksum)
+        yield piece
+    meta = {"format": FORMAT, "epoch": epoch, "revision": revision, "crc32": f"{checksum:08x}"}
+    yield (separator if separator == b"{" else b",\n") + _META + orjson.dumps(meta) + b"}}\n"
+
+
+def write_snapshot(path: Path, tables: Iterable[tuple[str, list[Record]]], epoch: str, revision: int) -> int:
+    """Write a snapshot beside ``path``, then put it in its place. The size in bytes."""
+    beside = path.with_name(path.name + ".new")
+    size = 0
+    with open(beside, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        for piece in encode_snapshot(tables, epoch, revision):
+            size += file.write(piece)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+    sync_folder(path.parent)
+    return size
+
+
+class Snapshot:
+    """A snapshot file, read and checked."""
+
+    def __init__(self, path: Path) -> None:
+        data = path.read_bytes()
+        start = data.rfind(_META)
+        if start < 1:
+            if data.lstrip()[:1] == b"{":
+                raise Damaged(path, f"byte {len(data)}", "the end, with its checksum, is missing")
+            raise Foreign(f"{path} is not a kubetui database")
+        try:
+            meta = orjson.loads(data[start + len(_META) :].rstrip()[:-2])
+            version, checksum = int(meta["format"]), str(meta["crc32"])
+            self.epoch, self.revision = str(meta["epoch"]), int(meta["revision"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise Damaged(path, f"byte {start}", "the table _cluster can't be read") from error
+        if version > FORMAT:
+            raise Foreign(f"{path} has format {version}; this program reads up to {FORMAT}")
+        body = data[: start - 2] if data[start - 2 : start] == b",\n" else b""
+        if f"{crc32(body):08x}" != checksum:
+            raise Damaged(path, f"bytes 0 to {start}", "the checksum does not fit the contents")
+        try:
+            tables: dict[str, dict[str, Obj]] = orjson.loads(body + b"}") if body else {}
+        except orjson.JSONDecodeError as error:
+            raise Damaged(path, f"byte {error.pos}", str(error)) from error
+        self.tables = {name: list(documents.values()) for name, documents in tables.items()}
+        self.size = len(data)

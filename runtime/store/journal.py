@@ -1,0 +1,214 @@
+"""The journal: every write, in order, on disk before it is answered.
+
+One file of text lines. The first names format, epoch and base revision; each further line is one *batch*, the
+transactions that shared one ``fdatasync``::
+
+    kubetui-journal 1 6d0f2b… 1207
+    0000003c 8f1e77a2 [[1208,[["pods","default","web-1",{…}]]]]
+
+Length and CRC-32 (hexadecimal) cover the JSON. A batch is written in one piece and followed by nothing until it
+is durable, so only the last can be torn by a crash; it was never acknowledged and is dropped. A bad batch with
+good ones after it is damage, and is reported with its place.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+from zlib import crc32
+
+import orjson
+
+from .errors import Damaged, Foreign, StoreFailed, StoreFull
+
+FORMAT = 1
+_MAGIC = b"kubetui-journal"
+_FRAME = 18  # two hexadecimal words of eight, a space after each
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What the first line says: which state this journal continues."""
+
+    epoch: str
+    base: int
+
+    def encode(self) -> bytes:
+        """The line."""
+        return b"%s %d %s %d\n" % (_MAGIC, FORMAT, self.epoch.encode(), self.base)
+
+
+Transaction = tuple[int, list[tuple[str, str, str, dict[str, Any] | None]]]
+"""Version, and (resource, namespace, name, object or None) of each change."""
+
+
+def frame(payload: bytes) -> bytes:
+    """One batch as it stands in the file."""
+    return b"%08x %08x %s\n" % (len(payload), crc32(payload), payload)
+
+
+class JournalWriter:
+    """Appends batches. Not thread-safe: one thread writes.
+
+    ``write``, ``sync`` and ``truncate`` are attributes so that tests can put faults in their place.
+    """
+
+    write = staticmethod(os.write)
+    sync = staticmethod(os.fdatasync)
+    truncate = staticmethod(os.ftruncate)
+
+    def __init__(self, path: Path, fd: int, size: int) -> None:
+        self.path = path
+        self.size = size
+        self._fd = fd
+
+    @classmethod
+    def create(cls, path: Path, header: Header) -> JournalWriter:
+        """Start an empty journal, durable together with its name."""
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            line = header.encode()
+            os.write(fd, line)
+            os.fdatasync(fd)
+            sync_folder(path.parent)
+        except BaseException:
+            os.close(fd)
+            raise
+        return cls(path, fd, len(line))
+
+    @classmethod
+    def resume(cls, path: Path, size: int) -> JournalWriter:
+        """Go on after the last good batch; a torn one behind it is cut off."""
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            os.ftruncate(fd, size)
+            os.lseek(fd, size, os.SEEK_SET)
+            os.fdatasync(fd)
+        except BaseException:
+            os.close(fd)
+            raise
+        return cls(path, fd, size)
+
+    def append(self, payload: bytes) -> None:
+        """Write one batch and wait until the disk has it.
+
+        Raises:
+            StoreFull: there was no room; the file is as before.
+            StoreFailed: the file can't be trusted any more.
+        """
+        data = memoryview(frame(payload))
+        written = 0
+        try:
+            while written < len(data):
+                written += self.write(self._fd, data[written:])
+        except OSError as error:
+            self._roll_back(error)
+        try:
+            self.sync(self._fd)
+        except OSError as error:
+            # The kernel may have dropped the pages, and would report success next time.
+            raise StoreFailed(f"{self.path}: {error.strerror}") from error
+        self.size += len(data)
+
+    def _roll_back(self, cause: OSError) -> NoReturn:
+        try:
+            self.truncate(self._fd, self.size)
+            os.lseek(self._fd, self.size, os.SEEK_SET)
+        except OSError as error:
+            raise StoreFailed(f"{self.path}: {error.strerror}") from cause
+        if cause.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise StoreFull(f"{self.path}: {cause.strerror}") from cause
+        raise StoreFailed(f"{self.path}: {cause.strerror}") from cause
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._fd)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One good batch and where it ends."""
+
+    transactions: list[Transaction]
+    end: int
+
+
+class JournalReader:
+    """Reads a journal from its start. ``size`` is where the last good batch ended."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._data = path.read_bytes()
+        line, newline, _ = self._data.partition(b"\n")
+        words = line.split(b" ")
+        if not newline or words[0] != _MAGIC or len(words) != 4:
+            if len(self._data) < 200 and _MAGIC.startswith(self._data[: len(_MAGIC)]) and not newline:
+                # Torn while it was being created: nothing was ever written to it.
+                self.header: Header | None = None
+                self.size = 0
+                return
+            raise Damaged(path, "byte 0", "it does not begin with a journal's first line")
+        if int(words[1]) > FORMAT:
+            raise Foreign(f"{path} has format {int(words[1])}; this program reads up to {FORMAT}")
+        self.header = Header(words[2].decode(), int(words[3]))
+        self.size = len(line) + 1
+
+    def batches(self) -> Iterator[Batch]:
+        """The good batches; a torn last one is left out.
+
+        Raises:
+            Damaged: a bad batch has good ones behind it.
+        """
+        data, position, number = self._data, self.size, 0
+        while position < len(data):
+            number += 1
+            payload = self._payload(position)
+            if payload is None:
+                behind = self._good_batch_behind(position)
+                if behind is not None:
+                    raise Damaged(
+                        self.path,
+                        f"byte {position} (batch {number})",
+                        f"its checksum does not fit, and good batches follow from byte {behind}",
+                    )
+                return
+            position += _FRAME + len(payload) + 1
+            self.size = position
+            yield Batch(orjson.loads(payload), position)
+
+    def _payload(self, position: int) -> bytes | None:
+        data = self._data
+        head = data[position : position + _FRAME]
+        if len(head) < _FRAME or head[8] != 32 or head[17] != 32:
+            return None
+        try:
+            length, checksum = int(head[:8], 16), int(head[9:17], 16)
+        except ValueError:
+            return None
+        end = position + _FRAME + length
+        payload = data[position + _FRAME : end]
+        if len(payload) < length or data[end : end + 1] != b"\n" or crc32(payload) != checksum:
+            return None
+        return payload
+
+    def _good_batch_behind(self, position: int) -> int | None:
+        while True:
+            newline = self._data.find(b"\n", position)
+            if newline < 0:
+                return None
+            position = newline + 1
+            if self._payload(position) is not None:
+                return position
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a file's creation or renaming in ``folder`` durable."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,85 @@
+"""What the store keeps and what it tells: keys, records, changes and events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import orjson
+
+Obj = dict[str, Any]
+
+
+class Key(NamedTuple):
+    """Where an object is kept. ``resource`` is a group resource: ``pods``, ``deployments.apps``."""
+
+    resource: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return "/".join(part for part in self if part)
+
+
+class Record:
+    """One stored object at one version. Never changed; shared by all who read it."""
+
+    __slots__ = ("_json", "key", "obj", "version")
+
+    def __init__(self, key: Key, obj: Obj, version: int, json: bytes | None = None) -> None:
+        self.key = key
+        self.obj = obj
+        self.version = version
+        self._json = json
+
+    @property
+    def json(self) -> bytes:
+        """The object as JSON, made once and shared by the disk and every response."""
+        if self._json is None:
+            self._json = orjson.dumps(self.obj)
+        return self._json
+
+    def __repr__(self) -> str:
+        return f"Record({self.key}@{self.version})"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One write in a transaction.
+
+    ``obj`` None deletes. ``expected`` None takes any stored version, 0 demands that nothing is stored, and N
+    demands version N. The object belongs to the store from then on.
+    """
+
+    key: Key
+    obj: Obj | None
+    expected: int | None = None
+
+
+EventType = Literal["ADDED", "MODIFIED", "DELETED"]
+
+
+class Event:
+    """One durable change. For DELETED, ``record`` is the last state at the deletion's version."""
+
+    __slots__ = ("previous", "record", "time", "type")
+
+    def __init__(self, type: EventType, record: Record, previous: Record | None, time: float) -> None:
+        self.type = type
+        self.record = record
+        self.previous = previous
+        self.time = time
+
+    @property
+    def version(self) -> int:
+        """The version of the transaction that made it."""
+        return self.record.version
+
+    def __repr__(self) -> str:
+        return f"Event({self.type}, {self.record!r})"
+
+
+def tombstone(last: Record, version: int) -> Record:
+    """The record a deletion is told with: the last state, at the deletion's version."""
+    obj = {**last.obj, "metadata": {**last.obj["metadata"], "resourceVersion": str(version)}}
+    return Record(last.key, obj, version)
