@@ -357,8 +357,14 @@ class ContainerRuntime(Protocol):
         """Join the container's own streams."""
         ...
 
-    async def connect(self, sandbox_id: str, port: int, timeout: float = 5.0) -> Connection:
-        """A TCP connection to a port inside the pod's network, as from its own localhost or its address."""
+    async def connect(
+        self, sandbox_id: str, port: int, timeout: float = 5.0, *, host: str = ""
+    ) -> Connection:
+        """A TCP connection to a port inside the pod's network, as from its own localhost or its address.
+
+        ``host``: this address only, as seen from inside the pod. A probe gives the pod's own address, because
+        a server that listens on localhost alone must not pass it.
+        """
         ...
 
     async def stats(self) -> list[ContainerStats]:

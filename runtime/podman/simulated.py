@@ -1,0 +1,515 @@
+"""A container runtime that runs nothing: the control plane at full size and speed, without containers.
+
+Same interface as Podman's, kept in memory, driven by the injected clock and cheap enough for thousands of pods:
+no task and no timer per container, one heap for all that is due. What a container does is data (see
+``simulated_life``). The log is written in the CRI format to the container's ``log_path``, only when there is a
+line to write. Ports answer: HTTP requests with the pod's name, everything else with its echo.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import heapq
+import itertools
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from runtime.objects.clock import Clock, SystemClock
+
+from . import names, scripts
+from .addresses import AddressPool
+from .interface import (
+    Container,
+    ContainerSpec,
+    ContainerStats,
+    ExecResult,
+    Image,
+    ImageFailure,
+    NoSuchItem,
+    RuntimeEvent,
+    RuntimeFailure,
+    RuntimeInfo,
+    Sandbox,
+    SandboxSpec,
+)
+from .simulated_life import MISSING_IMAGE, Life, life_of
+from .simulated_streams import SimulatedConnection, SimulatedExec
+from .subscribers import Subscribers
+
+
+@dataclass(slots=True)
+class _Simulated:
+    """One container."""
+
+    id: str
+    spec: ContainerSpec
+    pod: _Pod
+    life: Life
+    view: Container
+    started: float = 0.0
+    attempt_of_run: int = 0
+    """Rises with each start and end, so that what is due for an earlier run is recognised."""
+    printed: int = 0
+    files: dict[str, str | None] = field(default_factory=dict)
+    """What exec'd commands changed: text, or None for a file removed."""
+
+
+@dataclass(slots=True)
+class _Pod:
+    id: str
+    spec: SandboxSpec
+    ip: str
+    created_at: datetime
+    containers: dict[str, _Simulated] = field(default_factory=dict)
+    view: Sandbox | None = None
+    alive: bool = True
+
+
+class SimulatedRuntime:
+    """The simulated twin of ``PodmanRuntime``; all its methods run on one event loop."""
+
+    def __init__(
+        self,
+        cluster_id: str = "simulated",
+        clock: Clock | None = None,
+        *,
+        subnet: str = "10.244.0.0/16",
+        cpus: int = 8,
+        memory: int = 32 << 30,
+        pull_seconds: float = 0.0,
+    ) -> None:
+        self.cluster_id = cluster_id
+        self._clock: Clock = clock or SystemClock()
+        self._addresses = AddressPool(subnet)
+        self._cpus = cpus
+        self._memory = memory
+        self._pull_seconds = pull_seconds
+        self._pods: dict[str, _Pod] = {}
+        self._by_uid: dict[str, _Pod] = {}
+        self._containers: dict[str, _Simulated] = {}
+        self._images: dict[str, Image] = {}
+        self._ids = itertools.count(1)
+        self._due: list[tuple[float, int, _Simulated, int, Literal["end", "print"]]] = []
+        self._order = itertools.count()
+        self._timer: asyncio.Task[None] | None = None
+        self._timer_due = 0.0
+        self._subscribers = Subscribers()
+
+    async def start(self) -> None:
+        """Nothing to find: ready at once."""
+
+    async def close(self) -> None:
+        """Stop the timer; everything simulated is forgotten with this object."""
+        if self._timer is not None:
+            self._timer.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._timer
+            self._timer = None
+
+    async def info(self) -> RuntimeInfo:
+        """A machine as large as the constructor said."""
+        return RuntimeInfo(
+            name="simulated",
+            version="1.0.0",
+            operating_system="linux",
+            os_image="Simulated machine",
+            kernel_version="6.0.0-simulated",
+            architecture="amd64",
+            cpus=self._cpus,
+            memory=self._memory,
+            cgroup_version="v2",
+        )
+
+    # -- sandboxes ----------------------------------------------------------------------------------------------
+
+    async def sandboxes(self) -> list[Sandbox]:
+        """Every pod, as it is now."""
+        return [self._view(pod) for pod in self._pods.values()]
+
+    async def sandbox(self, uid: str) -> Sandbox | None:
+        """One pod by its Kubernetes uid."""
+        pod = self._by_uid.get(uid)
+        return None if pod is None else self._view(pod)
+
+    def _view(self, pod: _Pod) -> Sandbox:
+        if pod.view is None:
+            spec = pod.spec
+            pod.view = Sandbox(
+                id=pod.id,
+                uid=spec.uid,
+                namespace=spec.namespace,
+                name=spec.name,
+                node=spec.node,
+                state="ready" if pod.alive else "notready",
+                ip=pod.ip,
+                ips=(pod.ip,) if pod.ip else (),
+                created_at=pod.created_at,
+                containers=tuple(one.view for one in pod.containers.values()),
+                labels=spec.labels,
+            )
+        return pod.view
+
+    async def create_sandbox(self, spec: SandboxSpec) -> Sandbox:
+        """Make a pod; one of the same uid is replaced."""
+        old = self._by_uid.get(spec.uid)
+        if old is not None:
+            await self.remove_sandbox(old.id)
+        address = "" if spec.host_network else self._addresses.allocate()
+        pod = _Pod(f"{next(self._ids):064x}", spec, address, self._clock.now())
+        self._pods[pod.id] = pod
+        self._by_uid[spec.uid] = pod
+        return self._view(pod)
+
+    async def remove_sandbox(self, sandbox_id: str) -> None:
+        """Remove a pod and what is in it; no error when it is gone."""
+        pod = self._pods.pop(sandbox_id, None)
+        if pod is None:
+            return
+        if self._by_uid.get(pod.spec.uid) is pod:
+            del self._by_uid[pod.spec.uid]
+        for one in pod.containers.values():
+            one.attempt_of_run += 1
+            self._containers.pop(one.id, None)
+        if pod.ip:
+            self._addresses.release(pod.ip)
+        self._subscribers.publish(RuntimeEvent("sandbox", "remove", sandbox_uid=pod.spec.uid))
+
+    def break_sandbox(self, uid: str) -> None:
+        """As if the pod's infra process had been killed: everything in it dies, and it is no longer ready."""
+        pod = self._by_uid[uid]
+        pod.alive = False
+        for one in pod.containers.values():
+            self._end(one, 137, signal=9)
+        pod.view = None
+        self._subscribers.publish(RuntimeEvent("sandbox", "died", sandbox_uid=uid))
+
+    # -- containers ---------------------------------------------------------------------------------------------
+
+    async def create_container(self, sandbox_id: str, spec: ContainerSpec) -> str:
+        """Make a container. NoSuchItem when the sandbox, or the image, is not there."""
+        pod = self._pods.get(sandbox_id)
+        if pod is None:
+            raise NoSuchItem(f"no pod with id {sandbox_id} found: no such pod")
+        image = self._local(spec.image)
+        if image is None:
+            raise NoSuchItem(f"{spec.image}: image not known", "ErrImageNeverPull")
+        for other in pod.containers.values():
+            if other.spec.name == spec.name and other.spec.attempt == spec.attempt:
+                raise RuntimeFailure(
+                    f"the container name {spec.name}.{spec.attempt} is already in use", code=409
+                )
+        container_id = f"{next(self._ids):064x}"
+        view = Container(
+            id=container_id,
+            name=spec.name,
+            attempt=spec.attempt,
+            state="created",
+            image=spec.image,
+            image_id=image.id,
+            sandbox_id=pod.id,
+            created_at=self._clock.now(),
+            log_path=spec.log_path,
+            labels=spec.labels,
+        )
+        one = _Simulated(container_id, spec, pod, life_of(spec.image, spec, pod.spec), view)
+        self._containers[container_id] = one
+        pod.containers[container_id] = one
+        pod.view = None
+        return container_id
+
+    async def start_container(self, container_id: str) -> None:
+        """Start it; RuntimeFailure when its life says that it can't be."""
+        one = self._get(container_id)
+        if one.view.state == "running":
+            return
+        if one.life.start_delay:
+            await self._clock.sleep(one.life.start_delay)
+        if one.life.start_error:
+            message = (
+                f"failed to create shim task: OCI runtime create failed: {one.life.start_error}: unknown"
+            )
+            raise RuntimeFailure(message, "RunContainerError", 128)
+        one.started = self._clock.monotonic()
+        one.attempt_of_run += 1
+        one.printed = 0
+        one.pod.alive = True
+        self._show(
+            one,
+            replace(one.view, state="running", started_at=self._clock.now(), finished_at=None, exit_code=0),
+        )
+        self._subscribers.publish(RuntimeEvent("container", "start", one.id, one.pod.spec.uid))
+        life = one.life
+        if life.output or life.chatty or life.log_rate:
+            self._print(one)
+        if life.run_seconds <= 0:
+            self._end(one, life.exit_code)
+        elif life.run_seconds != scripts.FOREVER:
+            self._at(one.started + life.run_seconds, one, "end")
+
+    async def stop_container(self, container_id: str, grace_seconds: float) -> None:
+        """SIGTERM ends it at once, unless its life says that it ignores the signal."""
+        one = self._containers.get(container_id)
+        if one is None or one.view.state != "running":
+            return
+        run = one.attempt_of_run
+        if one.life.ignore_term and grace_seconds > 0:
+            await self._clock.sleep(grace_seconds)
+            if one.attempt_of_run == run:
+                self._end(one, 137, signal=9)
+            return
+        code, signal = (137, 9) if grace_seconds <= 0 else (143, 15)
+        if one.spec.command is None and one.spec.args is None and signal == 15:
+            code, signal = 0, 0  # a well-behaved server
+        self._end(one, code, signal=signal)
+
+    async def kill_container(self, container_id: str, signal: str) -> None:
+        """SIGKILL and SIGTERM end it; other signals do nothing."""
+        one = self._get(container_id)
+        if one.view.state != "running":
+            raise RuntimeFailure(
+                f"can only kill running containers. {container_id} is in state {one.view.state}"
+            )
+        word = signal.upper().removeprefix("SIG")
+        if word in ("KILL", "9"):
+            self._end(one, 137, signal=9)
+        elif word in ("TERM", "15") and not one.life.ignore_term:
+            self._end(one, 143, signal=15)
+
+    async def remove_container(self, container_id: str) -> None:
+        """Remove it; no error when it is gone."""
+        one = self._containers.pop(container_id, None)
+        if one is not None:
+            one.attempt_of_run += 1
+            one.pod.containers.pop(container_id, None)
+            one.pod.view = None
+
+    def crash(self, container_id: str, exit_code: int = 1, *, oom_killed: bool = False) -> None:
+        """As if the container's process had ended by itself, or by the kernel for want of memory."""
+        one = self._get(container_id)
+        one.view = replace(one.view, oom_killed=oom_killed)
+        self._end(one, 137 if oom_killed else exit_code, signal=9 if oom_killed else 0)
+
+    def _get(self, container_id: str) -> _Simulated:
+        one = self._containers.get(container_id)
+        if one is None:
+            raise NoSuchItem(f"no container with ID {container_id} found: no such container")
+        return one
+
+    def _show(self, one: _Simulated, view: Container) -> None:
+        one.view = view
+        one.pod.view = None
+
+    def _end(self, one: _Simulated, code: int, *, signal: int = 0) -> None:
+        if one.view.state != "running":
+            return
+        if one.life.chatty:
+            self._print(one)
+        one.attempt_of_run += 1
+        self._show(
+            one,
+            replace(
+                one.view, state="exited", finished_at=self._clock.now(), exit_code=code, signal=signal, pid=0
+            ),
+        )
+        self._subscribers.publish(RuntimeEvent("container", "died", one.id, one.pod.spec.uid, code))
+
+    # -- what is due --------------------------------------------------------------------------------------------
+
+    def _at(self, when: float, one: _Simulated, what: Literal["end", "print"]) -> None:
+        heapq.heappush(self._due, (when, next(self._order), one, one.attempt_of_run, what))
+        if self._timer is None or self._timer.done() or when < self._timer_due:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer_due = when
+            self._timer = asyncio.get_running_loop().create_task(self._run_due(), name="simulated containers")
+
+    async def _run_due(self) -> None:
+        while self._due:
+            when = self._timer_due = self._due[0][0]
+            await self._clock.sleep(when - self._clock.monotonic())
+            now = self._clock.monotonic()
+            while self._due and self._due[0][0] <= now + 1e-9:
+                _, _, one, run, what = heapq.heappop(self._due)
+                if one.attempt_of_run != run:
+                    continue
+                if what == "end":
+                    self._end(one, one.life.exit_code)
+                else:
+                    self._print(one)
+
+    # -- output -------------------------------------------------------------------------------------------------
+
+    def _print(self, one: _Simulated) -> None:
+        """Write the lines that are due to the log, and come back when more may be."""
+        life, elapsed = one.life, self._clock.monotonic() - one.started
+        lines: list[tuple[float, str]] = [(0.0, life.output)] if life.output else []
+        more = False
+        if life.script and life.chatty:
+            lines += self._outcome(one, elapsed).lines
+            more = life.run_seconds > elapsed
+        if life.log_rate:
+            count = int(elapsed * life.log_rate + 1e-9)
+            lines += [((number + 1) / life.log_rate, f"line {number + 1}") for number in range(count)]
+            more = True
+        if len(lines) > one.printed:
+            fresh, one.printed = lines[one.printed :], len(lines)
+            self._write_log(one, fresh)
+        if more:
+            self._at(self._clock.monotonic() + 1.0, one, "print")
+
+    def _outcome(self, one: _Simulated, elapsed: float) -> scripts.Outcome:
+        command = (*(one.spec.command or ()), *(one.spec.args or ()))
+        pod = one.pod.spec
+        return scripts.play(
+            command, until=elapsed + 1e-9, env=one.spec.env, hostname=pod.hostname or pod.name, service=True
+        )
+
+    def _write_log(self, one: _Simulated, lines: list[tuple[float, str]]) -> None:
+        if not one.spec.log_path or one.view.started_at is None:
+            return
+        path = Path(one.spec.log_path)
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("a", encoding="utf-8") as log:
+                for seconds, text in lines:
+                    moment = one.view.started_at + timedelta(seconds=seconds)
+                    log.write(f"{moment:%Y-%m-%dT%H:%M:%S.%f}000+00:00 stdout F {text}\n")
+
+    # -- images -------------------------------------------------------------------------------------------------
+
+    def _local(self, name: str) -> Image | None:
+        found = self._images.get(name)
+        if found is None and not names.is_id(name):
+            with contextlib.suppress(ValueError):
+                found = self._images.get(names.canonical(name))
+        return found
+
+    async def image(self, name: str) -> Image | None:
+        """An image that was pulled before (an invalid name is simply not there)."""
+        return self._local(name)
+
+    async def pull_image(self, name: str, credentials: Sequence[Mapping[str, Any]] = ()) -> Image:
+        """Succeeds for every name but those that say that they are missing."""
+        if self._pull_seconds:
+            await self._clock.sleep(self._pull_seconds)
+        try:
+            full = names.canonical(name)
+        except ValueError:
+            message = f'Failed to apply default image tag "{name}": couldn\'t parse image reference "{name}"'
+            raise ImageFailure(f"{message}: invalid reference format", "InvalidImageName") from None
+        if MISSING_IMAGE.search(name):
+            message = f'failed to pull and unpack image "{full}": failed to resolve reference "{full}"'
+            raise ImageFailure(f"{message}: {full}: not found", "ErrImagePull", 404)
+        found = self._images.get(full)
+        if found is None:
+            digest = f"{sum(full.encode()) * 2654435761 % 2**32:08x}" * 8
+            found = Image(digest, (full,), (f"{full.rpartition(':')[0]}@sha256:{digest}",), 10 << 20)
+            self._images[full] = self._images[digest] = self._images[f"sha256:{digest}"] = found
+        return found
+
+    # -- streams ------------------------------------------------------------------------------------------------
+
+    def events(self) -> AsyncIterator[RuntimeEvent]:
+        """Starts and ends, as they happen."""
+        return self._subscribers.events()
+
+    def _run(self, one: _Simulated, command: Sequence[str]) -> tuple[bytes, int, float]:
+        """Run a command inside: (output, exit code, seconds that it takes)."""
+        files = self._files(one)
+        before = dict(files)
+        pod = one.pod.spec
+        result = scripts.play(command, env=one.spec.env, files=files, hostname=pod.hostname or pod.name)
+        for path in before.keys() | result.files.keys():
+            if before.get(path) != result.files.get(path):
+                one.files[path] = result.files.get(path)
+        output = "".join(f"{text}\n" for _, text in result.lines).encode()
+        return output, result.exit_code, result.ends
+
+    def _files(self, one: _Simulated) -> dict[str, str]:
+        files: dict[str, str] = {}
+        if one.life.script:
+            files.update(self._outcome(one, self._clock.monotonic() - one.started).files)
+        for path, text in one.files.items():
+            if text is None:
+                files.pop(path, None)
+            else:
+                files[path] = text
+        return files
+
+    def _running(self, container_id: str) -> _Simulated:
+        one = self._get(container_id)
+        if one.view.state != "running":
+            raise RuntimeFailure(
+                "can only create exec sessions on running containers: container state improper"
+            )
+        return one
+
+    async def exec_sync(self, container_id: str, command: Sequence[str], timeout: float) -> ExecResult:
+        """Run a command of the small shell to its end."""
+        output, code, seconds = self._run(self._running(container_id), command)
+        if seconds > timeout:
+            await self._clock.sleep(timeout)
+            raise TimeoutError(f"command {' '.join(command)!r} timed out after {timeout:g} s")
+        if seconds:
+            await self._clock.sleep(seconds)
+        return ExecResult(code, output)
+
+    async def exec(
+        self, container_id: str, command: Sequence[str], *, tty: bool, stdin: bool, stdout: bool, stderr: bool
+    ) -> SimulatedExec:
+        """Run a command with its streams; ``sh`` without a script reads its lines from standard input."""
+        one = self._running(container_id)
+
+        return SimulatedExec(partial(self._run, one), tuple(command), self._clock, tty=tty, stdin=stdin)
+
+    async def attach(
+        self, container_id: str, *, tty: bool, stdin: bool, stdout: bool, stderr: bool
+    ) -> SimulatedExec:
+        """Join a container: what is typed comes back."""
+        one = self._running(container_id)
+
+        return SimulatedExec(
+            partial(self._run, one), ("sh",) if stdin and tty else ("cat",), self._clock, tty=tty, stdin=stdin
+        )
+
+    async def connect(
+        self, sandbox_id: str, port: int, timeout: float = 5.0, *, host: str = ""
+    ) -> SimulatedConnection:
+        """A connection to the pod's little server. RuntimeFailure while nothing listens."""
+        pod = self._pods.get(sandbox_id)
+        if pod is None:
+            raise NoSuchItem(f"no pod with id {sandbox_id} found: no such pod")
+        now = self._clock.monotonic()
+        for one in pod.containers.values():
+            life = one.life
+            if one.view.state == "running" and not life.closed and now - one.started >= life.ready_after:
+                return SimulatedConnection(pod.spec.name, one.spec.image, life.http_status)
+        raise RuntimeFailure(f"dial tcp {host or pod.ip or '127.0.0.1'}:{port}: connect: connection refused")
+
+    async def stats(self) -> list[ContainerStats]:
+        """Every running container uses what its annotations say."""
+        now, monotonic = self._clock.now(), self._clock.monotonic()
+        return [
+            ContainerStats(
+                container_id=one.id,
+                time=now,
+                cpu_nanoseconds=int((monotonic - one.started) * one.life.cpu * 1e9),
+                memory=one.life.memory,
+                memory_limit=one.spec.memory_limit,
+                pids=1,
+            )
+            for one in self._containers.values()
+            if one.view.state == "running"
+        ]
+
+    async def remove_everything(self, volumes: bool = False) -> list[str]:
+        """Forget every pod."""
+        removed = [f"pod {pod.spec.namespace}/{pod.spec.name}" for pod in self._pods.values()]
+        for sandbox_id in list(self._pods):
+            await self.remove_sandbox(sandbox_id)
+        return removed
