@@ -1,0 +1,113 @@
+"""Pods nobody will ever finish: their node is gone, or they ended long ago and there are too many of them.
+
+After ``podgc/gc_controller.go``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from runtime.client.informer import Delta
+from runtime.objects.errors import Obj, StatusError
+from runtime.objects.meta import is_deleting, name_of, namespace_of, uid_of
+
+from . import taints
+from .context import BaseController, Context
+from .nodes import mark_disrupted
+from .pods import is_finished
+
+PERIOD = 20.0
+QUARANTINE = 40.0
+THRESHOLD = 12_500
+
+
+class PodGCController(BaseController):
+    """Runs every 20 seconds; its queue holds nothing."""
+
+    name = "pod-garbage-collector"
+    workers = 0
+
+    def __init__(self, context: Context, threshold: int = THRESHOLD) -> None:
+        super().__init__(context)
+        self.threshold = threshold
+        self.nodes = context.informers.informer("nodes")
+        self.pods = context.informers.pods()
+        self._missing: dict[str, float] = {}
+        self.nodes.add_handler(self._on_nodes)
+
+    async def start(self) -> None:
+        """Begin the rounds."""
+        await super().start()
+        self.every(PERIOD, self.collect)
+
+    async def sync(self, key: str) -> float | None:
+        """Nothing is ever queued."""
+        return None
+
+    def _on_nodes(self, deltas: Sequence[Delta]) -> None:
+        for delta in deltas:
+            if delta.new is None:
+                self._missing.setdefault(name_of(delta.obj), self.clock.monotonic())
+            else:
+                self._missing.pop(name_of(delta.obj), None)
+
+    async def collect(self) -> None:
+        """One round."""
+        pods = self.pods.list()
+        await self._terminated(pods)
+        await self._orphaned(pods)
+        for pod in pods:
+            if not is_deleting(pod):
+                continue
+            node_name = pod["spec"].get("nodeName")
+            if not node_name:
+                await self._delete(pod, "")
+                continue
+            node = self.nodes.get(node_name)
+            if node is not None and any(
+                taint["key"] == taints.OUT_OF_SERVICE for taint in node["spec"].get("taints") or ()
+            ):
+                await self._delete(pod, "DeletionByPodGC")
+
+    async def _terminated(self, pods: list[Obj]) -> None:
+        finished = [pod for pod in pods if is_finished(pod)]
+        excess = len(finished) - self.threshold
+        if self.threshold <= 0 or excess <= 0:
+            return
+        finished.sort(key=lambda pod: (pod["metadata"].get("creationTimestamp") or "", name_of(pod)))
+        for pod in finished[:excess]:
+            await self._delete(pod, "")
+
+    async def _orphaned(self, pods: list[Obj]) -> None:
+        moment = self.clock.monotonic()
+        absent: set[str] = set()
+        for pod in pods:
+            node_name = pod["spec"].get("nodeName")
+            if not node_name or self.nodes.get(node_name) is not None or node_name in absent:
+                continue
+            if moment - self._missing.setdefault(node_name, moment) < QUARANTINE:
+                continue
+            try:
+                await self.client.get("nodes", node_name)
+            except StatusError as error:
+                if error.code != 404:
+                    raise
+                absent.add(node_name)
+        for pod in pods:
+            if pod["spec"].get("nodeName") in absent:
+                await self._delete(pod, "DeletionByPodGC", "PodGC: node no longer exists")
+
+    async def _delete(self, pod: Obj, reason: str, message: str = "PodGC: deleting pod") -> None:
+        """Without a grace period: nobody is left to observe one."""
+        try:
+            if not is_finished(pod):
+                if reason and not is_deleting(pod):
+                    await mark_disrupted(self.context, pod, reason, message, phase="Failed")
+                elif reason:
+                    await mark_disrupted(self.context, pod, reason, message)
+            await self.client.delete(
+                "pods", name_of(pod), namespace_of(pod), uid=uid_of(pod), grace_period_seconds=0
+            )
+        except StatusError as error:
+            if error.code not in (404, 409):
+                raise
