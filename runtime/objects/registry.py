@@ -58,12 +58,24 @@ class Strategy:
         return []
 
     def validate_update(self, new: Obj, old: Obj) -> list[FieldError]:
-        """Rules on a change (immutable fields and the like), beyond :meth:`validate`."""
+        """All rules on a changed object: what must not change, and what must hold of the new one.
+
+        :meth:`validate` is not asked as well: some rules bind only what is new (upstream's ratcheting).
+        """
         return []
 
     def validate_status_update(self, new: Obj, old: Obj) -> list[FieldError]:
         """Rules on a change of status."""
         return []
+
+    def prepare_for_subresource(self, subresource: str, new: Obj, old: Obj) -> None:
+        """For PUT or PATCH of a subresource that takes the whole object (status, finalize, approval, resize, …)."""
+        if subresource == "status":
+            self.prepare_for_status_update(new, old)
+
+    def validate_subresource(self, subresource: str, new: Obj, old: Obj) -> list[FieldError]:
+        """Rules on a change through such a subresource."""
+        return self.validate_status_update(new, old) if subresource == "status" else []
 
     def warnings(self, obj: Obj, old: Obj | None) -> list[str]:
         """Sentences for the Warning header: deprecated, ignored or doubtful fields."""
@@ -140,7 +152,11 @@ class Resource:
     stored: bool = True
     """False for what is only ever asked (reviews): create answers and nothing is kept."""
     storage: str = ""
-    """``group/plural`` under which objects are kept, when another version of the same kind owns the store."""
+    """The ``group_resource`` under which objects are kept, when another entry owns the store."""
+    to_storage: Callable[[Obj], Obj] | None = None
+    """Turns an object of this version into the one that is stored; may share parts with its argument."""
+    from_storage: Callable[[Obj], Obj] | None = None
+    """Turns a stored object into this version; may share parts with its argument."""
 
     @property
     def api_version(self) -> str:
@@ -151,6 +167,11 @@ class Resource:
     def group_resource(self) -> str:
         """``pods`` or ``deployments.apps``: the key of the store and the name clients in this process use."""
         return qualified(self.plural, self.group)
+
+    @property
+    def storage_resource(self) -> str:
+        """The resource part of the store's key: :attr:`storage` where set, else :attr:`group_resource`."""
+        return self.storage or self.group_resource
 
     @property
     def gvk(self) -> tuple[str, str, str]:

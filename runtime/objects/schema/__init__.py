@@ -1,6 +1,6 @@
 """What every kind looks like: field names, types, requiredness, merge rules, and the decoder compiled from them."""
 
-from .decode import check_unknown, decode, decode_as, strict_error
+from .decode import check_unknown, decode, decode_as, strict_error, zero_of
 from .facts import (
     ANY,
     TypeInfo,
@@ -25,4 +25,5 @@ __all__ = [
     "strict_error",
     "swagger_version",
     "type_of",
+    "zero_of",
 ]

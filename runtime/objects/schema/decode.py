@@ -347,3 +347,9 @@ def check_unknown(resource: Resource, obj: Obj) -> list[str]:
 def strict_error(resource: Resource, problems: list[str]) -> StatusError:
     """400 for fieldValidation=Strict, naming every unknown or duplicate field."""
     return _handled_as(resource.kind, resource.version, f"strict decoding error: {', '.join(problems)}")
+
+
+def zero_of(definition: str) -> Obj:
+    """A new object of a definition with only what Kubernetes always writes: ``{"replicas": 0}`` and the like."""
+    result: Obj = _reader(type_of(definition))({}, [])
+    return result

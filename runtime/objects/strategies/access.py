@@ -1,0 +1,44 @@
+"""Access: roles and bindings, certificate requests, and the reviews that are asked but not stored.
+
+Follows registry/{rbac,certificates,authentication,authorization}/*.
+"""
+
+from __future__ import annotations
+
+from ..defaults.cluster import default_role_binding
+from ..errors import Obj
+from .base import KindStrategy, keep
+
+
+class SigningRequestStrategy(KindStrategy):
+    """Certificate requests: conditions only through ``approval``, the certificate only through ``status``."""
+
+    def prepare_for_subresource(self, subresource: str, new: Obj, old: Obj) -> None:
+        """Each subresource changes its own part of the status."""
+        super().prepare_for_subresource("status", new, old)
+        before = old.get("status") or {}
+        status = new.setdefault("status", {})
+        if subresource == "approval":
+            conditions = status.get("conditions")
+            new["status"] = {**before, "conditions": conditions} if conditions else dict(before)
+        else:
+            decided = ("Approved", "Denied")
+            kept = [one for one in before.get("conditions") or () if one.get("type") in decided]
+            free = [one for one in status.get("conditions") or () if one.get("type") not in decided]
+            if kept or free:
+                status["conditions"] = kept + free
+            else:
+                keep(status, {}, "conditions")
+
+
+CLUSTER_ROLE = KindStrategy(create_on_update=True)
+ROLE = KindStrategy(create_on_update=True)
+CLUSTER_ROLE_BINDING = KindStrategy(default=default_role_binding, create_on_update=True)
+ROLE_BINDING = KindStrategy(default=default_role_binding, create_on_update=True)
+SIGNING_REQUEST = SigningRequestStrategy(
+    status="certificates.v1.CertificateSigningRequestStatus", status_keeps="all"
+)
+TOKEN_REVIEW = KindStrategy()
+ACCESS_REVIEW = KindStrategy()
+LOCAL_ACCESS_REVIEW = KindStrategy()
+SELF_ACCESS_REVIEW = KindStrategy()

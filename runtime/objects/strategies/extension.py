@@ -1,0 +1,60 @@
+"""What extends or guards the API itself: webhooks, admission policies, custom resources, flow control."""
+
+from __future__ import annotations
+
+from ..defaults.cluster import (
+    default_admission_policy,
+    default_custom_resource_definition,
+    default_flow_schema,
+    default_policy_binding,
+    default_priority_level,
+    default_webhooks,
+)
+from ..errors import Obj
+from .base import KindStrategy
+
+
+class DefinitionStrategy(KindStrategy):
+    """CustomResourceDefinitions remember which versions were ever stored."""
+
+    def prepare_for_create(self, obj: Obj) -> None:
+        """The storage version is stored from now on."""
+        super().prepare_for_create(obj)
+        _remember_storage(obj)
+
+    def prepare_for_update(self, new: Obj, old: Obj) -> None:
+        """A new storage version is remembered beside the old ones."""
+        super().prepare_for_update(new, old)
+        new["status"] = dict(new.get("status") or {})
+        _remember_storage(new)
+
+
+def _remember_storage(obj: Obj) -> None:
+    stored = list(obj["status"].get("storedVersions") or ())
+    for version in obj["spec"].get("versions") or ():
+        if version.get("storage") and version.get("name") not in stored:
+            stored.append(version.get("name"))
+    if stored:
+        obj["status"]["storedVersions"] = stored
+
+
+_CRD_STATUS = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionStatus"
+MUTATING_WEBHOOKS = KindStrategy(default=default_webhooks, generation=True, unconditional_update=False)
+VALIDATING_WEBHOOKS = KindStrategy(default=default_webhooks, generation=True, unconditional_update=False)
+ADMISSION_POLICY = KindStrategy(default=default_admission_policy, generation=True, unconditional_update=False)
+POLICY_BINDING = KindStrategy(default=default_policy_binding, generation=True, unconditional_update=False)
+CUSTOM_RESOURCE_DEFINITION = DefinitionStrategy(
+    default=default_custom_resource_definition,
+    status=_CRD_STATUS,
+    status_keeps="all",
+    generation=True,
+    unconditional_update=False,
+)
+FLOW_SCHEMA = KindStrategy(
+    default=default_flow_schema, status="flowcontrol.v1.FlowSchemaStatus", generation=True
+)
+PRIORITY_LEVEL = KindStrategy(
+    default=default_priority_level,
+    status="flowcontrol.v1.PriorityLevelConfigurationStatus",
+    generation=True,
+)

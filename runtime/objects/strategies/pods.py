@@ -1,0 +1,83 @@
+"""Pods: phase and quality of service on create, graceful deletion, and the subresources that take a whole pod.
+
+Follows registry/core/pod/strategy.go.
+"""
+
+from __future__ import annotations
+
+from ..defaults.core import default_pod_template
+from ..defaults.pods import default_pod
+from ..errors import FieldError, Obj
+from ..qos import qos_class
+from ..registry import Strategy
+from .base import KindStrategy, keep
+
+
+class PodStrategy(Strategy):
+    """The rules of pods."""
+
+    graceful_deletion = True
+
+    def default(self, obj: Obj) -> None:
+        """Fill in what was left out."""
+        default_pod(obj)
+
+    def prepare_for_create(self, obj: Obj) -> None:
+        """Pending, with its class; not even looked at by the scheduler while gates are closed."""
+        obj["status"] = status = {"phase": "Pending", "qosClass": qos_class(obj)}
+        if obj["spec"].get("schedulingGates"):
+            status["conditions"] = [  # type: ignore[assignment]
+                {
+                    "type": "PodScheduled",
+                    "status": "False",
+                    "reason": "SchedulingGated",
+                    "message": "Scheduling is blocked due to non-empty scheduling gates",
+                }
+            ]
+
+    def prepare_for_update(self, new: Obj, old: Obj) -> None:
+        """The status stays."""
+        keep(new, old, "status")
+
+    def prepare_for_status_update(self, new: Obj, old: Obj) -> None:
+        """Only status, labels and annotations change; the class, once given, stays."""
+        new["spec"] = old["spec"]
+        keep(new["metadata"], old["metadata"], "deletionTimestamp", "ownerReferences", "generation")
+        before = old.get("status") or {}
+        status = new.setdefault("status", {})
+        if not status.get("qosClass") and before.get("qosClass"):
+            status["qosClass"] = before["qosClass"]
+
+    def prepare_for_subresource(self, subresource: str, new: Obj, old: Obj) -> None:
+        """Let through what the subresource is for and nothing else."""
+        if subresource == "status":
+            self.prepare_for_status_update(new, old)
+            return
+        given = new["spec"]
+        spec = dict(old["spec"])
+        if subresource == "ephemeralcontainers":
+            keep(spec, given, "ephemeralContainers")
+        elif subresource == "resize":
+            for kind in ("containers", "initContainers"):
+                wanted = {one.get("name"): one for one in given.get(kind) or ()}
+                if kind in spec:
+                    spec[kind] = [_resized(one, wanted.get(one.get("name"))) for one in spec[kind]]
+            keep(spec, given, "resources")
+        new["spec"] = spec
+        keep(new, old, "status")
+        keep(new["metadata"], old["metadata"], "labels", "annotations", "ownerReferences", "finalizers")
+
+
+def _resized(container: Obj, wanted: Obj | None) -> Obj:
+    """The stored container with the resources (and resize policy) that are asked for."""
+    if wanted is None:
+        return container
+    resized = dict(container)
+    keep(resized, wanted, "resources", "resizePolicy")
+    return resized
+
+
+POD = PodStrategy()
+POD_TEMPLATE = KindStrategy(default=default_pod_template, generation=True)
+
+__all__ = ["POD", "POD_TEMPLATE", "FieldError", "PodStrategy"]
