@@ -6,7 +6,7 @@ made over TLS and one made by a controller in this process can't differ in meani
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -53,6 +53,8 @@ class RequestContext:
     user_agent: str = ""
     body_size: int = 0
     """Bytes of the request's body where there was one; what limits on object size are judged from."""
+    owns_body: bool = False
+    """The object handed over was made for this request alone (parsed from a body): no copy is needed."""
 
     def warn(self, sentence: str) -> None:
         """Add a warning once."""
@@ -131,14 +133,6 @@ class Answer:
         if self._json is None:
             self._json = orjson.dumps(self.obj)
         return self._json
-
-
-AuditHook = Callable[[str, User, str, str, str, str, int], None]
-"""Called with (stage, user, verb, resource, namespace, name, code) when a request was answered.
-
-``stage`` is ``ResponseComplete`` (``ResponseStarted`` for a watch), ``resource`` is ``pods`` or
-``deployments.apps/status``.
-"""
 
 
 @dataclass(frozen=True, slots=True)
