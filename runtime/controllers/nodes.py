@@ -384,14 +384,13 @@ async def mark_disrupted(context: Context, pod: Obj, reason: str, message: str, 
         "reason": reason,
         "message": message,
     }
-    conditions = [c for c in status.get("conditions") or () if c["type"] != "DisruptionTarget"]
-    body: Obj = {"status": {"conditions": [*conditions, entry]}}
+    body: Obj = {"status": {"conditions": [entry]}}
     if phase:
         body["status"]["phase"] = phase
     body["metadata"] = {"uid": uid_of(pod)}
     try:
         await context.client.patch(
-            "pods", name_of(pod), namespace_of(pod), body, type="merge", subresource="status"
+            "pods", name_of(pod), namespace_of(pod), body, type="strategic", subresource="status"
         )
     except StatusError as error:
         if error.code not in (404, 409):

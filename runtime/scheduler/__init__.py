@@ -1,0 +1,5 @@
+"""The scheduler: which node a pod runs on."""
+
+from .scheduler import Scheduler
+
+__all__ = ["Scheduler"]
