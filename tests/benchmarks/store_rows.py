@@ -1,0 +1,196 @@
+"""The store: durable commits against the bare disk (and etcd where it is installed), and how cost grows."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+
+from runtime.store import Change, Key, Store
+
+from .rows import Row, median_seconds
+
+COMMITS = 2000
+WRITERS = 64
+
+
+def pod(number: int) -> dict[str, Any]:
+    """About 2 KB of a pod."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": f"pod-{number}",
+            "namespace": "default",
+            "labels": {"app": "web"},
+            "uid": "u" * 36,
+        },
+        "spec": {
+            "containers": [{"name": f"c{i}", "image": "nginx:1.14.2", "args": ["x" * 100]} for i in range(10)]
+        },
+        "status": {"phase": "Running"},
+    }
+
+
+def put(number: int) -> list[Change]:
+    return [Change(Key("pods", "default", f"pod-{number}"), pod(number))]
+
+
+def bare_commits(folder: Path, size: int) -> float:
+    """write + fdatasync a second."""
+    data = os.urandom(size)
+    fd = os.open(folder / "bare", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    start = time.perf_counter()
+    for _ in range(COMMITS):
+        os.write(fd, data)
+        os.fdatasync(fd)
+    taken = time.perf_counter() - start
+    os.close(fd)
+    return COMMITS / taken
+
+
+async def our_commits(store: Store, writers: int, commits: int) -> float:
+    """Acknowledged commits a second."""
+
+    async def write(writer: int) -> None:
+        for number in range(commits // writers):
+            await store.submit(put(writer * commits + number))
+
+    start = time.perf_counter()
+    await asyncio.gather(*[write(writer) for writer in range(writers)])
+    return commits / (time.perf_counter() - start)
+
+
+async def cost_of_one(folder: Path, stored: int) -> tuple[float, float]:
+    """Seconds of a commit and of a get with this many objects stored."""
+    store = Store.open(folder)
+    for start in range(0, stored, 500):
+        await store.submit([put(number)[0] for number in range(start, min(stored, start + 500))])
+    taken = []
+    for number in range(1000):
+        begin = time.perf_counter()
+        await store.submit(put(number % stored))
+        taken.append(time.perf_counter() - begin)
+    # The same number of different keys on both sides: what counts is the store's size, not the CPU's caches.
+    asked = [Key("pods", "default", f"pod-{number}") for number in range(0, stored, stored // 100)]
+    keys = asked * 200
+
+    def get_all() -> None:
+        for key in keys:
+            store.get(key)
+
+    get = median_seconds(get_all) / len(keys)
+    await store.close()
+    return statistics.median(taken), get
+
+
+class Etcd:
+    """A real etcd on loopback, spoken to through its JSON gateway, with a pooled connection."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as one, socket.socket() as two:
+            one.bind(("127.0.0.1", 0))
+            two.bind(("127.0.0.1", 0))
+            client, peer = one.getsockname()[1], two.getsockname()[1]
+        self.url = f"http://127.0.0.1:{client}"
+        self.process = subprocess.Popen(
+            [
+                "etcd",
+                f"--data-dir={folder}",
+                f"--listen-client-urls={self.url}",
+                f"--advertise-client-urls={self.url}",
+                f"--listen-peer-urls=http://127.0.0.1:{peer}",
+                "--log-level=error",
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    async def commits(self, writers: int, commits: int) -> float:
+        """Puts a second."""
+        import base64
+
+        value = base64.b64encode(orjson.dumps(pod(1))).decode()
+        async with aiohttp.ClientSession() as session:
+            for _ in range(100):
+                try:
+                    async with session.get(self.url + "/health"):
+                        break
+                except aiohttp.ClientError:
+                    await asyncio.sleep(0.1)
+
+            async def write(writer: int) -> None:
+                for number in range(commits // writers):
+                    key = base64.b64encode(f"/pods/{writer}-{number}".encode()).decode()
+                    body = orjson.dumps({"key": key, "value": value})
+                    async with session.post(self.url + "/v3/kv/put", data=body) as answer:
+                        answer.raise_for_status()
+                        await answer.read()
+
+            start = time.perf_counter()
+            await asyncio.gather(*[write(writer) for writer in range(writers)])
+            return commits / (time.perf_counter() - start)
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait()
+
+
+async def measure() -> list[Row]:
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory(prefix="kubetui-bench-", dir=".") as name:
+        folder = Path(name)
+        size = len(orjson.dumps(pod(1))) + 60
+        floor = bare_commits(folder, size)
+        store = Store.open(folder / "one")
+        one = await our_commits(store, 1, COMMITS)
+        many = await our_commits(store, WRITERS, COMMITS * 8)
+        await store.close()
+        unit = "commits/s"
+        floor_name = "write + fdatasync"
+        rows.append(
+            Row("Durable commits, 1 writer", one, floor_name, floor, unit, 0.5, higher_is_better=True)
+        )
+        rows.append(
+            Row(
+                f"Durable commits, {WRITERS} writers",
+                many,
+                floor_name,
+                floor,
+                unit,
+                0.5,
+                higher_is_better=True,
+            )
+        )
+        if shutil.which("etcd"):
+            etcd = Etcd(folder / "etcd")
+            try:
+                single = await etcd.commits(1, 1000)
+                parallel = await etcd.commits(WRITERS, 6400)
+            finally:
+                etcd.stop()
+            note = "inside the process; etcd through its HTTP gateway"
+            rows.append(Row("… 1 writer", one, "etcd", single, unit, 1, higher_is_better=True, note=note))
+            rows.append(Row(f"… {WRITERS} writers", many, "etcd", parallel, unit, 1, higher_is_better=True))
+        few_commit, few_get = await cost_of_one(folder / "few", 100)
+        many_commit, many_get = await cost_of_one(folder / "many", 10_000)
+        rows.append(Row("A commit with 10,000 objects stored", many_commit, "with 100", few_commit, "s", 1.2))
+        rows.append(Row("A get with 10,000 objects stored", many_get, "with 100", few_get, "s", 1.2))
+        start = time.perf_counter()
+        store = Store.open(folder / "many")
+        opened = time.perf_counter() - start
+        data = (folder / "many" / "cluster.json").read_bytes()
+        parse = median_seconds(lambda: orjson.loads(data), 3)
+        rows.append(Row("Open a store of 10,000 objects", opened, "orjson.loads of its file", parse, "s", 4))
+        await store.close()
+    return rows
