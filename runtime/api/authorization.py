@@ -84,11 +84,16 @@ class Authorizer:
 
     def role_rules(self, reference: Obj, namespace: str) -> list[Obj]:
         """The rules of the (Cluster)Role that a roleRef names; none if there is no such role."""
-        return self._load().get((namespace if reference.get("kind") == "Role" else "", reference.get("name", "")), [])
+        return self._load().get(
+            (namespace if reference.get("kind") == "Role" else "", reference.get("name", "")), []
+        )
 
     def role_exists(self, reference: Obj, namespace: str) -> bool:
         """Whether the (Cluster)Role that a roleRef names is there."""
-        return (namespace if reference.get("kind") == "Role" else "", reference.get("name", "")) in self._load()
+        return (
+            namespace if reference.get("kind") == "Role" else "",
+            reference.get("name", ""),
+        ) in self._load()
 
     def _load(self) -> dict[tuple[str, str], list[Obj]]:
         if self._roles is None:
@@ -121,7 +126,9 @@ def _is_subject(user: User, subject: Obj, scope: str) -> bool:
             return subject.get("name") in user.groups
         case "ServiceAccount":
             namespace = subject.get("namespace") or scope
-            return bool(namespace) and user.name == f"{SERVICE_ACCOUNT_PREFIX}{namespace}:{subject.get('name')}"
+            return (
+                bool(namespace) and user.name == f"{SERVICE_ACCOUNT_PREFIX}{namespace}:{subject.get('name')}"
+            )
     return False
 
 
@@ -150,7 +157,9 @@ class EscalationCheck:
     def __init__(self, authorizer: Authorizer) -> None:
         self._authorizer = authorizer
 
-    def check(self, ctx: RequestContext, resource: Resource, namespace: str, new: Obj, old: Obj | None) -> None:
+    def check(
+        self, ctx: RequestContext, resource: Resource, namespace: str, new: Obj, old: Obj | None
+    ) -> None:
         """Refuse a write of a role or binding that would raise the writer's own rights.
 
         Raises:
@@ -166,12 +175,19 @@ class EscalationCheck:
                 return
             if new.get("aggregationRule") and not self._holds_everything(ctx.user):
                 raise forbidden(
-                    resource.plural, name, "must have cluster-admin privileges to use the aggregationRule", RBAC_GROUP
+                    resource.plural,
+                    name,
+                    "must have cluster-admin privileges to use the aggregationRule",
+                    RBAC_GROUP,
                 )
             self._confirm(ctx.user, resource, namespace, name, new.get("rules") or [])
         else:
             reference = new.get("roleRef") or {}
-            if old is not None and old.get("roleRef") == reference and old.get("subjects") == new.get("subjects"):
+            if (
+                old is not None
+                and old.get("roleRef") == reference
+                and old.get("subjects") == new.get("subjects")
+            ):
                 return
             plural = "roles" if reference.get("kind") == "Role" else "clusterroles"
             if self._may(ctx.user, "bind", plural, namespace, reference.get("name", "")):
@@ -182,9 +198,7 @@ class EscalationCheck:
             self._confirm(ctx.user, resource, namespace, name, rules)
 
     def _may(self, user: User, verb: str, plural: str, namespace: str, name: str) -> bool:
-        return self._authorizer.allowed(
-            user, Request(verb, RBAC_GROUP, plural, "", namespace, name)
-        )
+        return self._authorizer.allowed(user, Request(verb, RBAC_GROUP, plural, "", namespace, name))
 
     def _holds_everything(self, user: User) -> bool:
         everything: list[Obj] = [
@@ -193,7 +207,9 @@ class EscalationCheck:
         ]
         return not missing(self._authorizer.rules_for(user, ""), everything)
 
-    def _confirm(self, user: User, resource: Resource, namespace: str, name: str, rules: Iterable[Obj]) -> None:
+    def _confirm(
+        self, user: User, resource: Resource, namespace: str, name: str, rules: Iterable[Obj]
+    ) -> None:
         lacking = missing(self._authorizer.rules_for(user, namespace), rules)
         if lacking:
             groups = " ".join(f'"{group}"' for group in user.groups)

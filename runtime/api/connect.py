@@ -91,7 +91,9 @@ def parse_log_options(query: Mapping[str, Sequence[str]] | Mapping[str, str]) ->
         try:
             since_time = parse_time(since_text)
         except ValueError:
-            raise bad_request(f'parsing time "{since_text}" as "2006-01-02T15:04:05Z07:00": cannot parse') from None
+            raise bad_request(
+                f'parsing time "{since_text}" as "2006-01-02T15:04:05Z07:00": cannot parse'
+            ) from None
     if tail is not None and tail < 0:
         errors.append(invalid("tailLines", tail, "must be greater than or equal to 0"))
     if limit is not None and limit < 1:

@@ -41,7 +41,9 @@ def check_options(options: Obj) -> None:
     policy = options.get("propagationPolicy")
     if policy is not None and options.get("orphanDependents") is not None:
         errors.append(
-            invalid("propagationPolicy", policy, "orphanDependents and deletionPropagation cannot be both set")
+            invalid(
+                "propagationPolicy", policy, "orphanDependents and deletionPropagation cannot be both set"
+            )
         )
     if policy is not None and policy not in POLICIES:
         errors.append(not_supported("propagationPolicy", policy, (*POLICIES, "nil")))
@@ -54,7 +56,7 @@ def check_options(options: Obj) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """``remove``: take it out of the store. ``metadata`` (and ``phase``): what to store instead. Neither: as it is."""
+    """``remove``: it is gone. ``metadata`` (and ``phase``): what to store instead. Neither: it stays as it is."""
 
     remove: bool = False
     metadata: Obj | None = None
@@ -115,7 +117,9 @@ def _decide_namespace(resource: Resource, obj: Obj, options: Obj, now: datetime)
     """A namespace is Terminating until its controller has emptied it and removed ``spec.finalizers``."""
     metadata = obj["metadata"]
     held = bool((obj.get("spec") or {}).get("finalizers"))
-    marked = _with_finalizers(resource, metadata, options) if "deletionTimestamp" not in metadata else metadata
+    marked = (
+        _with_finalizers(resource, metadata, options) if "deletionTimestamp" not in metadata else metadata
+    )
     if not held and not marked.get("finalizers"):
         return Decision(remove=True)
     if "deletionTimestamp" in metadata:

@@ -131,9 +131,7 @@ def check_match(version: str, match: str, *, watch: bool, initial_events: bool |
                 errors.append(not_supported("resourceVersionMatch", match, ("NotOlderThan",)))
     else:
         if initial_events is not None:
-            errors.append(
-                forbidden_field("sendInitialEvents", "sendInitialEvents is forbidden for list")
-            )
+            errors.append(forbidden_field("sendInitialEvents", "sendInitialEvents is forbidden for list"))
         if match:
             if not version:
                 errors.append(
@@ -165,7 +163,10 @@ def list_objects(store: Store, resource: Resource, namespace: str, options: List
     predicate = Predicate(resource, options.label_selector, options.field_selector)
     if options.limit < 0:
         raise invalid_object(
-            "ListOptions", "meta.k8s.io", "", [invalid("limit", options.limit, "must be greater than or equal to 0")]
+            "ListOptions",
+            "meta.k8s.io",
+            "",
+            [invalid("limit", options.limit, "must be greater than or equal to 0")],
         )
     place = resource.storage_resource
     namespace = namespace or (predicate.namespace if resource.namespaced else "")
@@ -213,7 +214,9 @@ def list_objects(store: Store, resource: Resource, namespace: str, options: List
         remaining = len(records) - options.limit if predicate.everything else None
         records = list(islice(records, options.limit))
         last = records[-1].key
-        token = encode_continue(version, last.name if namespace or not last.namespace else f"{last.namespace}/{last.name}")
+        token = encode_continue(
+            version, last.name if namespace or not last.namespace else f"{last.namespace}/{last.name}"
+        )
     if resource.from_storage is not None:
         convert = resource.from_storage
         records = [Record(record.key, convert(record.obj), record.version) for record in records]

@@ -43,7 +43,9 @@ class Predicate:
         if fields is not None:
             allowed = _METADATA_NAMES | resource.selectable_names
             for term in fields.terms:
-                if term.field not in allowed or (term.field == "metadata.namespace" and not resource.namespaced):
+                if term.field not in allowed or (
+                    term.field == "metadata.namespace" and not resource.namespaced
+                ):
                     raise bad_request(
                         f'Unable to find "{resource.api_version}, Resource={resource.plural}" that match label '
                         f'selector "{label_selector}", field selector "{field_selector}": field label not '

@@ -6,7 +6,7 @@ references that stand there twice).
 
 from __future__ import annotations
 
-from runtime.objects.errors import Obj, bad_request, conflict, invalid, invalid_object, stale
+from runtime.objects.errors import FieldError, Obj, bad_request, conflict, invalid, invalid_object, stale
 from runtime.objects.registry import Resource
 
 from .context import RequestContext
@@ -62,9 +62,7 @@ def settle_namespace(resource: Resource, namespace: str, metadata: Obj) -> None:
     if not expected:
         metadata.pop("namespace", None)
         return
-    raise bad_request(
-        "the namespace of the provided object does not match the namespace sent on the request"
-    )
+    raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
 
 
 def check_name(name: str, namespace: str, metadata: Obj) -> None:
@@ -137,6 +135,13 @@ def check_version(resource: Resource, name: str, metadata: Obj, current: str) ->
     if not given.isascii() or not given.isdigit():
         raise bad_request(f'invalid resource version: "{given}"')
     raise stale(resource.plural, name, resource.group)
+
+
+def changed_identity(metadata: Obj, old: Obj, found: list[FieldError]) -> list[FieldError]:
+    """Errors for a uid that is not the stored one, unless the kind's own rules said so already."""
+    if metadata["uid"] != old["uid"] and not any(error.field == "metadata.uid" for error in found):
+        return [invalid("metadata.uid", metadata["uid"], "field is immutable")]
+    return []
 
 
 def drop_duplicate_owners(ctx: RequestContext, metadata: Obj) -> None:

@@ -32,6 +32,7 @@ MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 _SHORT = {"json": JSON_PATCH, "merge": MERGE_PATCH, "strategic": STRATEGIC_PATCH, "apply": APPLY_PATCH}
+_UNKNOWN_FORMAT = "the body of the request was in an unknown format - accepted media types include: "
 PATCH_TYPES = (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, APPLY_PATCH)
 
 
@@ -43,9 +44,7 @@ def patch_type_of(name: str) -> str:
     """
     media_type = _SHORT.get(name, name)
     if media_type not in PATCH_TYPES:
-        raise unsupported_media_type(
-            f"the body of the request was in an unknown format - accepted media types include: {', '.join(PATCH_TYPES)}"
-        )
+        raise unsupported_media_type(f"{_UNKNOWN_FORMAT}{', '.join(PATCH_TYPES)}")
     return media_type
 
 
@@ -60,9 +59,7 @@ def check_patch_options(ctx: RequestContext, media_type: str, force: bool | None
         if not ctx.field_manager:
             errors.append(required("fieldManager", "is required for apply patch"))
     elif force:
-        errors.append(
-            FieldError("FieldValueForbidden", "force", "may not be specified for non-apply patch")
-        )
+        errors.append(FieldError("FieldValueForbidden", "force", "may not be specified for non-apply patch"))
     if errors:
         raise invalid_object("PatchOptions", "meta.k8s.io", "", errors)
 
@@ -95,10 +92,7 @@ def apply_patch(resource: Resource, current: Obj, patch: Any, media_type: str) -
         return apply_merge_patch(current, patch)
     info = type_of(resource.definition)
     if info.kind != "struct":
-        raise unsupported_media_type(
-            "the body of the request was in an unknown format - accepted media types include: "
-            + ", ".join((JSON_PATCH, MERGE_PATCH, APPLY_PATCH))
-        )
+        raise unsupported_media_type(_UNKNOWN_FORMAT + ", ".join((JSON_PATCH, MERGE_PATCH, APPLY_PATCH)))
     return apply_strategic_merge(current, patch, info)
 
 

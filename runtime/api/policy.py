@@ -259,7 +259,9 @@ def cluster_roles() -> list[Obj]:
         if name in _URLS:
             verbs, urls = _URLS[name]
             built.append({"verbs": verbs.split(), "nonResourceURLs": urls.split()})
-        roles.append({"apiVersion": RBAC_V1, "kind": "ClusterRole", "metadata": _metadata(name), "rules": built})
+        roles.append(
+            {"apiVersion": RBAC_V1, "kind": "ClusterRole", "metadata": _metadata(name), "rules": built}
+        )
     by_name = {role["metadata"]["name"]: role for role in roles}
     for name in ("view", "edit", "admin"):
         selector = {AGGREGATE + name: "true"}

@@ -60,7 +60,11 @@ class Reviews:
         errors: list[FieldError] = []
         if spec.get("nonResourceAttributes") is not None:
             errors.append(
-                invalid("spec.nonResourceAttributes", spec["nonResourceAttributes"], "disallowed on this kind of request")
+                invalid(
+                    "spec.nonResourceAttributes",
+                    spec["nonResourceAttributes"],
+                    "disallowed on this kind of request",
+                )
             )
         elif (spec.get("resourceAttributes") or {}).get("namespace") != namespace:
             errors.append(
@@ -84,7 +88,10 @@ class Reviews:
         wanted = (obj.get("spec") or {}).get("namespace") or ""
         if not wanted:
             raise invalid_object(
-                "SelfSubjectRulesReview", "authorization.k8s.io", "", [required("spec.namespace", "no namespace on request")]
+                "SelfSubjectRulesReview",
+                "authorization.k8s.io",
+                "",
+                [required("spec.namespace", "no namespace on request")],
             )
         rules = self._authorizer.rules_for(ctx.user, wanted)
         if MASTERS in ctx.user.groups:
@@ -111,7 +118,10 @@ class Reviews:
         token = spec.get("token") or ""
         if not token:
             raise invalid_object(
-                "TokenReview", "authentication.k8s.io", "", [required("spec.token", "token is required for TokenReview")]
+                "TokenReview",
+                "authentication.k8s.io",
+                "",
+                [required("spec.token", "token is required for TokenReview")],
             )
         found = self.issuer.review(token, spec.get("audiences") or []) if self.issuer is not None else None
         if found is None:
@@ -157,7 +167,11 @@ def _check_attributes(kind: str, spec: Obj, *, subject: bool = False) -> None:
     resource, url = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
     if resource is not None and url is not None:
         errors.append(
-            invalid("spec.nonResourceAttributes", url, "cannot be specified in combination with resourceAttributes")
+            invalid(
+                "spec.nonResourceAttributes",
+                url,
+                "cannot be specified in combination with resourceAttributes",
+            )
         )
     if resource is None and url is None:
         errors.append(

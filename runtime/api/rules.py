@@ -79,7 +79,12 @@ def _break_down(rule: Obj) -> list[Obj]:
                 names = rule.get("resourceNames") or ()
                 for name in names:
                     pieces.append(
-                        {"verbs": [verb], "apiGroups": [group], "resources": [resource], "resourceNames": [name]}
+                        {
+                            "verbs": [verb],
+                            "apiGroups": [group],
+                            "resources": [resource],
+                            "resourceNames": [name],
+                        }
                     )
                 if not names:
                     pieces.append({"verbs": [verb], "apiGroups": [group], "resources": [resource]})

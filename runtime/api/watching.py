@@ -137,11 +137,14 @@ class WatchStream:
             return await self._watch.next()
         except asyncio.CancelledError:
             # The alarm wakes the reader the way asyncio.timeout does, without a task per wait.
-            if self._rang and task.uncancel() <= cancelling:
+            if self._woken() and task.uncancel() <= cancelling:
                 return None
             raise
         finally:
             self._waiter = None
+
+    def _woken(self) -> bool:
+        return self._rang
 
     async def _ring(self) -> None:
         while not self._closed:

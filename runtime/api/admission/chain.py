@@ -97,7 +97,9 @@ class Chain:
         self._known: dict[tuple[str, str, str], tuple[tuple[Step, ...], tuple[Step, ...]]] = {}
         self._removed: dict[str, tuple[Callable[[Obj], None], ...]] = {}
 
-    def steps(self, resource: str, subresource: str, operation: str) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
+    def steps(
+        self, resource: str, subresource: str, operation: str
+    ) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
         """The mutating and the validating steps for a kind of request."""
         key = (resource, subresource, operation)
         known = self._known.get(key)

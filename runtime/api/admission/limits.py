@@ -78,7 +78,11 @@ def _check_pod(pod: Obj, limit: Obj) -> list[str]:
     inits = spec.get("initContainers") or []
     kind = limit.get("type", "")
     if kind == "Container":
-        return [p for container in (*containers, *inits) for p in _check(kind, limit, container.get("resources") or {})]
+        return [
+            p
+            for container in (*containers, *inits)
+            for p in _check(kind, limit, container.get("resources") or {})
+        ]
     if kind == "Pod":
         totals = {
             part: _pod_total(
@@ -116,14 +120,18 @@ def _check_claim(claim: Obj, limit: Obj) -> list[str]:
     problems = []
     for name, bound in sorted((limit.get("min") or {}).items()):
         if name not in requests:
-            problems.append(f"minimum {name} usage per PersistentVolumeClaim is {bound}.  No request is specified")
+            problems.append(
+                f"minimum {name} usage per PersistentVolumeClaim is {bound}.  No request is specified"
+            )
         elif parse(requests[name]) < parse(bound):
             problems.append(
                 f"minimum {name} usage per PersistentVolumeClaim is {bound}, but request is {requests[name]}"
             )
     for name, bound in sorted((limit.get("max") or {}).items()):
         if name not in requests:
-            problems.append(f"maximum {name} usage per PersistentVolumeClaim is {bound}.  No request is specified")
+            problems.append(
+                f"maximum {name} usage per PersistentVolumeClaim is {bound}.  No request is specified"
+            )
         elif parse(requests[name]) > parse(bound):
             problems.append(
                 f"maximum {name} usage per PersistentVolumeClaim is {bound}, but request is {requests[name]}"

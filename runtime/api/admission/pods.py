@@ -26,7 +26,9 @@ _TOKEN_SOURCES: list[Obj] = [
     {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
     {
         "downwardAPI": {
-            "items": [{"path": "namespace", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}}]
+            "items": [
+                {"path": "namespace", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}}
+            ]
         }
     },
 ]
@@ -227,7 +229,9 @@ class RuntimeClassAdmission(Plugin):
         name = spec.get("runtimeClassName")
         if not name:
             if spec.get("overhead"):
-                raise a.deny("pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead")
+                raise a.deny(
+                    "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead"
+                )
             return
         found = a.view.get(RUNTIME_CLASSES, "", name)
         if found is None:

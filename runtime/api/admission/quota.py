@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from runtime.objects.errors import Obj
 from runtime.objects.quantity import Quantity, parse
-from runtime.store import Change, Key
+from runtime.store import Change
 
 from .chain import CREATE, UPDATE, Attributes, Plugin
 from .usage import Usage, in_scopes, unset_compute, usage_of
@@ -65,7 +65,11 @@ class ResourceQuota(Plugin):
                 f"limited: {','.join(f'{item}={parse(hard[item])}' for item in over)}"
             )
         text = {item: str(amount) for item, amount in (used | totals).items()}
-        return {**quota, "metadata": dict(quota["metadata"]), "status": {**status, "hard": hard, "used": text}}
+        return {
+            **quota,
+            "metadata": dict(quota["metadata"]),
+            "status": {**status, "hard": hard, "used": text},
+        }
 
 
 def _charge(resource: str, a: Attributes) -> Usage:

@@ -35,7 +35,10 @@ class ServiceAllocation(Plugin):
     operations = frozenset({CREATE, UPDATE})
 
     def __init__(
-        self, service_cidr: str = "10.96.0.0/16", reserved: tuple[str, ...] = (), node_ports: range = NODE_PORTS
+        self,
+        service_cidr: str = "10.96.0.0/16",
+        reserved: tuple[str, ...] = (),
+        node_ports: range = NODE_PORTS,
     ) -> None:
         self._network = ipaddress.ip_network(service_cidr)
         self._reserved = frozenset(reserved)
@@ -92,16 +95,16 @@ class ServiceAllocation(Plugin):
         if asked:
             why = self._refuse(asked)
             if why:
-                errors.append(
-                    invalid("spec.clusterIPs", [asked], f"failed to allocate IP {asked}: {why}")
-                )
+                errors.append(invalid("spec.clusterIPs", [asked], f"failed to allocate IP {asked}: {why}"))
                 return
             address = asked
         else:
             address = self._free_address()
             if not address:
                 errors.append(
-                    FieldError("InternalError", "spec.clusterIP", "failed to allocate a serviceIP: range is full")
+                    FieldError(
+                        "InternalError", "spec.clusterIP", "failed to allocate a serviceIP: range is full"
+                    )
                 )
                 return
         self._take(a, self._addresses, address)

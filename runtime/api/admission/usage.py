@@ -25,9 +25,7 @@ _NAMED_COUNTS = frozenset(
     }
 )
 _COMPUTE = ("cpu", "memory", "ephemeral-storage")
-_MUST_BE_SET = frozenset(
-    {"cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory"}
-)
+_MUST_BE_SET = frozenset({"cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory"})
 _BETA_STORAGE_CLASS = "volume.beta.kubernetes.io/storage-class"
 
 

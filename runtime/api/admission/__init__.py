@@ -1,0 +1,40 @@
+"""Admission: what completes, refuses and accounts for writes before they are stored."""
+
+from __future__ import annotations
+
+from .chain import Chain
+from .classes import DefaultIngressClass, DefaultStorageClass
+from .lifecycle import ImmortalNamespaces, NamespaceLifecycle, TaintNodesByCondition
+from .limits import LimitRanger
+from .pods import (
+    DefaultTolerationSeconds,
+    PriorityAdmission,
+    RuntimeClassAdmission,
+    ServiceAccountAdmission,
+)
+from .quota import ResourceQuota
+from .security import PodSecurity
+from .services import ServiceAllocation
+
+__all__ = ["Chain", "default_chain"]
+
+
+def default_chain(service_cidr: str, reserved_addresses: tuple[str, ...]) -> Chain:
+    """Upstream's default plugins that mean something here, in upstream's order; quota is always last."""
+    return Chain(
+        [
+            NamespaceLifecycle(),
+            ImmortalNamespaces(),
+            LimitRanger(),
+            ServiceAccountAdmission(),
+            TaintNodesByCondition(),
+            PodSecurity(),
+            PriorityAdmission(),
+            DefaultTolerationSeconds(),
+            DefaultStorageClass(),
+            RuntimeClassAdmission(),
+            DefaultIngressClass(),
+            ServiceAllocation(service_cidr, reserved_addresses),
+            ResourceQuota(),
+        ]
+    )

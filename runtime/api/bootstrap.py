@@ -1,0 +1,109 @@
+"""What is there before anybody asks for it: namespaces, the API's own Service, roles, system priorities.
+
+``pkg/controlplane/controller/{systemnamespaces,kubernetesservice}``, ``pkg/registry/rbac/rest/storage_rbac.go`` and
+``pkg/registry/scheduling/rest``. Runs at every start: what is missing is made, rules that a newer version brought
+are added, and what its owner took out of automatic care stays as it is.
+"""
+
+from __future__ import annotations
+
+from runtime.objects import meta
+from runtime.objects.errors import Obj, StatusError
+
+from .api import API
+from .context import RequestContext, system_user
+from .policy import AUTOUPDATE, cluster_role_bindings, cluster_roles
+from .rules import missing
+
+SYSTEM_NAMESPACES = ("kube-system", "kube-public", "kube-node-lease", "default")
+_PRIORITIES = (
+    (
+        "system-cluster-critical",
+        2_000_000_000,
+        "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.",
+    ),
+    (
+        "system-node-critical",
+        2_000_001_000,
+        "Used for system critical pods that must not be moved from their current node.",
+    ),
+)
+
+
+async def ensure_cluster(api: API, *, cluster_ip: str, port: int) -> None:
+    """Make what every cluster has, where it is missing.
+
+    Args:
+        api: the operations.
+        cluster_ip: the address of the ``kubernetes`` Service.
+        port: where the API server itself listens.
+    """
+    ctx = RequestContext(system_user("system:apiserver"), "kube-apiserver", field_validation="Ignore")
+    for name in SYSTEM_NAMESPACES:
+        await _ensure(api, ctx, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    for role in cluster_roles():
+        await _ensure_rules(api, ctx, role)
+    for binding in cluster_role_bindings():
+        await _ensure(api, ctx, binding)
+    for name, value, description in _PRIORITIES:
+        await _ensure(
+            api,
+            ctx,
+            {
+                "apiVersion": "scheduling.k8s.io/v1",
+                "kind": "PriorityClass",
+                "metadata": {"name": name},
+                "value": value,
+                "description": description,
+            },
+        )
+    await _ensure(api, ctx, kubernetes_service(cluster_ip, port))
+
+
+def kubernetes_service(cluster_ip: str, port: int) -> Obj:
+    """The Service by which pods find the API."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": "kubernetes",
+            "namespace": "default",
+            "labels": {"component": "apiserver", "provider": "kubernetes"},
+        },
+        "spec": {
+            "type": "ClusterIP",
+            "clusterIP": cluster_ip,
+            "clusterIPs": [cluster_ip],
+            "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": port}],
+            "sessionAffinity": "None",
+        },
+    }
+
+
+async def _ensure(api: API, ctx: RequestContext, obj: Obj) -> Obj | None:
+    """Create the object unless it is there; gives the one that is."""
+    resource = api.registry.by_kind(obj["apiVersion"], obj["kind"])
+    assert resource is not None, f"{obj['kind']} is not registered"
+    namespace = meta.namespace_of(obj)
+    found = api.view.get(resource.storage_resource, namespace, meta.name_of(obj))
+    if found is None:
+        try:
+            await api.create(ctx, resource, namespace, obj)
+        except StatusError as error:
+            if error.reason != "AlreadyExists":
+                raise
+    return found
+
+
+async def _ensure_rules(api: API, ctx: RequestContext, role: Obj) -> None:
+    """Create the role, or add the rules that a stored one lacks (rbac ``reconciliation``, never removing)."""
+    found = await _ensure(api, ctx, role)
+    if found is None or meta.annotations_of(found).get(AUTOUPDATE) == "false" or "aggregationRule" in role:
+        return
+    lacking = missing(found.get("rules") or [], role["rules"])
+    if lacking:
+        resource = api.registry.by_kind(role["apiVersion"], role["kind"])
+        assert resource is not None
+        changed = meta.copy(found)
+        changed["rules"] = [*(changed.get("rules") or []), *lacking]
+        await api.update(ctx, resource, "", meta.name_of(found), changed)

@@ -1,0 +1,447 @@
+"""The write path: from a decoded request to one transaction of the store.
+
+Everything from reading the newest state to handing over the transaction happens without waiting, so that two
+writers can't come between each other and nothing has to be tried again; only the disk is waited for. Follows
+apiserver ``pkg/registry/generic/registry/store.go`` and ``rest/{create,update}.go``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import orjson
+
+from runtime.objects import meta
+from runtime.objects.clock import Clock, format_time
+from runtime.objects.errors import (
+    FieldError,
+    Obj,
+    StatusError,
+    already_exists,
+    internal,
+    invalid_object,
+    not_found,
+    required,
+    too_large,
+    unavailable,
+)
+from runtime.objects.registry import Resource
+from runtime.objects.schema import decode, strict_error
+from runtime.store import Change, Key, Record, Store, StoreError, StoreFull, VersionMismatch
+
+from . import deleting, fields
+from .admission.chain import CREATE, DELETE, UPDATE, Attributes, Chain
+from .authorization import RBAC_GROUP, Authorizer, EscalationCheck
+from .context import Answer, RequestContext
+from .metadata import (
+    changed_identity,
+    check_name,
+    check_uid,
+    check_version,
+    drop_duplicate_owners,
+    keep_server_owned,
+    private_metadata,
+    settle_namespace,
+)
+from .names import MAX_ATTEMPTS, generate_name, new_uid
+from .view import StoreView
+
+MAX_OBJECT_BYTES = 1_572_864
+"""The largest object that is stored: etcd's request limit, 1.5 MiB."""
+_WORTH_MEASURING = 1_048_576
+_MAIN = ("", "scale")
+"""Changes that the whole object's own rules judge."""
+
+Hook = Callable[[], None]
+
+
+@dataclass(slots=True)
+class Planned:
+    """A write that was decided: an answer that is there already, or one that waits for the disk."""
+
+    answer: Answer | None = None
+    future: asyncio.Future[list[Record]] | None = None
+    code: int = 200
+    undo: list[Hook] = field(default_factory=list)
+    done: list[Hook] = field(default_factory=list)
+    render: Callable[[Record], Answer] | None = None
+    """Makes the answer from the written record where it is not the record itself."""
+
+
+class Writer:
+    """Plans creates, updates and deletions, and waits for them."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        chain: Chain,
+        view: StoreView,
+        authorizer: Authorizer,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._chain = chain
+        self._view = view
+        self._authorizer = authorizer
+        self._escalation = EscalationCheck(authorizer)
+
+    # -- reading bodies ------------------------------------------------------------------------------------
+
+    def read_body(self, ctx: RequestContext, resource: Resource, obj: Obj) -> Obj:
+        """A private, typed and defaulted copy of what a client sent.
+
+        Raises:
+            StatusError: 400 for wrong types, and for unknown fields when validation is Strict.
+        """
+        clean, unknown = decode(resource, obj if ctx.owns_body else meta.copy(obj))
+        report_unknown(ctx, resource, unknown)
+        resource.strategy.default(clean)
+        return clean
+
+    # -- create --------------------------------------------------------------------------------------------
+
+    def create(
+        self, ctx: RequestContext, resource: Resource, namespace: str, obj: Obj, code: int = 201
+    ) -> Planned:
+        """Plan the creation of a decoded object (which becomes the writer's).
+
+        Raises:
+            StatusError: whatever is wrong with it.
+        """
+        metadata = private_metadata(obj)
+        if metadata.get("resourceVersion"):
+            raise StatusError(500, "", "resourceVersion should not be set on objects to be created")
+        settle_namespace(resource, namespace, metadata)
+        for name in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion"):
+            metadata.pop(name, None)
+        key = self._name(resource, namespace, metadata)
+        metadata["uid"] = new_uid()
+        now = format_time(self._clock.now())
+        metadata["creationTimestamp"] = now
+        if resource.strategy.has_generation:
+            metadata["generation"] = 1
+        else:
+            metadata.pop("generation", None)
+        drop_duplicate_owners(ctx, metadata)
+        _prepare_create(ctx, resource, obj, now)
+        a = Attributes(ctx, CREATE, resource, "", namespace, key.name, obj, None, self._view)
+        try:
+            self._admit_and_validate(a)
+            if not key.name:
+                raise invalid_object(
+                    resource.kind,
+                    resource.group,
+                    "",
+                    [required("metadata.name", "name or generateName is required")],
+                )
+            return self._submit(a, key, 0, code)
+        except StatusError:
+            a.roll_back()
+            raise
+        except VersionMismatch:
+            a.roll_back()
+            raise self._taken(resource, key, metadata) from None
+
+    def _name(self, resource: Resource, namespace: str, metadata: Obj) -> Key:
+        place = resource.storage_resource
+        scope = namespace if resource.namespaced else ""
+        name = metadata.get("name")
+        if name:
+            return Key(place, scope, name)
+        base = metadata.get("generateName") or ""
+        if base:
+            for _ in range(MAX_ATTEMPTS):
+                key = Key(place, scope, generate_name(base))
+                if self._store.latest(key) is None:
+                    break
+            metadata["name"] = key.name
+            return key
+        return Key(place, scope, "")
+
+    def _taken(self, resource: Resource, key: Key, metadata: Obj) -> StatusError:
+        error = already_exists(resource.plural, key.name, resource.group)
+        if metadata.get("generateName"):
+            return StatusError(
+                409,
+                "AlreadyExists",
+                f"{error.message}, the server was not able to generate a unique name for the object",
+                {**error.details, "retryAfterSeconds": 1},
+            )
+        existing = self._store.latest(key)
+        if existing is not None and meta.is_deleting(existing.obj):
+            return StatusError(
+                409, "AlreadyExists", f"object is being deleted: {error.message}", error.details
+            )
+        return error
+
+    # -- update --------------------------------------------------------------------------------------------
+
+    def update(
+        self,
+        ctx: RequestContext,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        new: Obj,
+        record: Record,
+        subresource: str = "",
+        *,
+        managed: bool = False,
+        patched: bool = False,
+    ) -> Planned:
+        """Plan the change of a stored object to ``new`` (decoded, private to the writer).
+
+        ``managed`` says that managedFields were settled already (by an apply), ``patched`` that ``new`` is the
+        stored object with changes, not a client's whole idea of it.
+
+        Raises:
+            StatusError: whatever is wrong with it.
+        """
+        old = _served(resource, record)
+        old_metadata: Obj = old["metadata"]
+        metadata = private_metadata(new)
+        settle_namespace(resource, namespace, metadata)
+        check_name(name, namespace if resource.namespaced else "", metadata)
+        if not patched:
+            check_uid(resource, name, metadata.get("uid") or "", old_metadata["uid"])
+        check_version(resource, name, metadata, old_metadata["resourceVersion"])
+        metadata["resourceVersion"] = old_metadata["resourceVersion"]
+        keep_server_owned(metadata, old_metadata)
+        drop_duplicate_owners(ctx, metadata)
+        strategy = resource.strategy
+        if subresource in _MAIN:
+            strategy.prepare_for_update(new, old)
+        else:
+            strategy.prepare_for_subresource(subresource, new, old)
+        if subresource != "status" and strategy.has_generation and _spec_changed(new, old):
+            metadata["generation"] = old_metadata.get("generation", 0) + 1
+        if not managed:
+            fields.track_update(ctx, resource, new, old, subresource, format_time(self._clock.now()))
+        a = Attributes(ctx, UPDATE, resource, subresource, namespace, name, new, old, self._view)
+        try:
+            self._admit_and_validate(a)
+            return self.store_change(a, record)
+        except StatusError:
+            a.roll_back()
+            raise
+
+    def store_change(self, a: Attributes, record: Record) -> Planned:
+        """Write ``a.object`` in place of ``record``; nothing if nothing changed; remove it if nothing holds it."""
+        new, old = a.object, a.old
+        assert old is not None
+        if deleting.emptied(a.resource, new, old):
+            return self._remove(a, record, Answer(new))
+        fields.ignore_timestamps(new, old)
+        if new == old:
+            a.roll_back()
+            return Planned(Answer.of(record) if a.resource.from_storage is None else Answer(old))
+        return self._submit(a, record.key, record.version, 200, len(record.json))
+
+    # -- delete --------------------------------------------------------------------------------------------
+
+    def delete(
+        self,
+        ctx: RequestContext,
+        resource: Resource,
+        record: Record,
+        options: Obj,
+        changes: Sequence[Change] = (),
+    ) -> Planned:
+        """Plan a deletion with checked DeleteOptions, and further ``changes`` in the same transaction.
+
+        Raises:
+            StatusError: 409 for a failed precondition, 403 from admission.
+        """
+        old = _served(resource, record)
+        deleting.check_preconditions(resource, old["metadata"], options)
+        key = record.key
+        a = Attributes(ctx, DELETE, resource, "", key.namespace, key.name, None, old, self._view)
+        a.changes.extend(changes)
+        for step in self._chain.steps(resource.group_resource, "", DELETE)[1]:
+            step(a)
+        decision = deleting.decide(resource, old, options, self._clock.now())
+        if decision.metadata is not None:
+            new = {**old, "metadata": decision.metadata}
+            if decision.phase:
+                new["status"] = {**(old.get("status") or {}), "phase": decision.phase}
+            new["metadata"] = dict(decision.metadata)
+            a.obj = new
+            code = 202 if options.get("orphanDependents") is False else 200
+            return self._submit(a, key, record.version, code)
+        if decision.remove:
+            return self._remove(a, record, None)
+        return Planned(Answer.of(record) if _answers_with_object(resource) else Answer(old))
+
+    def _remove(self, a: Attributes, record: Record, answer: Answer | None) -> Planned:
+        resource, old = a.resource, a.old
+        assert old is not None
+        if answer is None:
+            gone = deleting.success(resource, old["metadata"])
+            answer = Answer.of(record) if _answers_with_object(resource) else Answer(gone)
+        if a.ctx.dry_run:
+            return Planned(answer)
+        future = self._send([Change(record.key, None, record.version), *a.changes])
+        done = [*a.done, lambda: self._chain.removed(resource.group_resource, record.obj)]
+        final = answer
+        return Planned(None, future, 200, a.undo, self._with_rbac(resource, done), lambda _: final)
+
+    # -- common --------------------------------------------------------------------------------------------
+
+    def _admit_and_validate(self, a: Attributes) -> None:
+        mutate, check = self._chain.steps(a.resource.group_resource, a.subresource, a.operation)
+        for step in mutate:
+            step(a)
+        resource, new, old = a.resource, a.object, a.old
+        strategy = resource.strategy
+        errors: list[FieldError]
+        if old is None:
+            errors = strategy.validate(new)
+        elif a.subresource in _MAIN:
+            errors = strategy.validate_update(new, old)
+        else:
+            errors = strategy.validate_subresource(a.subresource, new, old)
+        if old is not None:
+            errors = [*changed_identity(new["metadata"], old["metadata"], errors), *errors]
+        if errors:
+            raise invalid_object(resource.kind, resource.group, new["metadata"].get("name", ""), errors)
+        for sentence in strategy.warnings(new, old):
+            a.ctx.warn(sentence)
+        if resource.group == RBAC_GROUP:
+            self._escalation.check(a.ctx, resource, a.namespace, new, old)
+        for step in check:
+            step(a)
+
+    def _submit(self, a: Attributes, key: Key, expected: int, code: int, size_hint: int = 0) -> Planned:
+        resource, obj = a.resource, a.object
+        _check_size(a.ctx, obj, size_hint)
+        if a.ctx.dry_run:
+            current = self._store.latest(key)
+            if (current.version if current else 0) != expected:
+                raise VersionMismatch(key, current)
+            a.roll_back()
+            return Planned(Answer(obj, code))
+        stored = obj if resource.to_storage is None else resource.to_storage(obj)
+        if stored is not obj:
+            stored = {**stored, "metadata": dict(stored["metadata"])}
+        future = self._send([Change(key, stored, expected), *a.changes])
+        return Planned(
+            None, future, code, a.undo, self._with_rbac(resource, a.done), _renderer(resource, code)
+        )
+
+    def _send(self, changes: list[Change]) -> asyncio.Future[list[Record]]:
+        try:
+            return self._store.submit(changes)
+        except VersionMismatch:
+            raise
+        except StoreError as error:
+            raise store_failure(error) from error
+        except (TypeError, ValueError) as error:
+            raise internal(f"the object can't be written as JSON: {error}") from error
+
+    def _with_rbac(self, resource: Resource, done: list[Hook]) -> list[Hook]:
+        if resource.group == RBAC_GROUP:
+            return [*done, self._authorizer.invalidate]
+        return done
+
+    async def wait(self, planned: Planned) -> Answer:
+        """The answer, once the disk has the write.
+
+        Raises:
+            StatusError: 503, the disk took nothing.
+        """
+        if planned.future is None:
+            assert planned.answer is not None
+            return planned.answer
+        if planned.undo or planned.done:
+            # What has to follow a write follows it even if the client has gone away meanwhile.
+            record = await asyncio.shield(asyncio.ensure_future(_finish(planned, planned.future)))
+        else:
+            try:
+                record = (await planned.future)[0]
+            except StoreError as error:
+                raise store_failure(error) from error
+        return planned.render(record) if planned.render is not None else Answer.of(record, planned.code)
+
+
+async def _finish(planned: Planned, future: asyncio.Future[list[Record]]) -> Record:
+    try:
+        record = (await future)[0]
+    except StoreError as error:
+        for undo in reversed(planned.undo):
+            undo()
+        raise store_failure(error) from error
+    for done in planned.done:
+        done()
+    return record
+
+
+def store_failure(error: StoreError) -> StatusError:
+    """A write that the disk refused, as clients are told."""
+    if isinstance(error, StoreFull):
+        return unavailable(f"the state folder has no room left: {error}")
+    return unavailable(f"the state can't be written: {error}")
+
+
+def missing(resource: Resource, name: str) -> StatusError:
+    """404 for one object."""
+    return not_found(resource.plural, name, resource.group)
+
+
+def report_unknown(ctx: RequestContext, resource: Resource, problems: list[str]) -> None:
+    """Unknown fields become an error, warnings or nothing, as fieldValidation says.
+
+    Raises:
+        StatusError: 400 when Strict.
+    """
+    if not problems or ctx.field_validation == "Ignore":
+        return
+    if ctx.field_validation == "Strict":
+        raise strict_error(resource, problems)
+    for problem in problems:
+        ctx.warn(problem)
+
+
+def _served(resource: Resource, record: Record) -> Obj:
+    return record.obj if resource.from_storage is None else resource.from_storage(record.obj)
+
+
+def _renderer(resource: Resource, code: int) -> Callable[[Record], Answer] | None:
+    convert = resource.from_storage
+    if convert is None:
+        return None
+    return lambda record: Answer(convert(record.obj), code)
+
+
+def _answers_with_object(resource: Resource) -> bool:
+    return resource.group_resource in deleting.RETURNS_DELETED
+
+
+def _prepare_create(ctx: RequestContext, resource: Resource, obj: Obj, now: str) -> None:
+    """The strategy's preparation, and managedFields for what the client itself gave.
+
+    A status that the strategy replaces is nobody's field.
+    """
+    given = obj.get("status")
+    resource.strategy.prepare_for_create(obj)
+    if "status" in obj and obj["status"] != given:
+        made = obj.pop("status")
+        fields.track_create(ctx, resource, obj, now)
+        obj["status"] = made
+    else:
+        fields.track_create(ctx, resource, obj, now)
+
+
+def _spec_changed(new: Obj, old: Obj) -> bool:
+    for name, value in new.items():
+        if name not in ("metadata", "status") and old.get(name) != value:
+            return True
+    return any(name not in new for name in old if name not in ("metadata", "status"))
+
+
+def _check_size(ctx: RequestContext, obj: Obj, hint: int) -> None:
+    """Measure only what may be too large: rendering every object twice would cost more than the limit is worth."""
+    if ctx.body_size + hint > _WORTH_MEASURING and len(orjson.dumps(obj)) > MAX_OBJECT_BYTES:
+        raise too_large(MAX_OBJECT_BYTES)
