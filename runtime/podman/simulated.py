@@ -125,8 +125,6 @@ class SimulatedRuntime:
             cgroup_version="v2",
         )
 
-    # -- sandboxes ----------------------------------------------------------------------------------------------
-
     async def sandboxes(self) -> list[Sandbox]:
         """Every pod, as it is now."""
         return [self._view(pod) for pod in self._pods.values()]
@@ -187,8 +185,6 @@ class SimulatedRuntime:
             self._end(one, 137, signal=9)
         pod.view = None
         self._subscribers.publish(RuntimeEvent("sandbox", "died", sandbox_uid=uid))
-
-    # -- containers ---------------------------------------------------------------------------------------------
 
     async def create_container(self, sandbox_id: str, spec: ContainerSpec) -> str:
         """Make a container. NoSuchItem when the sandbox, or the image, is not there."""
@@ -318,8 +314,6 @@ class SimulatedRuntime:
         )
         self._subscribers.publish(RuntimeEvent("container", "died", one.id, one.pod.spec.uid, code))
 
-    # -- what is due --------------------------------------------------------------------------------------------
-
     def _at(self, when: float, one: _Simulated, what: Literal["end", "print"]) -> None:
         heapq.heappush(self._due, (when, next(self._order), one, one.attempt_of_run, what))
         if self._timer is None or self._timer.done() or when < self._timer_due:
@@ -341,8 +335,6 @@ class SimulatedRuntime:
                     self._end(one, one.life.exit_code)
                 else:
                     self._print(one)
-
-    # -- output -------------------------------------------------------------------------------------------------
 
     def _print(self, one: _Simulated) -> None:
         """Write the lines that are due to the log, and come back when more may be."""
@@ -380,8 +372,6 @@ class SimulatedRuntime:
                     moment = one.view.started_at + timedelta(seconds=seconds)
                     log.write(f"{moment:%Y-%m-%dT%H:%M:%S.%f}000+00:00 stdout F {text}\n")
 
-    # -- images -------------------------------------------------------------------------------------------------
-
     def _local(self, name: str) -> Image | None:
         found = self._images.get(name)
         if found is None and not names.is_id(name):
@@ -411,8 +401,6 @@ class SimulatedRuntime:
             found = Image(digest, (full,), (f"{full.rpartition(':')[0]}@sha256:{digest}",), 10 << 20)
             self._images[full] = self._images[digest] = self._images[f"sha256:{digest}"] = found
         return found
-
-    # -- streams ------------------------------------------------------------------------------------------------
 
     def events(self) -> AsyncIterator[RuntimeEvent]:
         """Starts and ends, as they happen."""

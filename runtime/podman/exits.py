@@ -1,0 +1,135 @@
+"""Knowing at once that a container has ended, and whether the kernel killed it for want of memory.
+
+Podman's file event log is polled four times a second, too slow for a restart that takes a sixth of one. The kernel
+tells sooner: a pidfd becomes readable the moment a process ends. Containers' processes are on this machine (they
+are when Podman is), so each is watched that way; events remain for everything that is not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+
+class ExitWatcher:
+    """Watches container processes from one event loop. ``ended`` is called with the key, in the loop."""
+
+    def __init__(self, ended: Callable[[str], None]) -> None:
+        self._ended = ended
+        self._descriptors: dict[str, int] = {}
+
+    def watch(self, key: str, pid: int) -> bool:
+        """Start watching; False when that can't be (process gone, or of another machine). Twice does nothing."""
+        if key in self._descriptors:
+            return True
+        if pid <= 0 or not belongs_to(pid, key):
+            return False
+        try:
+            descriptor = os.pidfd_open(pid)
+        except OSError:
+            return False
+        self._descriptors[key] = descriptor
+        asyncio.get_running_loop().add_reader(descriptor, self._readable, key)
+        return True
+
+    def watching(self, key: str) -> bool:
+        """Whether the process of this key is known to be alive."""
+        return key in self._descriptors
+
+    def _readable(self, key: str) -> None:
+        self.forget(key)
+        self._ended(key)
+
+    def forget(self, key: str) -> None:
+        """Stop watching; an unknown key is ignored."""
+        descriptor = self._descriptors.pop(key, None)
+        if descriptor is not None:
+            with contextlib.suppress(RuntimeError):
+                asyncio.get_running_loop().remove_reader(descriptor)
+            os.close(descriptor)
+
+    def close(self) -> None:
+        """Stop watching everything."""
+        for key in list(self._descriptors):
+            self.forget(key)
+
+
+def belongs_to(pid: int, container_id: str) -> bool:
+    """Whether a process id still means this container: its control group carries the container's id."""
+    try:
+        groups = Path(f"/proc/{pid}/cgroup").read_text("utf-8", "replace")
+    except OSError:
+        return False
+    return container_id in groups or not re.search(r"[0-9a-f]{64}", groups)
+
+
+def read_pid(path: Path) -> int:
+    """The number in a pid file, 0 without one."""
+    try:
+        return int(path.read_text("ascii").strip() or 0)
+    except (OSError, ValueError):
+        return 0
+
+
+def cgroup_of(pid: int, controller: str = "memory") -> Path | None:
+    """The folder of a process's control group: cgroup v1's hierarchy of the controller, or v2's."""
+    try:
+        lines = Path(f"/proc/{pid}/cgroup").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        number, controllers, path = line.split(":", 2)
+        if controller in controllers.split(","):
+            return Path("/sys/fs/cgroup") / controller / path.lstrip("/")
+        if number == "0" and not any(controller in other.split(":")[1].split(",") for other in lines):
+            return Path("/sys/fs/cgroup") / path.lstrip("/")
+    return None
+
+
+def reclaimable(cgroup: Path) -> int:
+    """Bytes of page cache that the kernel would take back first; not part of a working set."""
+    try:
+        text = (cgroup / "memory.stat").read_text("ascii", "replace")
+    except OSError:
+        return 0
+    found = dict(line.split(" ", 1) for line in text.splitlines() if " " in line)
+    value = found.get("total_inactive_file") or found.get("inactive_file") or "0"
+    return int(value) if value.isdigit() else 0
+
+
+def kernel_says_out_of_memory(container_id: str) -> bool:
+    """Whether the kernel's log names this container's control group as the victim of its memory limit.
+
+    The log survives the control group, which is gone by the time anybody asks. Not readable everywhere; then no.
+    """
+    try:
+        log = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    needle = container_id.encode()
+    try:
+        while True:
+            try:
+                record = os.read(log, 16_384)
+            except BrokenPipeError:
+                continue  # overwritten while reading: go on with the next
+            except OSError:
+                return False
+            if not record:
+                return False
+            if b"oom-kill:" in record and needle in record.split(b"task_memcg=")[-1]:
+                return True
+    finally:
+        os.close(log)
+
+
+def kill_process(pid: int, container_id: str) -> None:
+    """Kill a process of a container, if that is what the number still means."""
+    if belongs_to(pid, container_id):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)

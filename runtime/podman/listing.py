@@ -1,0 +1,257 @@
+"""What Podman holds for one cluster: listings, what was learnt between them, and the ends of containers.
+
+A listing tells almost everything; the rest (the exact instant, the kernel's reason) is inspected once for each end
+of a container and kept. The kernel says when a process ends; Podman knows it a few milliseconds later, when conmon
+has written the exit file, so an end is announced only once Podman agrees.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from . import exits, spec, state
+from .interface import (
+    Container,
+    NoSuchItem,
+    RuntimeEvent,
+    RuntimeFailure,
+    RuntimeUnavailable,
+    Sandbox,
+    SandboxSpec,
+)
+from .subscribers import Subscribers
+from .transport import Transport
+
+_SETTLE_SECONDS = 5.0
+
+
+class Listing:
+    """The pods of one cluster as Podman knows them."""
+
+    def __init__(
+        self, transport: Transport, cluster_id: str, pid_folder: Path | None, subscribers: Subscribers
+    ) -> None:
+        self._transport = transport
+        self._cluster_id = cluster_id
+        self._pid_folder = pid_folder
+        self._subscribers = subscribers
+        self._watcher = exits.ExitWatcher(self._process_ended)
+        self._labels: dict[str, Mapping[str, str]] = {}
+        """Sandbox id → its labels."""
+        self._infra: dict[str, tuple[str, int]] = {}
+        """Sandbox id → its infra container's id and pid."""
+        self._owners: dict[str, str] = {}
+        """Container id (infra ones too) → sandbox id."""
+        self._ended: dict[str, Container] = {}
+        """Containers inspected after their end."""
+        self._settling: dict[str, asyncio.Task[None]] = {}
+        self._made_since: set[str] = set()
+        """Sandboxes made while a listing was on its way."""
+
+    async def close(self) -> None:
+        """Stop watching."""
+        self._watcher.close()
+        for task in list(self._settling.values()):
+            task.cancel()
+        await asyncio.gather(*self._settling.values(), return_exceptions=True)
+
+    # -- what this program did itself --
+
+    def made(
+        self, sandbox_id: str, address: str, labels: Mapping[str, str], made: SandboxSpec, now: datetime
+    ) -> Sandbox:
+        """A pod was just made: known without asking."""
+        self._labels[sandbox_id] = labels
+        self._made_since.add(sandbox_id)
+        return Sandbox(
+            id=sandbox_id,
+            uid=made.uid,
+            namespace=made.namespace,
+            name=made.name,
+            node=made.node,
+            state="ready",
+            ip=address,
+            ips=(address,) if address else (),
+            created_at=now,
+            labels=labels,
+        )
+
+    def belongs(self, container_id: str, sandbox_id: str) -> None:
+        """A container was just made."""
+        self._owners[container_id] = sandbox_id
+
+    def started(self, container_id: str) -> None:
+        """A container was just started: watch its process, whose number conmon wrote down."""
+        self._ended.pop(container_id, None)
+        self._watcher.forget(container_id)
+        if self._pid_folder is None:
+            return
+        pid = exits.read_pid(self._pid_folder / container_id / "userdata" / "pidfile")
+        if not self._watcher.watch(container_id, pid):
+            self._process_ended(container_id)  # it may have ended already
+
+    def removed(self, sandbox_id: str) -> str:
+        """A pod was just removed: forget it; returns its address."""
+        labels = self._labels.pop(sandbox_id, {})
+        self._infra.pop(sandbox_id, None)
+        self._made_since.discard(sandbox_id)
+        for container_id in [key for key, owner in self._owners.items() if owner == sandbox_id]:
+            self.forget(container_id)
+        return labels.get(spec.POD_IP, "")
+
+    def forget(self, container_id: str) -> None:
+        """A container was just removed."""
+        self._watcher.forget(container_id)
+        self._owners.pop(container_id, None)
+        self._ended.pop(container_id, None)
+
+    # -- questions without a call --
+
+    def uid_of(self, sandbox_id: str) -> str:
+        """The Kubernetes uid of a sandbox, empty when it is not known."""
+        return self._labels.get(sandbox_id, {}).get(spec.POD_UID, "")
+
+    def sandbox_of(self, container_id: str) -> str:
+        """The sandbox of a container, empty when it is not known."""
+        return self._owners.get(container_id, "")
+
+    # -- questions to Podman --
+
+    async def labels_of(self, sandbox_id: str) -> Mapping[str, str]:
+        """A sandbox's labels. NoSuchItem when there is no such pod."""
+        labels = self._labels.get(sandbox_id)
+        if labels is None:
+            found = await self._transport.get(f"/pods/{sandbox_id}/json")
+            labels = self._labels[sandbox_id] = found.get("Labels") or {}
+        return labels
+
+    async def infra_pid(self, sandbox_id: str) -> int:
+        """The process that holds the pod's network, 0 when none runs."""
+        infra_id, pid = self._infra.get(sandbox_id, ("", 0))
+        if pid and exits.belongs_to(pid, infra_id):
+            return pid
+        if not infra_id:
+            pod = await self._transport.get(f"/pods/{sandbox_id}/json")
+            infra_id = str(pod.get("InfraContainerID") or "")
+        found = state.inspected_container(await self._transport.get(f"/containers/{infra_id}/json"))
+        self._infra[sandbox_id] = (infra_id, found.pid)
+        return found.pid
+
+    async def all(self) -> tuple[list[Sandbox], list[str]]:
+        """Every pod of the cluster, and the addresses of those that vanished behind our back."""
+        before = set(self._labels)
+        self._made_since.clear()
+        await self._settled(None)
+        label = {"label": [f"{spec.CLUSTER}={self._cluster_id}"]}
+        containers, pods = await asyncio.gather(
+            self._transport.get("/containers/json", {"all": True, "filters": label}),
+            self._transport.get("/pods/json", {"filters": label}),
+        )
+        found = await self._put_together(containers or [], pods or [])
+        present = {one.id for one in found}
+        vanished = [self.removed(gone) for gone in before - present - self._made_since]
+        return found, [address for address in vanished if address]
+
+    async def one(self, uid: str) -> Sandbox | None:
+        """One pod by its Kubernetes uid; of several (a half-removed one) the one that is ready, or the newest."""
+        await self._settled(uid)
+        labels = [f"{spec.CLUSTER}={self._cluster_id}", f"{spec.POD_UID}={uid}"]
+        containers = await self._transport.get(
+            "/containers/json", {"all": True, "filters": {"label": labels}}
+        )
+        found = await self._put_together(containers or [], [])
+        found.sort(
+            key=lambda one: (one.state == "ready", one.created_at.timestamp() if one.created_at else 0.0)
+        )
+        return found[-1] if found else None
+
+    async def _put_together(
+        self, containers: list[dict[str, Any]], pods: list[dict[str, Any]]
+    ) -> list[Sandbox]:
+        unknown = []
+        for item in containers:
+            container_id, sandbox_id = str(item["Id"]), str(item.get("Pod") or "")
+            self._owners[container_id] = sandbox_id
+            one = state.listed_container(item)
+            if one.state == "running":
+                self._ended.pop(container_id, None)
+                self._watcher.watch(container_id, one.pid)
+            elif one.state == "exited" and not item.get("IsInfra"):
+                known = self._ended.get(container_id)
+                if known is None or not state.same_run(one, known):
+                    unknown.append(container_id)
+        if unknown:
+            await asyncio.gather(*(self._inspect(container_id) for container_id in unknown))
+        found, infra = state.sandboxes(containers, pods, self._ended)
+        for one_sandbox in found:
+            self._labels[one_sandbox.id] = one_sandbox.labels
+        self._infra.update(infra)
+        return found
+
+    async def _inspect(self, container_id: str) -> Container | None:
+        """Look at one container; one that has ended is remembered, with the kernel's word on memory."""
+        try:
+            found = state.inspected_container(await self._transport.get(f"/containers/{container_id}/json"))
+        except NoSuchItem:
+            return None
+        if found.state == "exited":
+            limited = bool(found.labels.get(spec.CONTAINER_MEMORY))
+            if found.exit_code == 137 and limited and not found.oom_killed:
+                loop = asyncio.get_running_loop()
+                if await loop.run_in_executor(None, exits.kernel_says_out_of_memory, container_id):
+                    found = state.as_out_of_memory(found)
+            self._ended[container_id] = found
+        return found
+
+    # -- ends --
+
+    def _process_ended(self, container_id: str) -> None:
+        if container_id not in self._settling and container_id in self._owners:
+            task = asyncio.get_running_loop().create_task(self._settle(container_id))
+            self._settling[container_id] = task
+
+    async def _settle(self, container_id: str) -> None:
+        """Wait until Podman has noticed the end too, then tell."""
+        loop = asyncio.get_running_loop()
+        deadline, delay = loop.time() + _SETTLE_SECONDS, 0.01
+        found: Container | None = None
+        try:
+            while loop.time() < deadline:
+                try:
+                    found = await self._inspect(container_id)
+                except RuntimeUnavailable:
+                    return
+                except RuntimeFailure:
+                    found = None
+                if found is None or found.state != "running":
+                    break
+                if self._watcher.watch(container_id, found.pid):
+                    return  # it runs after all
+                await asyncio.sleep(delay)
+                delay = min(delay * 1.5, 0.1)
+            sandbox_id = self._owners.get(container_id, "")
+            self._subscribers.publish(
+                RuntimeEvent(
+                    "sandbox" if self._infra.get(sandbox_id, ("",))[0] == container_id else "container",
+                    "died",
+                    container_id,
+                    self.uid_of(sandbox_id),
+                    found.exit_code if found is not None and found.state == "exited" else None,
+                )
+            )
+        finally:
+            self._settling.pop(container_id, None)
+
+    async def _settled(self, uid: str | None) -> None:
+        """Wait for ends that are being looked at, so that no listing shows a dead container as running."""
+        waiting = [
+            task
+            for container_id, task in self._settling.items()
+            if uid is None or self.uid_of(self._owners.get(container_id, "")) == uid
+        ]
+        if waiting:
+            await asyncio.wait(waiting, timeout=_SETTLE_SECONDS)

@@ -1,0 +1,628 @@
+"""Pods on the user's own Podman: CRI's verbs over libpod's REST API.
+
+Three requests make a pod with one container: create the pod, create the container, start the container. Everything
+else that the kubelet asks is answered from one listing, labels and what the kernel tells, because Podman is slow
+and its locks are slower. Containers belong to Podman: nothing here is needed for them to go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import math
+import re
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from podman import PodmanClient
+
+from runtime.objects.clock import Clock, SystemClock
+
+from . import exits, spec, state
+from .addresses import AddressPool
+from .images import ImageStore
+from .interface import (
+    Container,
+    ContainerSpec,
+    ContainerStats,
+    ExecResult,
+    Image,
+    NoSuchItem,
+    RuntimeEvent,
+    RuntimeFailure,
+    RuntimeInfo,
+    RuntimeUnavailable,
+    Sandbox,
+    SandboxSpec,
+)
+from .listing import Listing
+from .netns import NamespaceDialer
+from .network import ensure_network
+from .pause import PAUSE_COMMAND, PAUSE_IMAGE, pause_archive
+from .service import PodmanService
+from .sessions import HijackedSession, SocketConnection
+from .subscribers import Subscribers
+from .transport import Transport
+
+_EVENTS = (
+    "start",
+    "died",
+    "die",
+    "remove",
+    "pause",
+    "unpause",
+    "pull",
+    "tag",
+    "untag",
+    "import",
+    "loadfromarchive",
+)
+_IMAGE_CHANGES = ("pull", "tag", "untag", "remove", "import", "loadfromarchive", "build", "save", "prune")
+
+
+class PodmanRuntime:
+    """The container runtime of a real cluster. All methods run on the loop that called :meth:`start`."""
+
+    def __init__(
+        self,
+        cluster_id: str,
+        state_dir: Path,
+        *,
+        podman_url: str | None = None,
+        subnet: str = "10.244.0.0/16",
+        root: Path | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        """``cluster_id``: letters, digits, ``-`` and ``.``; it marks everything this cluster owns in Podman.
+
+        ``state_dir``: the cluster's state folder, for the socket and settings of a service of our own.
+        ``root``: a Podman storage apart from the user's (also ``KUBETUI_PODMAN_ROOT``).
+        """
+        if not re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9.-]{0,62}", cluster_id):
+            raise ValueError(f"not a cluster id: {cluster_id!r}")
+        self.cluster_id = cluster_id
+        self.service = PodmanService(state_dir, url=podman_url, root=root)
+        self._clock: Clock = clock or SystemClock()
+        self._pool = AddressPool(subnet)
+        self._subscribers = Subscribers()
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._infra_image = ""
+        self._rootless = False
+        self._pid_folder: Path | None = None
+        self._transport: Transport | None = None
+        self._images: ImageStore | None = None
+        self._listing: Listing | None = None
+        self._dialer: NamespaceDialer | None = None
+
+    # -- life ---------------------------------------------------------------------------------------------------
+
+    @property
+    def transport(self) -> Transport:
+        """How to ask Podman. RuntimeUnavailable before :meth:`start`."""
+        if self._transport is None:
+            raise RuntimeUnavailable("the runtime was not started")
+        return self._transport
+
+    async def start(self) -> None:
+        """Find or start the service, check it, make the cluster's network, learn what is there."""
+        await self.service.start()
+        self._transport = Transport(self.service.url, self.service.version)
+        self._images = ImageStore(self._transport)
+        info = await self._transport.get("/info")
+        host, store = info["host"], info.get("store") or {}
+        self._rootless = bool((host.get("security") or {}).get("rootless"))
+        local = self.service.url.startswith("unix://")
+        if local and store.get("runRoot"):
+            self._pid_folder = (
+                Path(store["runRoot"]) / f"{store.get('graphDriverName', 'overlay')}-containers"
+            )
+        self._listing = Listing(self._transport, self.cluster_id, self._pid_folder, self._subscribers)
+        helper = self.service.command("unshare") if local and self._rootless else []
+        self._dialer = NamespaceDialer(helper, self.service.environment)
+        await self._ensure_infra_image(str(host.get("arch") or ""))
+        await ensure_network(self._transport, self.cluster_id, self._pool, local=local and not self._rootless)
+        for found in await self.sandboxes():
+            self._pool.reserve(found.ip)
+        self._spawn(self._listen())
+
+    async def close(self) -> None:
+        """Let go. Containers go on running; a service of our own is stopped."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._listing is not None:
+            await self._listing.close()
+        if self._dialer is not None:
+            await self._dialer.close()
+        if self._transport is not None:
+            self._transport.close()
+        await self.service.close()
+
+    def _spawn(self, work: Any) -> None:
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _ensure_infra_image(self, architecture: str) -> None:
+        archive = pause_archive(architecture)
+        if archive is None:
+            return  # Podman's own, built from catatonit
+        self._infra_image = PAUSE_IMAGE
+        if not await self._image_store().exists(PAUSE_IMAGE):
+            changes = [f'ENTRYPOINT ["{PAUSE_COMMAND}"]', "LABEL io.kubetui.pause=1"]
+            await self.transport.post(
+                "/images/import", archive, {"reference": PAUSE_IMAGE, "changes": changes}, raw=True
+            )
+
+    def _image_store(self) -> ImageStore:
+        if self._images is None:
+            raise RuntimeUnavailable("the runtime was not started")
+        return self._images
+
+    def _list(self) -> Listing:
+        if self._listing is None:
+            raise RuntimeUnavailable("the runtime was not started")
+        return self._listing
+
+    def _lock(self, key: str) -> asyncio.Lock:
+        lock = self._locks.get(key)
+        if lock is None:
+            lock = self._locks[key] = asyncio.Lock()
+        return lock
+
+    async def info(self) -> RuntimeInfo:
+        """The machine and Podman, as ``podman info`` tells."""
+
+        def call(client: PodmanClient) -> Any:
+            return client.info()
+
+        found = await self.transport.run(call)
+        host, version = found["host"], found.get("version") or {}
+        distribution = host.get("distribution") or {}
+        image = " ".join(str(distribution.get(key) or "") for key in ("distribution", "version")).strip()
+        warnings = []
+        if self._rootless and host.get("cgroupVersion") == "v1":
+            warnings.append("rootless Podman on cgroup v1 ignores CPU and memory limits")
+        return RuntimeInfo(
+            name="podman",
+            version=str(version.get("Version") or self.service.version),
+            operating_system=str(host.get("os") or "linux"),
+            os_image=_os_image() or image,
+            kernel_version=str(host.get("kernel") or ""),
+            architecture=str(host.get("arch") or ""),
+            cpus=int(host.get("cpus") or 1),
+            memory=int(host.get("memTotal") or 0),
+            rootless=self._rootless,
+            cgroup_version=str(host.get("cgroupVersion") or ""),
+            warnings=tuple(warnings),
+        )
+
+    # -- sandboxes ----------------------------------------------------------------------------------------------
+
+    async def sandboxes(self) -> list[Sandbox]:
+        """Every pod of this cluster: two calls, and one more for each container that ended since the last time."""
+        found, vanished = await self._list().all()
+        for address in vanished:
+            self._pool.release(address)
+        return found
+
+    async def sandbox(self, uid: str) -> Sandbox | None:
+        """One pod, by the Kubernetes uid: one call, and one more for a container that has ended meanwhile."""
+        return await self._list().one(uid)
+
+    async def create_sandbox(self, spec_: SandboxSpec) -> Sandbox:
+        """Make the pod, with its address: one call. What a failed attempt left behind is removed."""
+        async with self._lock(spec_.uid):
+            name = spec.pod_name(self.cluster_id, spec_)
+            address = "" if spec_.host_network else self._pool.allocate()
+            body = spec.pod_body(self.cluster_id, spec_, address, self._infra_image)
+            try:
+                for attempt in (1, 2):
+                    try:
+                        made = await self.transport.post("/pods/create", body)
+                        break
+                    except RuntimeUnavailable:
+                        raise
+                    except RuntimeFailure as error:
+                        # The name is taken by a half-made pod of before, or this attempt has just made one.
+                        await self._remove_pod(name)
+                        if self._infra_image and "image not known" in error.message and attempt == 1:
+                            info = await self.transport.get("/info")
+                            await self._ensure_infra_image(str(info["host"].get("arch") or ""))
+                        elif attempt == 2 or "is in use" not in error.message:
+                            reason = error.reason or "FailedCreatePodSandBox"
+                            raise RuntimeFailure(error.message, reason, error.code) from error
+            except BaseException:
+                if address:
+                    self._pool.release(address)
+                raise
+            return self._list().made(str(made["Id"]), address, body["labels"], spec_, self._clock.now())
+
+    async def remove_sandbox(self, sandbox_id: str) -> None:
+        """Kill what runs in it and remove it; no error when it is gone."""
+        uid = self._list().uid_of(sandbox_id)
+        async with self._lock(uid or sandbox_id):
+            await self._remove_pod(sandbox_id)
+            address = self._list().removed(sandbox_id)
+            if address:
+                self._pool.release(address)
+        self._locks.pop(uid or sandbox_id, None)
+
+    async def _remove_pod(self, name: str) -> None:
+        for attempt in (1, 2, 3):
+            try:
+                await self.transport.delete(f"/pods/{name}", {"force": True, "timeout": 0})
+                return
+            except NoSuchItem:
+                return
+            except RuntimeUnavailable:
+                raise
+            except RuntimeFailure:
+                if attempt == 3:
+                    raise
+                await asyncio.sleep(0.1 * attempt)
+
+    # -- containers ---------------------------------------------------------------------------------------------
+
+    async def create_container(self, sandbox_id: str, spec_: ContainerSpec) -> str:
+        """Make a container; returns its id. NoSuchItem when the image or the sandbox is missing."""
+        listing = self._list()
+        labels = await listing.labels_of(sandbox_id)
+        image = await self.image(spec_.image)
+        if image is None:
+            raise NoSuchItem(f"{spec_.image}: image not known", "ErrImageNeverPull", 404)
+        if spec_.log_path:
+            Path(spec_.log_path).parent.mkdir(parents=True, exist_ok=True)
+        machine = self.service.machine
+        floor = None if machine.may_raise_limits else machine.oom_score_adj
+        body = spec.container_body(sandbox_id, labels, spec_, image.id, floor)
+        async with self._lock(listing.uid_of(sandbox_id) or sandbox_id):
+            try:
+                made = await self.transport.post("/containers/create", body)
+            except NoSuchItem as error:
+                self._image_store().forget()
+                if "image" in error.message:
+                    raise NoSuchItem(f"{spec_.image}: image not known", "ErrImageNeverPull", 404) from error
+                raise
+            except RuntimeUnavailable:
+                raise
+            except RuntimeFailure as error:
+                raise RuntimeFailure(error.message, "CreateContainerError", error.code) from error
+        container_id = str(made["Id"])
+        listing.belongs(container_id, sandbox_id)
+        return container_id
+
+    async def start_container(self, container_id: str) -> None:
+        """Start it, and the sandbox with the first one. RuntimeFailure with reason RunContainerError, code 128."""
+        listing = self._list()
+        sandbox_id = listing.sandbox_of(container_id)
+        async with self._lock(listing.uid_of(sandbox_id) or sandbox_id or container_id):
+            try:
+                await self.transport.post(f"/containers/{container_id}/start")
+            except (NoSuchItem, RuntimeUnavailable):
+                raise
+            except RuntimeFailure as error:
+                if "IPAM error" in error.message and "already allocated" in error.message:
+                    # Somebody else has the address: keep it out of use, and let the pod be made anew.
+                    await self._remove_pod(sandbox_id)
+                    listing.removed(sandbox_id)
+                    raise RuntimeFailure(error.message, "FailedCreatePodSandBox", error.code) from error
+                raise RuntimeFailure(error.message, "RunContainerError", 128) from error
+        listing.started(container_id)
+
+    async def stop_container(self, container_id: str, grace_seconds: float) -> None:
+        """The stop signal, the grace period, SIGKILL; returns when it has ended. A second call may hurry it."""
+        seconds = max(0, math.ceil(grace_seconds))
+        path = f"/containers/{container_id}/stop"
+        with contextlib.suppress(NoSuchItem):
+            async with await self.transport.stream(
+                "POST", path, params={"timeout": seconds}, timeout=seconds + 60.0
+            ) as answer:
+                await answer.body()
+
+    async def kill_container(self, container_id: str, signal: str) -> None:
+        """Send one signal. RuntimeFailure when it does not run."""
+        await self.transport.post(
+            f"/containers/{container_id}/kill", params={"signal": spec.signal_number(signal)}
+        )
+
+    async def remove_container(self, container_id: str) -> None:
+        """Remove it by force, with its anonymous volumes; no error when it is gone."""
+        listing = self._list()
+        async with self._lock(listing.uid_of(listing.sandbox_of(container_id)) or container_id):
+            with contextlib.suppress(NoSuchItem):
+                await self.transport.delete(
+                    f"/containers/{container_id}", {"force": True, "timeout": 0, "v": True}
+                )
+        listing.forget(container_id)
+
+    # -- images -------------------------------------------------------------------------------------------------
+
+    async def image(self, name: str) -> Image | None:
+        """A local image; ``localhost/`` and ``docker.io/`` are both meant by a short name."""
+        return await self._image_store().find(name)
+
+    async def pull_image(self, name: str, credentials: Sequence[Mapping[str, Any]] = ()) -> Image:
+        """Pull; short names are docker.io's. Raises ImageFailure."""
+        return await self._image_store().pull(name, credentials)
+
+    # -- events -------------------------------------------------------------------------------------------------
+
+    def events(self) -> AsyncIterator[RuntimeEvent]:
+        """Hints, for ever; ``lost`` after a break."""
+        return self._subscribers.events()
+
+    async def _listen(self) -> None:
+        """Read Podman's events, reconnecting for ever; containers' ends are known sooner from the kernel."""
+        delay, connected_before = 0.1, False
+        filters = {"type": ["container", "pod", "image"], "event": list(_EVENTS)}
+        while True:
+            try:
+                stream = await self.transport.stream(
+                    "GET", "/events", params={"stream": True, "filters": filters}, timeout=None
+                )
+                async with stream:
+                    if connected_before:
+                        self._image_store().forget()
+                        self._subscribers.publish(RuntimeEvent("lost"))
+                    connected_before, delay = True, 0.1
+                    async for event in stream.objects():
+                        self._heard(event)
+            except RuntimeFailure:
+                delay = min(delay * 2, 5.0)
+            await asyncio.sleep(delay)
+            await self.service.ready(timeout=30.0)
+
+    def _heard(self, event: Mapping[str, Any]) -> None:
+        action = str(event.get("Action") or event.get("status") or "")
+        actor = event.get("Actor") or {}
+        attributes = actor.get("Attributes") or {}
+        kind = str(event.get("Type") or "")
+        if kind == "image":
+            self._image_store().forget()
+            return
+        uid = str(attributes.get(spec.POD_UID) or "")
+        if kind == "container" and attributes.get(spec.CLUSTER) == self.cluster_id:
+            ended = action in ("died", "die")
+            code = str(attributes.get("containerExitCode") or "")
+            self._subscribers.publish(
+                RuntimeEvent(
+                    "container" if spec.CONTAINER_NAME in attributes else "sandbox",
+                    "died" if ended else action,
+                    str(actor.get("ID") or ""),
+                    uid,
+                    int(code) if ended and code.isdigit() else None,
+                )
+            )
+
+    # -- streams ------------------------------------------------------------------------------------------------
+
+    async def exec_sync(self, container_id: str, command: Sequence[str], timeout: float) -> ExecResult:
+        """Run a command to its end. TimeoutError after ``timeout`` seconds; the command is killed then."""
+        output = bytearray()
+        exec_id = await self._make_exec(
+            container_id, command, tty=False, stdin=False, stdout=True, stderr=True
+        )
+        session = await self._start_exec(exec_id, tty=False, stdout=True, stderr=True)
+        try:
+            async with asyncio.timeout(timeout if timeout > 0 else None):
+                while (piece := await session.read()) is not None:
+                    if len(output) < 1 << 20:
+                        output += piece[1]
+                code = await session.wait()
+        except TimeoutError:
+            self._spawn(self._kill_exec(exec_id, container_id))
+            raise TimeoutError(f"command {' '.join(command)!r} timed out after {timeout:g} s") from None
+        finally:
+            await session.close()
+        return ExecResult(code, bytes(output))
+
+    async def exec(
+        self, container_id: str, command: Sequence[str], *, tty: bool, stdin: bool, stdout: bool, stderr: bool
+    ) -> HijackedSession:
+        """Run a command with its streams."""
+        exec_id = await self._make_exec(
+            container_id, command, tty=tty, stdin=stdin, stdout=stdout, stderr=stderr
+        )
+        return await self._start_exec(exec_id, tty=tty, stdout=stdout, stderr=stderr)
+
+    async def _make_exec(
+        self, container_id: str, command: Sequence[str], *, tty: bool, stdin: bool, stdout: bool, stderr: bool
+    ) -> str:
+        body = {
+            "AttachStdin": stdin,
+            "AttachStdout": stdout,
+            "AttachStderr": stderr and not tty,
+            "Tty": tty,
+            "Cmd": list(command),
+        }
+        made = await self.transport.post(f"/containers/{container_id}/exec", body)
+        return str(made["Id"])
+
+    async def _start_exec(self, exec_id: str, *, tty: bool, stdout: bool, stderr: bool) -> HijackedSession:
+        answer = await self.transport.stream(
+            "POST", f"/exec/{exec_id}/start", body={"Detach": False, "Tty": tty}, upgrade=True, timeout=30.0
+        )
+
+        async def exit_code() -> int:
+            delay = 0.005
+            while True:
+                try:
+                    found = await self.transport.get(f"/exec/{exec_id}/json")
+                except NoSuchItem:
+                    return 137  # its container was removed meanwhile
+                if not found.get("Running"):
+                    return int(found.get("ExitCode") or 0)
+                await asyncio.sleep(delay)
+                delay = min(delay * 1.5, 0.25)
+
+        return HijackedSession(
+            answer,
+            tty=tty,
+            wanted=frozenset(number for number, on in ((1, stdout), (2, stderr)) if on),
+            exit_code=exit_code,
+            set_size=self._resizer(f"/exec/{exec_id}/resize"),
+        )
+
+    def _resizer(self, path: str) -> Callable[[int, int], Any]:
+        async def resize(width: int, height: int) -> None:
+            await self.transport.post(path, params={"h": height, "w": width})
+
+        return resize
+
+    async def _kill_exec(self, exec_id: str, container_id: str) -> None:
+        with contextlib.suppress(RuntimeFailure, OSError):
+            found = await self.transport.get(f"/exec/{exec_id}/json")
+            pid = int(found.get("Pid") or 0)
+            if found.get("Running") and pid > 0:
+                exits.kill_process(pid, container_id)
+
+    async def attach(
+        self, container_id: str, *, tty: bool, stdin: bool, stdout: bool, stderr: bool
+    ) -> HijackedSession:
+        """Join the container's own streams."""
+        params = {
+            "stream": True,
+            "logs": False,
+            "stdin": stdin,
+            "stdout": stdout,
+            "stderr": stderr and not tty,
+        }
+        answer = await self.transport.stream(
+            "POST", f"/containers/{container_id}/attach", params=params, upgrade=True, timeout=30.0
+        )
+
+        async def exit_code() -> int:
+            with contextlib.suppress(NoSuchItem):
+                found = state.inspected_container(
+                    await self.transport.get(f"/containers/{container_id}/json")
+                )
+                return found.exit_code if found.state == "exited" else 0
+            return 0
+
+        return HijackedSession(
+            answer,
+            tty=tty,
+            wanted=frozenset(number for number, on in ((1, stdout), (2, stderr)) if on),
+            exit_code=exit_code,
+            set_size=self._resizer(f"/containers/{container_id}/resize"),
+        )
+
+    async def connect(
+        self, sandbox_id: str, port: int, timeout: float = 5.0, *, host: str = ""
+    ) -> SocketConnection:
+        """A TCP connection made inside the pod's network: to its localhost, else to its address.
+
+        Raises RuntimeFailure in Go's words (``dial tcp …: connect: connection refused``), TimeoutError.
+        """
+        labels = await self._list().labels_of(sandbox_id)
+        address = labels.get(spec.POD_IP, "")
+        hosts = [host] if host else [one for one in ("127.0.0.1", "::1", address) if one]
+        target = f"{hosts[0]}:{port}"
+        try:
+            async with asyncio.timeout(timeout):
+                if not address:  # the host's own network
+                    return SocketConnection(*await asyncio.open_connection(host or "127.0.0.1", port))
+                pid = await self._list().infra_pid(sandbox_id)
+                if self._dialer is None or not pid:
+                    raise RuntimeFailure(f"dial tcp {target}: the pod's network is not up")
+                return await SocketConnection.of(await self._dialer.connect(pid, hosts, port, timeout))
+        except TimeoutError:
+            raise TimeoutError(f"dial tcp {target}: i/o timeout") from None
+        except OSError as error:
+            if error.errno == errno.ECONNREFUSED:
+                raise RuntimeFailure(f"dial tcp {target}: connect: connection refused") from error
+            raise RuntimeFailure(f"dial tcp {target}: connect: {error.strerror or error}") from error
+
+    # -- numbers ------------------------------------------------------------------------------------------------
+
+    async def stats(self) -> list[ContainerStats]:
+        """One sample of every running container of this cluster: one listing and one call for all numbers."""
+        running: dict[str, Container] = {
+            one.id: one
+            for found in await self.sandboxes()
+            for one in found.containers
+            if one.state == "running"
+        }
+        if not running:
+            return []
+        answer = await self.transport.get("/containers/stats", {"stream": False, "containers": list(running)})
+        now = datetime.now(UTC)
+        samples = []
+        for item in (answer or {}).get("Stats") or []:
+            container = running.get(str(item.get("ContainerID")))
+            if container is None:
+                continue
+            group = exits.cgroup_of(container.pid) if container.pid else None
+            used = int(item.get("MemUsage") or 0)
+            limit = container.labels.get(spec.CONTAINER_MEMORY, "")
+            network = item.get("Network")
+            if isinstance(network, dict):  # 5.x: per interface
+                received = sum(int(one.get("RxBytes") or 0) for one in network.values())
+                sent = sum(int(one.get("TxBytes") or 0) for one in network.values())
+            else:
+                received, sent = int(item.get("NetInput") or 0), int(item.get("NetOutput") or 0)
+            samples.append(
+                ContainerStats(
+                    container_id=container.id,
+                    time=now,
+                    cpu_nanoseconds=int(item.get("CPUNano") or 0),
+                    memory=max(0, used - (exits.reclaimable(group) if group else 0)),
+                    memory_limit=int(limit) if limit.isdigit() else 0,
+                    network_in=received,
+                    network_out=sent,
+                    pids=int(item.get("PIDs") or 0),
+                )
+            )
+        return samples
+
+    async def remove_everything(self, volumes: bool = False) -> list[str]:
+        """Remove every pod, container, network (and volume) with this cluster's label; what was removed."""
+        transport, removed = self.transport, []
+        label = {"label": [f"{spec.CLUSTER}={self.cluster_id}"]}
+
+        async def remove(kind: str, path: str, name: str, params: Mapping[str, Any]) -> None:
+            with contextlib.suppress(NoSuchItem):
+                await transport.delete(path, params)
+                removed.append(f"{kind} {name}")
+
+        force = {"force": True, "timeout": 0}
+        pods = await transport.get("/pods/json", {"filters": label}) or []
+        await asyncio.gather(
+            *(
+                remove(
+                    "pod",
+                    f"/pods/{pod['Id']}",
+                    "/".join(
+                        (pod.get("Labels") or {}).get(key, "") for key in (spec.POD_NAMESPACE, spec.POD_NAME)
+                    ),
+                    force,
+                )
+                for pod in pods
+            )
+        )
+        containers = await transport.get("/containers/json", {"all": True, "filters": label}) or []
+        for one in containers:
+            await remove("container", f"/containers/{one['Id']}", (one.get("Names") or [one["Id"]])[0], force)
+        for one in await transport.get("/networks/json", {"filters": label}) or []:
+            await remove("network", f"/networks/{one['name']}", str(one["name"]), {"force": True})
+        if volumes:
+            for one in await transport.get("/volumes/json", {"filters": label}) or []:
+                await remove("volume", f"/volumes/{one['Name']}", str(one["Name"]), {"force": True})
+        with contextlib.suppress(RuntimeFailure):  # another cluster's pods may use it
+            await transport.delete(f"/images/{PAUSE_IMAGE}")
+        return removed
+
+
+def _os_image() -> str:
+    """``PRETTY_NAME`` of this machine, as the kubelet reports it."""
+    try:
+        text = Path("/etc/os-release").read_text("utf-8", "replace")
+    except OSError:
+        return ""
+    found = re.search(r'^PRETTY_NAME="?([^"\n]*)"?$', text, re.MULTILINE)
+    return found[1] if found else ""

@@ -1,0 +1,193 @@
+"""Questions and answers: podman-py's session, kept off the event loop and away from floods.
+
+Past four mutations in parallel Podman gains nothing (it serialises on file locks and on fsync), so there are four
+threads for changes and a few for reads, that a slow change never delays a look. Each thread has a client of its
+own, because a ``requests`` session is not made for sharing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import orjson
+import requests
+from podman import PodmanClient
+from podman.errors import APIError, PodmanError
+
+from . import streams
+from .interface import NoSuchItem, RuntimeFailure, RuntimeUnavailable
+from .streams import Params
+
+PARALLEL_CHANGES = 4
+PARALLEL_READS = 4
+_GONE = (
+    "no such pod",
+    "no such container",
+    "no such image",
+    "image not known",
+    "no such exec session",
+    "network not found",
+    "no such volume",
+)
+
+
+def failure(status: int, body: bytes) -> RuntimeFailure:
+    """An exception from an answer of Podman's: its message in one line."""
+    cause = ""
+    try:
+        found = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        found = None
+    if isinstance(found, dict):
+        cause = str(found.get("cause") or "")
+        errors = found.get("Errs") or found.get("errors") or []
+        message = str(found.get("message") or found.get("Err") or "; ".join(str(one) for one in errors) or "")
+    else:
+        message = body.decode("utf-8", "replace")
+    message = " ".join(message.split()) or f"Podman answered with status {status}"
+    if status == 404 or cause in _GONE:
+        return NoSuchItem(message, code=404)
+    return RuntimeFailure(message, code=status)
+
+
+class Transport:
+    """One service's address, and how to ask it."""
+
+    def __init__(self, url: str, version: str) -> None:
+        """``version`` is the server's ``Libpod-API-Version``, which all paths are pinned to."""
+        self.url = url
+        self.version = version
+        self.prefix = f"/v{version}/libpod"
+        self._local = threading.local()
+        self._changes = ThreadPoolExecutor(PARALLEL_CHANGES, thread_name_prefix="podman-change")
+        self._reads = ThreadPoolExecutor(PARALLEL_READS, thread_name_prefix="podman-read")
+        self.calls = 0
+        """How many requests were sent: the fast path is measured by it."""
+
+    def close(self) -> None:
+        """Let the threads end after what they are doing."""
+        self._changes.shutdown(wait=False, cancel_futures=True)
+        self._reads.shutdown(wait=False, cancel_futures=True)
+
+    def client(self) -> PodmanClient:
+        """This thread's own client."""
+        client = getattr(self._local, "client", None)
+        if client is None:
+            path = streams.socket_path(self.url)
+            base = f"http+unix://{path}" if path is not None else self.url
+            client = self._local.client = PodmanClient(base_url=base, version=self.version)
+        return client
+
+    async def run(self, call: Callable[[PodmanClient], Any], *, change: bool = False) -> Any:
+        """Run something blocking with a thread's client; podman-py's exceptions become ours."""
+
+        def work() -> Any:
+            try:
+                return call(self.client())
+            except requests.exceptions.Timeout as error:
+                raise RuntimeUnavailable(f"Podman at {self.url} did not answer in time") from error
+            except requests.exceptions.RequestException as error:
+                raise RuntimeUnavailable(f"Podman does not answer at {self.url}: {_root(error)}") from error
+            except APIError as error:
+                if error.response is None:
+                    raise RuntimeUnavailable(
+                        f"Podman does not answer at {self.url}: {_root(error)}"
+                    ) from error
+                raise failure(error.response.status_code, error.response.content) from error
+            except PodmanError as error:
+                raise RuntimeFailure(str(error)) from error
+
+        self.calls += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(
+                self._changes if change else self._reads, work
+            )
+        except RuntimeError as error:
+            if "shutdown" not in str(error):
+                raise
+            raise RuntimeUnavailable("the runtime was closed") from error
+
+    async def get(self, path: str, params: Params | None = None, *, timeout: float = 60.0) -> Any:
+        """GET under the libpod prefix; the JSON answer. A stale connection is tried once more."""
+
+        def call(client: PodmanClient) -> Any:
+            return self._json(client.api.get(path + streams.encode_params(params), timeout=timeout))
+
+        try:
+            return await self.run(call)
+        except RuntimeUnavailable as error:
+            if "did not answer in time" in error.message:
+                raise
+            return await self.run(call)
+
+    async def post(
+        self,
+        path: str,
+        body: Any = None,
+        params: Params | None = None,
+        *,
+        timeout: float = 300.0,
+        raw: bool = False,
+    ) -> Any:
+        """POST under the libpod prefix, among the changes; ``raw``: the body is bytes and sent as it is."""
+
+        def call(client: PodmanClient) -> Any:
+            data = body if raw or body is None else orjson.dumps(body)
+            return self._json(
+                client.api.post(path + streams.encode_params(params), data=data, timeout=timeout)
+            )
+
+        return await self.run(call, change=True)
+
+    async def delete(self, path: str, params: Params | None = None, *, timeout: float = 300.0) -> Any:
+        """DELETE under the libpod prefix, among the changes."""
+
+        def call(client: PodmanClient) -> Any:
+            return self._json(client.api.delete(path + streams.encode_params(params), timeout=timeout))
+
+        return await self.run(call, change=True)
+
+    @staticmethod
+    def _json(answer: Any) -> Any:
+        body: bytes = answer.content
+        if answer.status_code >= 400:
+            raise failure(answer.status_code, body)
+        return orjson.loads(body) if body.strip() else None
+
+    async def stream(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Params | None = None,
+        body: Any = None,
+        headers: list[tuple[str, str]] | None = None,
+        upgrade: bool = False,
+        timeout: float | None = 60.0,
+    ) -> streams.Response:
+        """A request on a connection of its own, whose answer is read as it comes."""
+        self.calls += 1
+        answer = await streams.request(
+            self.url,
+            method,
+            self.prefix + path,
+            params=params,
+            body=body,
+            headers=headers or (),
+            upgrade=upgrade,
+            timeout=timeout,
+        )
+        if answer.status >= 400:
+            async with answer:
+                raise failure(answer.status, await answer.body())
+        return answer
+
+
+def _root(error: BaseException) -> str:
+    while error.__cause__ is not None or error.__context__ is not None:
+        error = error.__cause__ or error.__context__ or error
+    return str(error)
