@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 import yaml
 
-from runtime.objects.errors import Obj, StatusError, bad_request
+from runtime.objects.errors import Obj, bad_request
 
 BODY_LIMIT = 3 * 1024 * 1024
 """Bytes in a request's body (apiserver's ``MaxRequestBodyBytes``)."""
@@ -214,11 +214,3 @@ def _json_type(value: Any) -> str:
         case None:
             return "null"
     return "number"
-
-
-def strict_error(kind: str, version: str, repeated: list[str]) -> StatusError:
-    """400: what Strict validation says of repeated keys."""
-    listed = ", ".join(repeated)
-    return bad_request(
-        f'{kind} in version "{version}" cannot be handled as a {kind}: strict decoding error: {listed}'
-    )

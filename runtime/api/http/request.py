@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
-from multidict import MultiDictProxy
+from multidict import MultiMapping
 
 from runtime.api.context import ListOptions, WatchOptions
 from runtime.objects.errors import (
@@ -27,7 +27,7 @@ from runtime.objects.errors import (
     required,
 )
 
-Query = MultiDictProxy[str] | Mapping[str, str]
+Query = MultiMapping[str] | Mapping[str, str]
 
 METHOD_VERBS = {
     "POST": "create",
@@ -167,7 +167,7 @@ class WriteOptions:
 NO_OPTIONS = WriteOptions()
 
 
-def write_options(query: MultiDictProxy[str], kind: str, patch: str = "") -> WriteOptions:
+def write_options(query: MultiMapping[str], kind: str, patch: str = "") -> WriteOptions:
     """The options of a write.
 
     Args:
@@ -211,7 +211,7 @@ def dry_run_errors(values: list[str]) -> list[FieldError]:
     return [not_supported("dryRun", value, ("All",)) for value in values if value != "All"]
 
 
-def delete_options(query: MultiDictProxy[str], body: Obj | None) -> Obj:
+def delete_options(query: MultiMapping[str], body: Obj | None) -> Obj:
     """metav1.DeleteOptions: the body's, or without one the query's.
 
     Raises:

@@ -1,0 +1,274 @@
+"""The subresources that connect to a node: log, exec, attach, port-forward and proxy.
+
+Each is authorized like an object of its own (``create`` or ``get`` of ``pods/exec``), finds its pod and the kubelet
+that runs it, and only then answers the upgrade: what can fail with a sentence fails before the protocol
+changes, because clients can show it then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+
+from aiohttp import web
+
+from runtime.api import connect
+from runtime.api.api import API
+from runtime.api.node import Connection, NodeConnection, StreamSession
+from runtime.objects.errors import Obj, StatusError, bad_request, method_not_allowed, not_found
+from runtime.objects.registry import Resource, Subresource
+
+from .request import flag
+from .resources import Exchange
+from .streams import portforward, remotecommand
+from .streams.channels import ChannelSocket, SocketWire, is_websocket, offered_protocols, open_socket
+from .streams.session import Session, Wire
+from .streams.takeover import take_over
+
+CONNECT = frozenset({"log", "exec", "attach", "portforward", "proxy"})
+FIRST_LOG_SECONDS = 0.1
+"""How long a log waits for its first piece, so that a failure can still be answered with its code."""
+SPDY = "SPDY/3.1"
+
+
+def is_spdy(request: web.BaseRequest) -> bool:
+    """Whether a request asks to become a SPDY connection."""
+    headers = request.headers
+    return (
+        headers.get("Upgrade", "").lower() == SPDY.lower()
+        and "upgrade" in headers.get("Connection", "").lower()
+    )
+
+
+class Connections:
+    """Answers requests that reach into a pod."""
+
+    def __init__(self, api: API) -> None:
+        self._api = api
+
+    async def handle(self, exchange: Exchange, resource: Resource, sub: Subresource) -> web.StreamResponse:
+        """Answer a request for a log or a stream of a pod.
+
+        Raises:
+            StatusError: before anything was sent.
+        """
+        verb = exchange.info.verb
+        if verb not in sub.verbs or verb not in ("get", "create"):
+            raise method_not_allowed(f"{resource.plural}/{sub.name}", verb, resource.group)
+        exchange.verb = verb
+        pod = self._pod(exchange, resource, verb)
+        match sub.name:
+            case "log":
+                return await self._log(exchange, pod)
+            case "exec" | "attach":
+                return await self._command(exchange, pod, sub.name)
+        return await self._port_forward(exchange, pod)
+
+    def _pod(self, exchange: Exchange, resource: Resource, verb: str) -> Obj:
+        info = exchange.info
+        self._api.authorize(exchange.context, verb, resource, info.namespace, info.name, info.subresource)
+        pod = self._api.view.get(resource.group_resource, info.namespace, info.name)
+        if pod is None:
+            raise not_found(resource.plural, info.name, resource.group)
+        return pod
+
+    # -- log -----------------------------------------------------------------------------------------------
+
+    async def _log(self, exchange: Exchange, pod: Obj) -> web.StreamResponse:
+        request = exchange.request
+        options = connect.parse_log_options(request.query)
+        options = replace(options, container=connect.choose_container(pod, options.container))
+        source = self._api.node_connection(pod).logs(pod, options)
+        pieces = aiter(source)
+        first: asyncio.Task[bytes | None] = asyncio.create_task(_next(pieces))
+        try:
+            done, _ = await asyncio.wait({first}, timeout=FIRST_LOG_SECONDS)
+            if done:
+                first.result()  # a failure is answered as one
+            headers = exchange.headers
+            headers["Content-Type"] = "text/plain"
+            response = web.StreamResponse(headers=headers)
+            response.enable_chunked_encoding()
+            await response.prepare(request)
+            piece = await first
+            while piece is not None:
+                await response.write(piece)
+                piece = await _next(pieces)
+        except BaseException:
+            first.cancel()
+            await asyncio.gather(first, return_exceptions=True)
+            raise
+        finally:
+            close = getattr(source, "aclose", None)
+            if close is not None:
+                await close()
+        return response
+
+    # -- exec and attach -----------------------------------------------------------------------------------
+
+    async def _command(self, exchange: Exchange, pod: Obj, kind: str) -> web.StreamResponse:
+        request = exchange.request
+        query = request.query
+        tty = flag(query, "tty")
+        wanted = remotecommand.Wanted(
+            stdin=flag(query, "stdin"),
+            stdout=flag(query, "stdout"),
+            stderr=flag(query, "stderr") and not tty,
+            tty=tty,
+        )
+        if not (wanted.stdin or wanted.stdout or wanted.stderr):
+            raise bad_request("you must specify at least 1 of stdin, stdout, stderr")
+        container = connect.choose_container(pod, query.get("container", ""), streams=True)
+        node = self._api.node_connection(pod)
+
+        async def start() -> StreamSession:
+            streams = {
+                "tty": wanted.tty,
+                "stdin": wanted.stdin,
+                "stdout": wanted.stdout,
+                "stderr": wanted.stderr,
+            }
+            if kind == "attach":
+                return await node.attach(pod, container, **streams)
+            return await node.exec(pod, container, query.getall("command", []), **streams)
+
+        if kind == "exec" and not query.getall("command", []):
+            raise bad_request("you must specify at least one command for the container")
+        report_exit = kind == "exec"
+        if is_websocket(request):
+            return await self._command_socket(exchange, wanted, start, report_exit)
+        if is_spdy(request):
+            return await self._command_spdy(exchange, wanted, start, report_exit)
+        raise bad_request("Upgrade request required")
+
+    async def _command_socket(
+        self,
+        exchange: Exchange,
+        wanted: remotecommand.Wanted,
+        start: Callable[[], Awaitable[StreamSession]],
+        report_exit: bool,
+    ) -> web.StreamResponse:
+        session = await start()
+        try:
+            socket = await ChannelSocket.accept(
+                exchange.request, remotecommand.WEBSOCKET_PROTOCOLS, exchange.headers
+            )
+            streams = remotecommand.SocketStreams(socket)
+        except BaseException:
+            await session.close()
+            raise
+        try:
+            first = remotecommand.STDOUT if wanted.stdout else remotecommand.STDERR
+            await socket.send(first if wanted.stdout or wanted.stderr else remotecommand.ERROR, b"")
+            await remotecommand.run(session, streams, wanted, report_exit=report_exit)
+        finally:
+            await streams.abandon()
+        return socket.response
+
+    async def _command_spdy(
+        self,
+        exchange: Exchange,
+        wanted: remotecommand.Wanted,
+        start: Callable[[], Awaitable[StreamSession]],
+        report_exit: bool,
+    ) -> web.StreamResponse:
+        protocol = _negotiate(exchange.request, remotecommand.SPDY_PROTOCOLS)
+        session = await start()
+        streams = remotecommand.SPDYStreams(protocol)
+        try:
+            wire = _upgrade(exchange, protocol)
+        except BaseException:
+            await session.close()
+            raise
+        spdy = Session(wire, streams.on_stream)
+        streams.bind(spdy)
+        reader = asyncio.create_task(spdy.run())
+        try:
+            if await streams.complete(wanted):
+                await remotecommand.run(session, streams, wanted, report_exit=report_exit)
+            else:
+                await session.close()
+        finally:
+            await _end(spdy, reader)
+        return web.Response()
+
+    # -- port-forward --------------------------------------------------------------------------------------
+
+    async def _port_forward(self, exchange: Exchange, pod: Obj) -> web.StreamResponse:
+        request = exchange.request
+        node = self._api.node_connection(pod)
+        name = exchange.info.name
+        dial = _dialer(node, pod)
+        if is_websocket(request):
+            if portforward.TUNNEL_PROTOCOL in offered_protocols(request):
+                socket = await open_socket(request, portforward.TUNNEL_PROTOCOL, exchange.headers)
+                await self._forward_session(SocketWire(socket), dial, name)
+                await socket.close()
+                return socket
+            ports = portforward.parse_ports(request.query.getall("ports", []))
+            channels = await ChannelSocket.accept(request, portforward.WEBSOCKET_PROTOCOLS, exchange.headers)
+            await portforward.forward_channels(channels, dial, ports, name)
+            return channels.response
+        if is_spdy(request):
+            protocol = _negotiate(request, (portforward.PROTOCOL,))
+            await self._forward_session(_upgrade(exchange, protocol), dial, name)
+            return web.Response()
+        raise bad_request("Upgrade request required")
+
+    async def _forward_session(self, wire: Wire, dial: portforward.Dial, pod: str) -> None:
+        forward = portforward.PortForward(dial, pod)
+        session = Session(wire, forward.on_stream)
+        forward.bind(session)
+        try:
+            await session.run()
+        finally:
+            await forward.close()
+
+
+async def _next(pieces: AsyncIterator[bytes]) -> bytes | None:
+    """The next piece, or None at the end."""
+    return await anext(pieces, None)
+
+
+def _dialer(node: NodeConnection, pod: Obj) -> portforward.Dial:
+    async def dial(port: int) -> Connection:
+        return await node.port_forward(pod, port)
+
+    return dial
+
+
+def _negotiate(request: web.BaseRequest, supported: tuple[str, ...]) -> str:
+    """The stream protocol of a SPDY request.
+
+    Raises:
+        StatusError: 403, as upstream's handshake answers when none fits.
+    """
+    values = request.headers.getall("X-Stream-Protocol-Version", [])
+    offered = [part.strip() for value in values for part in value.split(",") if part.strip()]
+    protocol = remotecommand.negotiate(offered, supported)
+    if protocol is None:
+        raise StatusError(
+            403,
+            "Forbidden",
+            f"unable to upgrade: unable to negotiate protocol: client supports [{' '.join(offered)}], "
+            f"server accepts [{' '.join(supported)}]",
+            headers={"X-Accepted-Stream-Protocol-Versions": ", ".join(supported)},
+        )
+    return protocol
+
+
+def _upgrade(exchange: Exchange, protocol: str) -> Wire:
+    """Answer 101 and take the connection."""
+    named = "X-Stream-Protocol-Version" in exchange.request.headers
+    lines = ["HTTP/1.1 101 Switching Protocols", "Connection: Upgrade", f"Upgrade: {SPDY}"]
+    if named:
+        lines.append(f"X-Stream-Protocol-Version: {protocol}")
+    lines.append(f"Audit-Id: {exchange.headers['Audit-Id']}")
+    return take_over(exchange.request, ("\r\n".join(lines) + "\r\n\r\n").encode())
+
+
+async def _end(session: Session, reader: asyncio.Task[None]) -> None:
+    session.close()
+    reader.cancel()
+    await asyncio.gather(reader, return_exceptions=True)

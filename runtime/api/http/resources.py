@@ -1,0 +1,462 @@
+"""The verbs of resources over HTTP: bodies in, objects, lists, tables and watches out.
+
+A thin shell around :class:`runtime.api.api.API`: everything that decides anything happens there, so that a
+client over TLS and a controller in this process get the same answers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import orjson
+from aiohttp import web
+from multidict import CIMultiDict
+
+from runtime.api.api import API
+from runtime.api.context import Answer, RequestContext, User
+from runtime.objects.clock import Clock
+from runtime.objects.errors import (
+    bad_request,
+    method_not_allowed,
+    path_not_found,
+    too_large,
+)
+from runtime.objects.registry import Registry, Resource, Subresource
+from runtime.objects.schema import strict_error
+from runtime.store import Record
+
+from . import tables
+from .body import BODY_LIMIT, parse_json, parse_yaml, read_object
+from .metrics import Metrics
+from .negotiation import (
+    JSON,
+    PARTIAL,
+    PARTIAL_LIST,
+    PATCH_TYPES,
+    TABLE,
+    Accepted,
+    body_format,
+    negotiate,
+    patch_type,
+    wants_pretty,
+)
+from .request import (
+    RequestInfo,
+    WriteOptions,
+    delete_options,
+    flag,
+    list_options,
+    watch_options,
+    write_options,
+)
+from .responses import respond
+from .watches import Render, Stream, default_timeout, object_line, pump, transformed_line
+
+SINGLE = frozenset({TABLE, PARTIAL})
+LIST = frozenset({TABLE, PARTIAL_LIST})
+NONE: frozenset[str] = frozenset()
+_CUSTOM_PATCHES = {media: kind for media, kind in PATCH_TYPES.items() if kind != "strategic"}
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request on its way: who, what, and the headers of the answer."""
+
+    request: web.BaseRequest
+    info: RequestInfo
+    user: User
+    headers: CIMultiDict[str]
+    verb: str = ""
+    """The request's verb as RBAC and metrics name it, once it is known."""
+    resource: Resource | None = None
+    context: RequestContext = field(init=False)
+
+    def __post_init__(self) -> None:
+        agent = self.request.headers.get("User-Agent", "")
+        self.context = RequestContext(self.user, user_agent=agent, owns_body=True)
+
+    def warnings(self) -> list[str]:
+        """The values of the answer's Warning headers."""
+        return warning_headers(self.context.warnings)
+
+
+async def read_body(request: web.BaseRequest) -> bytes:
+    """The request's body.
+
+    Raises:
+        StatusError: 413.
+    """
+    if (request.content_length or 0) > BODY_LIMIT:
+        raise too_large(BODY_LIMIT)
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    try:
+        return await request.read()
+    except web.HTTPRequestEntityTooLarge as error:
+        raise too_large(BODY_LIMIT) from error
+    except web.RequestPayloadError as error:
+        raise bad_request(f"unable to read the request's body: {error}") from error
+
+
+class Resources:
+    """Answers requests for resources."""
+
+    def __init__(self, api: API, registry: Registry, clock: Clock, metrics: Metrics) -> None:
+        self._api = api
+        self._registry = registry
+        self._clock = clock
+        self._metrics = metrics
+        self._open: set[Stream] = set()
+
+    def find(self, info: RequestInfo) -> tuple[Resource, Subresource | None]:
+        """The kind, and the subresource if the path names one.
+
+        Raises:
+            StatusError: 404.
+        """
+        resource = self._registry.by_path(info.group, info.version, info.resource)
+        if resource is None:
+            raise path_not_found()
+        if info.namespace and not resource.namespaced and info.resource != "namespaces":
+            raise path_not_found()
+        if not info.subresource:
+            return resource, None
+        sub = resource.subresource(info.subresource)
+        if sub is None:
+            raise path_not_found()
+        return resource, sub
+
+    async def handle(
+        self, exchange: Exchange, resource: Resource, sub: Subresource | None
+    ) -> web.StreamResponse:
+        """Answer a request for a resource or a subresource that is an object.
+
+        Raises:
+            StatusError: any failure.
+        """
+        info, method = exchange.info, exchange.request.method
+        if sub is not None or info.name:
+            offered = sub.verbs if sub is not None else resource.verbs
+            if not info.watch:
+                return await self._item(exchange, resource, sub, method, offered)
+        if method in ("GET", "HEAD"):
+            if info.watch or flag(exchange.request.query, "watch"):
+                self._require(exchange, resource, "watch")
+                return await self._watch(exchange, resource)
+            self._require(exchange, resource, "list")
+            return await self._list(exchange, resource)
+        if resource.namespaced and not info.namespace:
+            raise method_not_allowed(resource.plural, exchange.info.verb or method.lower(), resource.group)
+        if method == "POST":
+            self._require(exchange, resource, "create")
+            return await self._create(exchange, resource, None)
+        if method == "DELETE":
+            self._require(exchange, resource, "deletecollection")
+            return await self._delete_collection(exchange, resource)
+        raise method_not_allowed(resource.plural, info.verb or method.lower(), resource.group)
+
+    def _require(self, exchange: Exchange, resource: Resource, verb: str) -> None:
+        exchange.verb = verb
+        if verb not in resource.verbs:
+            raise method_not_allowed(resource.plural, verb, resource.group)
+
+    async def _item(
+        self,
+        exchange: Exchange,
+        resource: Resource,
+        sub: Subresource | None,
+        method: str,
+        offered: tuple[str, ...],
+    ) -> web.StreamResponse:
+        verb = exchange.info.verb
+        if verb not in offered or (verb == "create" and sub is None):
+            raise method_not_allowed(resource.plural, verb or method.lower(), resource.group)
+        exchange.verb = verb
+        match verb:
+            case "get":
+                return await self._get(exchange, resource, sub)
+            case "create":
+                return await self._create(exchange, resource, sub)
+            case "update":
+                return await self._update(exchange, resource, sub)
+            case "patch":
+                return await self._patch(exchange, resource, sub)
+        return await self._delete(exchange, resource)
+
+    # -- reading -------------------------------------------------------------------------------------------
+
+    def _accept(self, exchange: Exchange, transforms: frozenset[str], *, stream: bool = False) -> Accepted:
+        return negotiate(exchange.request.headers.get("Accept", ""), transforms, stream=stream)
+
+    def _transforms(
+        self, resource: Resource, sub: Subresource | None, offered: frozenset[str]
+    ) -> frozenset[str]:
+        if not resource.stored or (sub is not None and sub.kind != resource.kind):
+            return NONE
+        return offered
+
+    async def _get(
+        self, exchange: Exchange, resource: Resource, sub: Subresource | None
+    ) -> web.StreamResponse:
+        accepted = self._accept(exchange, self._transforms(resource, sub, SINGLE))
+        info = exchange.info
+        answer = await self._api.get(
+            exchange.context,
+            resource,
+            self._namespace(exchange, resource),
+            info.name,
+            subresource=info.subresource,
+        )
+        return await self._answer(exchange, resource, answer, accepted)
+
+    async def _list(self, exchange: Exchange, resource: Resource) -> web.StreamResponse:
+        accepted = self._accept(exchange, self._transforms(resource, None, LIST))
+        request = exchange.request
+        include = (
+            tables.check_include(request.query.get("includeObject", ""))
+            if accepted.transform == TABLE
+            else ""
+        )
+        result = await self._api.list(
+            exchange.context, resource, self._namespace(exchange, resource), list_options(request.query)
+        )
+        meta: dict[str, Any] = {"resourceVersion": str(result.version)}
+        if result.continue_:
+            meta["continue"] = result.continue_
+        if result.remaining is not None:
+            meta["remainingItemCount"] = result.remaining
+        if accepted.transform == TABLE:
+            body = tables.table(
+                resource.printer,
+                result.records,
+                self._clock.now(),
+                include=include,
+                version=accepted.version,
+                meta=meta,
+            )
+        elif accepted.transform == PARTIAL_LIST:
+            body = tables.partial_list(result.records, accepted.version, meta)
+        else:
+            body = tables.object_list(resource.kind, resource.api_version, result.records, meta)
+        return await self._respond(exchange, body, 200, accepted)
+
+    async def _watch(self, exchange: Exchange, resource: Resource) -> web.StreamResponse:
+        accepted = self._accept(exchange, self._transforms(resource, None, SINGLE), stream=True)
+        request = exchange.request
+        include = (
+            tables.check_include(request.query.get("includeObject", ""))
+            if accepted.transform == TABLE
+            else ""
+        )
+        options = watch_options(request.query, exchange.info.name)
+        if not options.timeout_seconds:
+            options = replace(options, timeout_seconds=default_timeout())
+        stream = self._api.watch(exchange.context, resource, self._namespace(exchange, resource), options)
+        headers = exchange.headers
+        headers["Content-Type"] = JSON
+        self._warn(exchange)
+        response = web.StreamResponse(headers=headers)
+        response.enable_chunked_encoding()
+        try:
+            await response.prepare(request)
+        except BaseException:
+            stream.close()
+            raise
+        render: Render = object_line
+        if accepted.transform == TABLE:
+
+            def as_table(record: Record, first: bool) -> bytes:
+                return tables.table_event(
+                    resource.printer,
+                    record,
+                    self._clock.now(),
+                    include=include,
+                    version=accepted.version,
+                    headers=first,
+                )
+
+            render = transformed_line(as_table)
+        elif accepted.transform:
+            version = accepted.version
+            render = transformed_line(
+                lambda record, _: orjson.dumps(tables.partial_metadata(record.obj, version))
+            )
+        self._open.add(stream)
+        try:
+            if not await pump(request, response, stream, render, self._count):
+                self._metrics.cut_off += 1
+        finally:
+            self._open.discard(stream)
+        return response
+
+    def close(self) -> None:
+        """End all watches; their clients see a finished answer."""
+        for stream in list(self._open):
+            stream.close()
+
+    def _count(self, events: int) -> None:
+        self._metrics.watch_events += events
+
+    # -- writing -------------------------------------------------------------------------------------------
+
+    def _namespace(self, exchange: Exchange, resource: Resource) -> str:
+        return exchange.info.namespace if resource.namespaced else ""
+
+    def _options(self, exchange: Exchange, options: WriteOptions) -> None:
+        context = exchange.context
+        context.dry_run = options.dry_run
+        context.field_manager = options.field_manager
+        context.field_validation = options.field_validation
+
+    async def _object(self, exchange: Exchange, resource: Resource) -> Any:
+        body = await read_body(exchange.request)
+        format_ = body_format(exchange.request.headers.get("Content-Type", ""))
+        exchange.context.body_size = len(body)
+        obj, repeated = read_object(body, format_, exchange.context.field_validation)
+        self._repeated(exchange, resource, repeated)
+        return obj
+
+    def _repeated(self, exchange: Exchange, resource: Resource, repeated: list[str]) -> None:
+        if not repeated:
+            return
+        if exchange.context.field_validation == "Strict":
+            raise strict_error(resource, repeated)
+        for sentence in repeated:
+            exchange.context.warn(sentence)
+
+    async def _create(
+        self, exchange: Exchange, resource: Resource, sub: Subresource | None
+    ) -> web.StreamResponse:
+        accepted = self._accept(exchange, self._transforms(resource, sub, SINGLE))
+        self._options(exchange, write_options(exchange.request.query, "CreateOptions"))
+        obj = await self._object(exchange, resource)
+        info = exchange.info
+        answer = await self._api.create(
+            exchange.context,
+            resource,
+            self._namespace(exchange, resource),
+            obj,
+            subresource=info.subresource,
+            name=info.name,
+        )
+        return await self._answer(exchange, resource, answer, accepted)
+
+    async def _update(
+        self, exchange: Exchange, resource: Resource, sub: Subresource | None
+    ) -> web.StreamResponse:
+        accepted = self._accept(exchange, self._transforms(resource, sub, SINGLE))
+        self._options(exchange, write_options(exchange.request.query, "UpdateOptions"))
+        obj = await self._object(exchange, resource)
+        info = exchange.info
+        answer = await self._api.update(
+            exchange.context,
+            resource,
+            self._namespace(exchange, resource),
+            info.name,
+            obj,
+            subresource=info.subresource,
+        )
+        return await self._answer(exchange, resource, answer, accepted)
+
+    async def _patch(
+        self, exchange: Exchange, resource: Resource, sub: Subresource | None
+    ) -> web.StreamResponse:
+        accepted = self._accept(exchange, self._transforms(resource, sub, SINGLE))
+        request, info = exchange.request, exchange.info
+        kind = patch_type(request.headers.get("Content-Type", ""))
+        options = write_options(request.query, "PatchOptions", kind)
+        self._options(exchange, options)
+        raw = await read_body(request)
+        exchange.context.body_size = len(raw)
+        body: Any
+        if kind == "apply":
+            body, repeated = read_object(raw, "yaml" if not raw.lstrip().startswith(b"{") else "json", "Warn")
+            self._repeated(exchange, resource, repeated)
+        else:
+            body = parse_json(raw)
+        answer = await self._api.patch(
+            exchange.context,
+            resource,
+            self._namespace(exchange, resource),
+            info.name,
+            body,
+            kind,
+            subresource=info.subresource,
+            force=options.force,
+        )
+        return await self._answer(exchange, resource, answer, accepted)
+
+    async def _delete_body(self, exchange: Exchange) -> dict[str, Any]:
+        request = exchange.request
+        raw = await read_body(request) if request.can_read_body else b""
+        body: Any = None
+        if raw:
+            format_ = body_format(request.headers.get("Content-Type", ""))
+            body = parse_yaml(raw) if format_ == "yaml" else parse_json(raw)
+            if not isinstance(body, dict):
+                raise bad_request("the body of a delete must be a DeleteOptions object")
+        options = delete_options(request.query, body)
+        exchange.context.dry_run = bool(options.get("dryRun"))
+        return options
+
+    async def _delete(self, exchange: Exchange, resource: Resource) -> web.StreamResponse:
+        accepted = self._accept(exchange, self._transforms(resource, None, SINGLE))
+        options = await self._delete_body(exchange)
+        answer = await self._api.delete(
+            exchange.context, resource, self._namespace(exchange, resource), exchange.info.name, options
+        )
+        return await self._answer(exchange, resource, answer, accepted)
+
+    async def _delete_collection(self, exchange: Exchange, resource: Resource) -> web.StreamResponse:
+        accepted = self._accept(exchange, NONE)
+        options = await self._delete_body(exchange)
+        answer = await self._api.delete_collection(
+            exchange.context,
+            resource,
+            self._namespace(exchange, resource),
+            list_options(exchange.request.query),
+            options,
+        )
+        return await self._answer(exchange, resource, answer, accepted)
+
+    # -- answering -----------------------------------------------------------------------------------------
+
+    async def _answer(
+        self, exchange: Exchange, resource: Resource, answer: Answer, accepted: Accepted
+    ) -> web.StreamResponse:
+        if not accepted.transform or answer.obj.get("kind") == "Status":
+            body = answer.json
+        elif accepted.transform == TABLE:
+            query = exchange.request.query
+            meta = {"resourceVersion": (answer.obj.get("metadata") or {}).get("resourceVersion", "")}
+            body = tables.table(
+                resource.printer,
+                (answer,),
+                self._clock.now(),
+                include=tables.check_include(query.get("includeObject", "")),
+                version=accepted.version,
+                meta=meta,
+            )
+        else:
+            body = orjson.dumps(tables.partial_metadata(answer.obj, accepted.version))
+        return await self._respond(exchange, body, answer.code, accepted)
+
+    async def _respond(
+        self, exchange: Exchange, body: bytes, code: int, accepted: Accepted
+    ) -> web.StreamResponse:
+        self._warn(exchange)
+        headers = exchange.request.headers
+        pretty = accepted.pretty or wants_pretty(exchange.request.query, exchange.context.user_agent)
+        return await respond(
+            exchange.headers,
+            body,
+            code=code,
+            media=accepted.media,
+            pretty=pretty,
+            accept_encoding=headers.get("Accept-Encoding", ""),
+        )
+
+    def _warn(self, exchange: Exchange) -> None:
+        for value in exchange.warnings():
+            exchange.headers.add("Warning", value)
