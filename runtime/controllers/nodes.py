@@ -16,8 +16,8 @@ from runtime.objects import meta
 from runtime.objects.clock import format_time
 from runtime.objects.errors import Obj, StatusError
 from runtime.objects.meta import condition, is_deleting, key_of, name_of, namespace_of, split_key, uid_of
+from runtime.scheduler import taints
 
-from . import taints
 from .context import BaseController, Context
 from .pods import is_finished, is_ready
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from runtime.client.informer import Delta
 from runtime.objects.errors import Obj, StatusError
 from runtime.objects.meta import is_deleting, name_of, namespace_of, uid_of
+from runtime.scheduler import taints
 
-from . import taints
 from .context import BaseController, Context
 from .nodes import mark_disrupted
 from .pods import is_finished

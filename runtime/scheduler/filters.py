@@ -1,7 +1,8 @@
 """Which nodes a pod can run on, and in upstream's words why not on the others.
 
 After ``scheduler/framework/plugins/{nodeunschedulable,tainttoleration,nodeaffinity,nodeports,noderesources}``.
-A pod with spec.nodeName never comes here, so NodeName has nothing to filter. What depends on the node object alone is worked out once per shape and node version.
+A pod with spec.nodeName never comes here, so NodeName has nothing to filter. What depends on the node object alone
+is worked out once per shape and node version.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from runtime.controllers import taints
 from runtime.objects.errors import Obj
 
+from . import taints
 from .nodeinfo import NodeInfo
 from .shape import Shape
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from runtime.controllers import taints
-
+from . import taints
 from .filters import HARD, Refusal
 from .nodeinfo import Cache, NodeInfo
 from .shape import HOSTNAME, ZONE, PodTerm, Shape, Spread
