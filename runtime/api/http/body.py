@@ -16,6 +16,8 @@ import yaml
 
 from runtime.objects.errors import Obj, bad_request
 
+from .protobuf import InvalidMessage, decode_body
+
 BODY_LIMIT = 3 * 1024 * 1024
 """Bytes in a request's body (apiserver's ``MaxRequestBodyBytes``)."""
 MAX_NODES = 1_000_000
@@ -180,6 +182,32 @@ def parse_json(body: bytes) -> Any:
         raise bad_request(f"couldn't get version/kind; json parse error: {error}") from error
 
 
+def parse_protobuf(body: bytes) -> Obj:
+    """An object in Kubernetes' protobuf encoding.
+
+    Raises:
+        StatusError: 400.
+    """
+    try:
+        return decode_body(body)
+    except InvalidMessage as error:
+        raise bad_request(f"couldn't get version/kind; protobuf error: {error}") from error
+
+
+def parse(body: bytes, format_: str) -> Any:
+    """A body in any of the formats, without a look at repeated keys.
+
+    Raises:
+        StatusError: 400.
+    """
+    match format_:
+        case "protobuf":
+            return parse_protobuf(body)
+        case "yaml":
+            return parse_yaml(body)
+    return parse_json(body)
+
+
 def read_object(body: bytes, format_: str, validation: str) -> tuple[Obj, list[str]]:
     """The object in a body and, unless ``validation`` is Ignore, sentences on keys that stand twice.
 
@@ -187,7 +215,9 @@ def read_object(body: bytes, format_: str, validation: str) -> tuple[Obj, list[s
         StatusError: 400: unreadable, or no object.
     """
     repeated: list[str] = []
-    if format_ == "yaml":
+    if format_ == "protobuf":
+        value = parse_protobuf(body)
+    elif format_ == "yaml":
         value = parse_yaml(body)
         if validation != "Ignore":
             repeated = _repeated_keys(body)

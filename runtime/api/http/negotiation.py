@@ -15,6 +15,7 @@ from runtime.objects.errors import StatusError, not_acceptable, unsupported_medi
 
 JSON = "application/json"
 YAML = "application/yaml"
+PROTOBUF = "application/vnd.kubernetes.protobuf"
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
@@ -137,7 +138,7 @@ def media_type(content_type: str) -> str:
 
 
 def body_format(content_type: str) -> str:
-    """``json`` or ``yaml``, for a body that holds an object; no header means JSON.
+    """``json``, ``yaml`` or ``protobuf``, for a body that holds an object; no header means JSON.
 
     Raises:
         StatusError: 415.
@@ -147,7 +148,9 @@ def body_format(content_type: str) -> str:
             return "json"
         case "application/yaml":
             return "yaml"
-    raise unknown_format((JSON, YAML))
+        case _ if media_type(content_type) == PROTOBUF:
+            return "protobuf"
+    raise unknown_format((JSON, YAML, PROTOBUF))
 
 
 def patch_type(content_type: str, offered: Mapping[str, str] = MappingProxyType(PATCH_TYPES)) -> str:

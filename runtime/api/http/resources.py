@@ -27,7 +27,7 @@ from runtime.objects.schema import strict_error
 from runtime.store import Record
 
 from . import tables
-from .body import BODY_LIMIT, parse_json, parse_yaml, read_object
+from .body import BODY_LIMIT, parse, parse_json, read_object
 from .metrics import Metrics
 from .negotiation import (
     JSON,
@@ -50,7 +50,7 @@ from .request import (
     watch_options,
     write_options,
 )
-from .responses import respond
+from .responses import respond, warning_headers
 from .watches import Render, Stream, default_timeout, object_line, pump, transformed_line
 
 SINGLE = frozenset({TABLE, PARTIAL})
@@ -392,8 +392,7 @@ class Resources:
         raw = await read_body(request) if request.can_read_body else b""
         body: Any = None
         if raw:
-            format_ = body_format(request.headers.get("Content-Type", ""))
-            body = parse_yaml(raw) if format_ == "yaml" else parse_json(raw)
+            body = parse(raw, body_format(request.headers.get("Content-Type", "")))
             if not isinstance(body, dict):
                 raise bad_request("the body of a delete must be a DeleteOptions object")
         options = delete_options(request.query, body)
