@@ -1,0 +1,1 @@
+"""One pod at a time: what to do next, and doing it."""
