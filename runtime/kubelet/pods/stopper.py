@@ -1,0 +1,158 @@
+"""Stopping things in order: hooks, signals, grace periods, sidecars last.
+
+Follows killContainer in ``pkg/kubelet/kuberuntime/kuberuntime_container.go`` and its termination ordering.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from runtime.kubelet.pods.actions import Kill
+from runtime.kubelet.pods.context import PodContext
+from runtime.kubelet.pods.policy import find_spec, is_running, is_sidecar
+from runtime.kubelet.pods.state import PodState
+from runtime.kubelet.probes.prober import HookFailure, Target
+from runtime.objects.clock import Clock
+from runtime.objects.errors import Obj
+from runtime.podman.interface import Container, NoSuchItem, RuntimeFailure, RuntimeUnavailable
+
+log = logging.getLogger(__name__)
+
+MINIMUM_GRACE = 2.0
+
+
+async def limited(clock: Clock, work: Coroutine[Any, Any, None], seconds: float) -> bool:
+    """Wait for ``work`` up to ``seconds`` of the clock's time; False when it did not end in time."""
+    task = asyncio.ensure_future(work)
+    alarm = asyncio.ensure_future(clock.sleep(seconds))
+    try:
+        await asyncio.wait({task, alarm}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            return False
+        task.result()
+        return True
+    finally:
+        alarm.cancel()
+        task.cancel()
+
+
+class Stopper:
+    """Stops containers of one kubelet's pods."""
+
+    def __init__(self, context: PodContext) -> None:
+        self._context = context
+        self._runtime = context.services.runtime
+        self._cache = context.services.cache
+        self._clock = context.services.clock
+
+    def grace_of(self, pod: Obj, spec: Obj | None = None, reason: str = "") -> float:
+        """Seconds a container is given (setTerminationGracePeriod)."""
+        asked = pod["metadata"].get("deletionGracePeriodSeconds")
+        if asked is not None:
+            return float(asked)
+        default = pod["spec"].get("terminationGracePeriodSeconds")
+        if default is None:
+            return MINIMUM_GRACE
+        if spec is not None and reason in ("liveness", "startup"):
+            own = (spec.get(f"{reason}Probe") or {}).get("terminationGracePeriodSeconds")
+            if own is not None:
+                return float(own)
+        return float(default)
+
+    async def kill(self, state: PodState, kill: Kill) -> None:
+        """Stop one container for the planner's reason."""
+        found = find_spec(state.pod, kill.container.name)
+        grace = self.grace_of(state.pod, found[1] if found else None, kill.reason)
+        await self.stop_one(state, kill.container, message=kill.message, grace=grace)
+
+    async def stop_one(
+        self, state: PodState, container: Container, *, message: str = "", grace: float | None = None
+    ) -> None:
+        """Stop one container: event, preStop, signal, grace, SIGKILL."""
+        name = container.name
+        found = find_spec(state.pod, name)
+        say = self._context.speaker(state, found[0] if found else "containers", name)
+        say("Normal", "Killing", message or f"Stopping container {name}")
+        left = self.grace_of(state.pod) if grace is None else grace
+        hook = ((found[1].get("lifecycle") or {}) if found else {}).get("preStop")
+        if hook and found and left > 0:
+            left -= await self._pre_stop(state, container, found[1], hook, left, found[0])
+        await self._stop(container, max(MINIMUM_GRACE, left))
+
+    async def _stop(self, container: Container, grace: float) -> None:
+        try:
+            await self._runtime.stop_container(container.id, grace)
+        except NoSuchItem:
+            pass
+        finally:
+            self._context.probes.forget(container.id)
+
+    async def _pre_stop(
+        self, state: PodState, container: Container, spec: Obj, hook: Obj, grace: float, field: str
+    ) -> float:
+        sandbox = self._cache.get(state.uid)
+        target = Target(
+            container.id,
+            sandbox.id if sandbox else "",
+            sandbox.ip if sandbox else "",
+            spec,
+            host_network=bool(state.pod["spec"].get("hostNetwork")),
+        )
+        started = self._clock.monotonic()
+        try:
+            await limited(self._clock, self._context.services.prober.run_hook(hook, target, grace), grace)
+        except HookFailure as failure:
+            log.info("preStop of %s in %s: %s", spec["name"], state.full_name, failure)
+            say = self._context.speaker(state, field, spec["name"])
+            say("Warning", "FailedPreStopHook", "PreStopHook failed")
+        return self._clock.monotonic() - started
+
+    async def stop_all(
+        self, state: PodState, containers: Sequence[Container], grace: float | None = None
+    ) -> None:
+        """Stop everything that runs: app containers together, then sidecars in reverse order.
+
+        Raises:
+            RuntimeFailure: one of them could not be stopped.
+        """
+        running = [container for container in containers if is_running(container)]
+        if not running:
+            return
+        for container in running:
+            self._context.probes.stop_liveness(container.id)
+        left = self.grace_of(state.pod) if grace is None else grace
+        deadline = self._clock.monotonic() + left
+        order = [
+            entry["name"] for entry in state.pod["spec"].get("initContainers") or () if is_sidecar(entry)
+        ]
+        first = [container for container in running if container.name not in order]
+        if len(first) == 1:
+            await self.stop_one(state, first[0], grace=left)
+        elif first:
+            results = await asyncio.gather(
+                *(self.stop_one(state, container, grace=left) for container in first), return_exceptions=True
+            )
+            for result in results:
+                if isinstance(result, BaseException):
+                    raise result
+        for name in reversed(order):
+            for container in running:
+                if container.name == name:
+                    await self.stop_one(state, container, grace=max(0.0, deadline - self._clock.monotonic()))
+
+    async def kill_now(self, state: PodState) -> None:
+        """SIGKILL whatever still runs: the grace period was shortened while it ran."""
+        sandbox = self._cache.get(state.uid)
+        for container in sandbox.containers if sandbox else ():
+            if is_running(container):
+                try:
+                    await self._runtime.kill_container(container.id, "SIGKILL")
+                except RuntimeUnavailable:
+                    return
+                except RuntimeFailure as failure:
+                    log.debug("killing %s: %s", container.id, failure.message)

@@ -1,0 +1,1 @@
+"""Asking containers how they are, on time, from this process."""
