@@ -11,34 +11,24 @@ from collections.abc import Callable
 from typing import Any
 
 from runtime.objects import meta
-from runtime.objects.clock import Clock
-from runtime.objects.errors import Obj, StatusError, bad_request, method_not_allowed, path_not_found
-from runtime.objects.registry import Registry, Resource, Subresource
+from runtime.objects.errors import Obj, bad_request, conflict, method_not_allowed
+from runtime.objects.registry import Resource
 from runtime.objects.schema import decode
-from runtime.store import Key, Record, Store
+from runtime.store import Key, Record
 
 from . import connect, fields, patching, subresources
-from .admission import default_chain
-from .admission.chain import Chain
-from .authorization import Authorizer
-from .context import Answer, ListOptions, ListResult, RequestContext, TokenIssuer, WatchOptions
+from .context import Answer, ListOptions, ListResult, RequestContext, WatchOptions
+from .core import Core
 from .deleting import check_options
 from .listing import list_objects
-from .metadata import check_kind, private_metadata
-from .node import NodeConnection, Nodes
-from .reviews import Reviews
-from .rules import Request
-from .subresources import PodSubresources, read_scale, rescaled, scale_answer, scale_of
-from .view import StoreView
+from .metadata import check_kind
+from .node import NodeConnection
+from .subresources import read_scale, rescaled, scale_answer, scale_of
 from .watching import WatchStream
-from .writing import Planned, Writer, missing, report_unknown
-
-_DEFAULT_ACCOUNT_TRIES = 10
-_DEFAULT_ACCOUNT_PAUSE = 0.1
-"""How often and how long a pod waits for its new namespace's default ServiceAccount, in seconds."""
+from .writing import Planned, missing, report_unknown
 
 
-class API:
+class API(Core):
     """The operations of the API server.
 
     Args:
@@ -51,38 +41,6 @@ class API:
         service_cidr: where cluster addresses come from.
         reserved_addresses: service addresses that are only given to who names them.
     """
-
-    def __init__(
-        self,
-        registry: Registry,
-        store: Store,
-        clock: Clock,
-        *,
-        nodes: Nodes,
-        token_issuer: TokenIssuer | None = None,
-        admission: Chain | None = None,
-        service_cidr: str = "10.96.0.0/16",
-        reserved_addresses: tuple[str, ...] = ("10.96.0.1", "10.96.0.10"),
-    ) -> None:
-        self.registry = registry
-        self.store = store
-        self.clock = clock
-        self.nodes = nodes
-        self.view = StoreView(store)
-        self.authorizer = Authorizer(self.view)
-        self._chain = admission or default_chain(service_cidr, reserved_addresses)
-        self._writer = Writer(store, clock, self._chain, self.view, self.authorizer)
-        self._pods = PodSubresources(store, self.view, clock, self._writer)
-        self._reviews = Reviews(self.authorizer, token_issuer)
-
-    @property
-    def token_issuer(self) -> TokenIssuer | None:
-        """Who signs and reads ServiceAccount tokens."""
-        return self._reviews.issuer
-
-    @token_issuer.setter
-    def token_issuer(self, issuer: TokenIssuer | None) -> None:
-        self._reviews.issuer = issuer
 
     # -- reading -------------------------------------------------------------------------------------------
 
@@ -156,7 +114,8 @@ class API:
         clean = self._writer.read_body(ctx, resource, obj)
         if resource.plural == "pods":
             await self._wait_for_default_account(namespace, clean)
-        return await self._writer.wait(self._writer.create(ctx, resource, namespace, clean))
+        key = self._key(resource, namespace, meta.name_of(clean))
+        return await self._carry_out(key, lambda: self._writer.create(ctx, resource, namespace, clean))
 
     async def update(
         self,
@@ -187,12 +146,12 @@ class API:
         record = self.store.latest(key)
         if record is None:
             if subresource or not resource.strategy.allow_create_on_update:
-                raise missing(resource, name)
+                raise await self._not_there(resource, key)
             return await self._create_instead(ctx, resource, namespace, name, clean)
         if subresource == "status":
             _complete(clean, self._served(resource, record))
-        return await self._writer.wait(
-            self._writer.update(ctx, resource, namespace, name, clean, record, subresource)
+        return await self._carry_out(
+            key, lambda: self._writer.update(ctx, resource, namespace, name, clean, record, subresource)
         )
 
     async def patch(
@@ -235,7 +194,7 @@ class API:
         if media_type == patching.APPLY_PATCH:
             return await self._apply(ctx, resource, namespace, name, patch, record, subresource, bool(force))
         if record is None:
-            raise missing(resource, name)
+            raise await self._not_there(resource, key)
         current = self._served(resource, record)
         if subresource == "scale":
             assert resource.scale is not None
@@ -251,8 +210,11 @@ class API:
         else:
             clean = patching.read_patched(ctx, resource, patched)
             resource.strategy.default(clean)
-        return await self._writer.wait(
-            self._writer.update(ctx, resource, namespace, name, clean, record, subresource, patched=True)
+        return await self._carry_out(
+            key,
+            lambda: self._writer.update(
+                ctx, resource, namespace, name, clean, record, subresource, patched=True
+            ),
         )
 
     async def delete(
@@ -271,10 +233,11 @@ class API:
         check_options(options)
         if options.get("dryRun"):
             ctx.dry_run = True
-        record = self.store.latest(self._key(resource, namespace, name))
+        key = self._key(resource, namespace, name)
+        record = self.store.latest(key)
         if record is None:
-            raise missing(resource, name)
-        return await self._writer.wait(self._writer.delete(ctx, resource, record, options))
+            raise await self._not_there(resource, key)
+        return await self._carry_out(key, lambda: self._writer.delete(ctx, resource, record, options))
 
     async def delete_collection(
         self,
@@ -311,28 +274,6 @@ class API:
             }
         )
 
-    # -- who may -------------------------------------------------------------------------------------------
-
-    def authorize(
-        self,
-        ctx: RequestContext,
-        verb: str,
-        resource: Resource,
-        namespace: str,
-        name: str,
-        subresource: str = "",
-    ) -> None:
-        """Return when the user may.
-
-        Raises:
-            StatusError: 403.
-        """
-        if not resource.group and resource.plural == "namespaces" and name:
-            namespace = name  # a namespace is judged as if it were inside itself (apiserver's RequestInfo)
-        self.authorizer.require(
-            ctx.user, Request(verb, resource.group, resource.plural, subresource, namespace, name)
-        )
-
     # -- nodes ---------------------------------------------------------------------------------------------
 
     def node_connection(self, pod: Obj) -> NodeConnection:
@@ -344,33 +285,6 @@ class API:
         return connect.node_connection(self.nodes, pod)
 
     # -- inside --------------------------------------------------------------------------------------------
-
-    def _key(self, resource: Resource, namespace: str, name: str) -> Key:
-        return Key(resource.storage_resource, namespace if resource.namespaced else "", name)
-
-    @staticmethod
-    def _verb(resource: Resource, verb: str) -> None:
-        if verb not in resource.verbs:
-            raise method_not_allowed(resource.plural, verb, resource.group)
-
-    @staticmethod
-    def _subresource(resource: Resource, name: str, verb: str) -> Subresource:
-        found = resource.subresource(name)
-        if found is None:
-            raise path_not_found()
-        if verb not in found.verbs:
-            raise method_not_allowed(f"{resource.plural}/{name}", verb, resource.group)
-        return found
-
-    @staticmethod
-    def _served(resource: Resource, record: Record) -> Obj:
-        return record.obj if resource.from_storage is None else resource.from_storage(record.obj)
-
-    @staticmethod
-    def _answer(resource: Resource, record: Record) -> Answer:
-        if resource.from_storage is None:
-            return Answer.of(record)
-        return Answer(resource.from_storage(record.obj))
 
     def _read_whole(self, ctx: RequestContext, resource: Resource, obj: Obj, subresource: str) -> Obj:
         """The body of an update; of a status update only the part that can matter."""
@@ -394,48 +308,35 @@ class API:
     ) -> Answer:
         """Server-side apply: merge what this manager wants into the object, or create it."""
         current = self._served(resource, record) if record is not None else None
-        new = fields.apply(ctx, resource, namespace, name, current, applied, subresource, force, self.clock)
+        if current is None and subresource:
+            raise await self._not_there(resource, self._key(resource, namespace, name))
+        new = fields.apply(ctx, resource, current, applied, subresource, self.clock.now(), force=force)
         clean = patching.read_patched(ctx, resource, new)
         resource.strategy.default(clean)
         if record is None:
-            if subresource:
-                raise missing(resource, name)
-            return await self._create_instead(ctx, resource, namespace, name, clean)
-        return await self._writer.wait(
-            self._writer.update(
+            uid = clean["metadata"].get("uid")
+            if uid:
+                why = (
+                    f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+                )
+                raise conflict(resource.plural, name, why, resource.group)
+            return await self._create_instead(ctx, resource, namespace, name, clean, managed=True)
+        if subresource == "scale":
+            return await self._store_scale(ctx, resource, namespace, name, clean, record, managed=True)
+        return await self._carry_out(
+            record.key,
+            lambda: self._writer.update(
                 ctx, resource, namespace, name, clean, record, subresource, managed=True, patched=True
-            )
+            ),
         )
-
-    async def _create_instead(
-        self, ctx: RequestContext, resource: Resource, namespace: str, name: str, clean: Obj
-    ) -> Answer:
-        self.authorize(ctx, "create", resource, namespace, name)
-        metadata = private_metadata(clean)
-        if metadata.get("uid"):
-            raise StatusError(
-                409,
-                "Conflict",
-                f'Operation cannot be fulfilled on {resource.group_resource} "{name}": Precondition failed: UID in '
-                f"precondition: {metadata['uid']}, UID in object meta: ",
-                {
-                    "name": name,
-                    "kind": resource.plural,
-                    **({"group": resource.group} if resource.group else {}),
-                },
-            )
-        given = metadata.get("name") or ""
-        if given != name:
-            raise bad_request(f"the name of the object ({given}) does not match the name on the URL ({name})")
-        metadata.pop("resourceVersion", None)
-        return await self._writer.wait(self._writer.create(ctx, resource, namespace, clean))
 
     async def _ask(self, ctx: RequestContext, resource: Resource, namespace: str, obj: Obj) -> Answer:
         clean, unknown = decode(resource, obj)
         report_unknown(ctx, resource, unknown)
         if resource.kind == "Binding":
             name = meta.name_of(clean)
-            return await self._writer.wait(self._pods.bind(ctx, namespace, name, clean))
+            key = Key("pods", namespace, name)
+            return await self._carry_out(key, lambda: self._pods.bind(ctx, namespace, name, clean))
         return Answer(self._reviews.answer(ctx, resource, namespace, clean), 201)
 
     async def _create_subresource(
@@ -453,17 +354,17 @@ class API:
             raise method_not_allowed(f"{resource.plural}/{subresource}", "create", resource.group)
         if not isinstance(obj, dict):
             raise bad_request("the body of the request has to be an object")
-        made = make(ctx, resource, namespace, name, obj)
-        return made if isinstance(made, Answer) else await self._writer.wait(made)
+        key = self._key(resource, namespace, name)
+        return await self._carry_out(key, lambda: make(ctx, resource, namespace, name, obj))
 
     def _makers(
         self,
-    ) -> dict[tuple[str, str], Callable[[RequestContext, Resource, str, str, Obj], Planned | Answer]]:
+    ) -> dict[tuple[str, str], Callable[[RequestContext, Resource, str, str, Obj], Planned]]:
         return {
             ("pods", "binding"): lambda ctx, _, ns, name, obj: self._pods.bind(ctx, ns, name, obj),
             ("pods", "eviction"): lambda ctx, pods, ns, name, obj: self._pods.evict(ctx, pods, ns, name, obj),
-            ("serviceaccounts", "token"): lambda ctx, _, ns, name, obj: Answer(
-                subresources.request_token(self.token_issuer, self.view, ns, name, obj), 201
+            ("serviceaccounts", "token"): lambda ctx, _, ns, name, obj: Planned(
+                Answer(subresources.request_token(self.token_issuer, self.view, ns, name, obj), 201)
             ),
         }
 
@@ -473,33 +374,33 @@ class API:
         scale = read_scale(ctx, resource, body)
         record = self.store.latest(key)
         if record is None:
-            raise missing(resource, name)
+            raise await self._not_there(resource, key)
         current = self._served(resource, record)
         new = rescaled(resource, namespace, name, current, scale, patched=False)
         return await self._store_scale(ctx, resource, namespace, name, new, record)
 
     async def _store_scale(
-        self, ctx: RequestContext, resource: Resource, namespace: str, name: str, new: Obj, record: Record
+        self,
+        ctx: RequestContext,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        new: Obj,
+        record: Record,
+        *,
+        managed: bool = False,
     ) -> Answer:
-        plan = self._writer.update(ctx, resource, namespace, name, new, record, "scale", patched=True)
-        if plan.answer is not None:
-            assert resource.scale is not None
-            return Answer(scale_of(resource.scale, plan.answer.obj))
-        plan.render = lambda written: scale_answer(resource, written)
-        return await self._writer.wait(plan)
+        def plan() -> Planned:
+            planned = self._writer.update(
+                ctx, resource, namespace, name, new, record, "scale", managed=managed, patched=True
+            )
+            if planned.answer is not None:
+                assert resource.scale is not None
+                return Planned(Answer(scale_of(resource.scale, planned.answer.obj)))
+            planned.render = lambda written: scale_answer(resource, written)
+            return planned
 
-    async def _wait_for_default_account(self, namespace: str, pod: Obj) -> None:
-        """A namespace's default ServiceAccount is made by a controller a moment after the namespace."""
-        name = (pod.get("spec") or {}).get("serviceAccountName") or "default"
-        if name != "default" or self.view.get("serviceaccounts", namespace, name) is not None:
-            return
-        found = self.view.get("namespaces", "", namespace)
-        if found is None or meta.is_deleting(found):
-            return
-        for _ in range(_DEFAULT_ACCOUNT_TRIES):
-            await self.clock.sleep(_DEFAULT_ACCOUNT_PAUSE)
-            if self.view.get("serviceaccounts", namespace, name) is not None:
-                return
+        return await self._carry_out(record.key, plan)
 
 
 _SCALE = Resource("autoscaling", "v1", "Scale", "scales", definition="io.k8s.api.autoscaling.v1.Scale")

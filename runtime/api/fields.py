@@ -1,38 +1,90 @@
-"""managedFields on the write path: who set which field, kept up to date with every write."""
+"""managedFields on the write path: who set which field, kept up to date with every write.
+
+The arithmetic is :mod:`runtime.objects.apply`; here is what it has to be told of a request. Follows apiserver
+``endpoints/handlers/fieldmanager``.
+"""
 
 from __future__ import annotations
 
-from runtime.objects.clock import Clock
-from runtime.objects.errors import Obj, unsupported_media_type
+from datetime import datetime
+
+from runtime.objects.apply import Paths, apply_patch, set_managed_fields, track_update
+from runtime.objects.errors import Obj, bad_request
 from runtime.objects.registry import Resource
+from runtime.objects.schema import type_of
 
 from .context import RequestContext
+from .subresources import read_scale
 
 
-def track_create(ctx: RequestContext, resource: Resource, obj: Obj, now: str) -> None:
-    """Note the fields of a new object as its creator's."""
+def _reset(resource: Resource, subresource: str) -> Paths | None:
+    """A kind without /status owns its status like any other field."""
+    return () if not subresource and resource.subresource("status") is None else None
 
 
-def track_update(
-    ctx: RequestContext, resource: Resource, new: Obj, old: Obj, subresource: str, now: str
+def track(
+    ctx: RequestContext, resource: Resource, new: Obj, old: Obj | None, subresource: str, now: datetime
 ) -> None:
-    """Note the fields that a change touched as its author's."""
-
-
-def ignore_timestamps(new: Obj, old: Obj) -> None:
-    """A change of nothing but managedFields' times is no change."""
+    """Note what the request's manager set or changed (``old`` None: created) in ``new``'s managedFields."""
+    entries = track_update(
+        old,
+        new,
+        type_of(resource.definition),
+        ctx.manager,
+        now=now,
+        api_version=resource.api_version,
+        subresource=subresource,
+        reset=_reset(resource, subresource),
+    )
+    set_managed_fields(new, entries)
 
 
 def apply(
     ctx: RequestContext,
     resource: Resource,
-    namespace: str,
-    name: str,
     current: Obj | None,
     applied: Obj,
     subresource: str,
+    now: datetime,
+    *,
     force: bool,
-    clock: Clock,
 ) -> Obj:
-    """What an apply makes of the object."""
-    raise unsupported_media_type("server-side apply is not served yet")
+    """What an apply makes of the object (None: there is none), managedFields included.
+
+    Raises:
+        StatusError: 400 for a configuration that does not fit, 409 for fields that others hold.
+    """
+    if not isinstance(applied, dict):
+        raise bad_request("error decoding patch: the configuration must be an object")
+    if subresource == "scale":
+        applied = _scale_configuration(ctx, resource, applied)
+    return apply_patch(
+        current,
+        applied,
+        type_of(resource.definition),
+        ctx.manager,
+        now=now,
+        api_version=resource.api_version,
+        kind=resource.kind,
+        force=force,
+        subresource=subresource,
+        reset=_reset(resource, subresource),
+    )
+
+
+def _scale_configuration(ctx: RequestContext, resource: Resource, applied: Obj) -> Obj:
+    """An applied Scale as a configuration of the object that it scales."""
+    scale = read_scale(ctx, resource, applied)
+    configuration: Obj = {
+        "apiVersion": resource.api_version,
+        "kind": resource.kind,
+        "metadata": scale.get("metadata") or {},
+    }
+    replicas = (scale.get("spec") or {}).get("replicas")
+    if replicas is not None and resource.scale is not None:
+        inner = configuration
+        *path, last = resource.scale.spec_replicas
+        for step in path:
+            inner = inner.setdefault(step, {})
+        inner[last] = replicas
+    return configuration

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from runtime.objects import meta
+from runtime.objects.apply import is_noop
 from runtime.objects.clock import Clock, format_time
 from runtime.objects.errors import (
     FieldError,
@@ -104,9 +105,9 @@ class Writer:
     # -- create --------------------------------------------------------------------------------------------
 
     def create(
-        self, ctx: RequestContext, resource: Resource, namespace: str, obj: Obj, code: int = 201
+        self, ctx: RequestContext, resource: Resource, namespace: str, obj: Obj, *, managed: bool = False
     ) -> Planned:
-        """Plan the creation of a decoded object (which becomes the writer's).
+        """Plan the creation of a decoded object (which becomes the writer's); ``managed`` as in :meth:`update`.
 
         Raises:
             StatusError: whatever is wrong with it.
@@ -119,14 +120,16 @@ class Writer:
             metadata.pop(name, None)
         key = self._name(resource, namespace, metadata)
         metadata["uid"] = new_uid()
-        now = format_time(self._clock.now())
-        metadata["creationTimestamp"] = now
+        now = self._clock.now()
+        metadata["creationTimestamp"] = format_time(now)
         if resource.strategy.has_generation:
             metadata["generation"] = 1
         else:
             metadata.pop("generation", None)
         drop_duplicate_owners(ctx, metadata)
-        _prepare_create(ctx, resource, obj, now)
+        if not managed:
+            fields.track(ctx, resource, obj, None, "", now)
+        resource.strategy.prepare_for_create(obj)
         a = Attributes(ctx, CREATE, resource, "", namespace, key.name, obj, None, self._view)
         try:
             self._admit_and_validate(a)
@@ -137,7 +140,7 @@ class Writer:
                     "",
                     [required("metadata.name", "name or generateName is required")],
                 )
-            return self._submit(a, key, 0, code)
+            return self._submit(a, key, 0, 201)
         except StatusError:
             a.roll_back()
             raise
@@ -219,7 +222,7 @@ class Writer:
         if subresource != "status" and strategy.has_generation and _spec_changed(new, old):
             metadata["generation"] = old_metadata.get("generation", 0) + 1
         if not managed:
-            fields.track_update(ctx, resource, new, old, subresource, format_time(self._clock.now()))
+            fields.track(ctx, resource, new, old, subresource, self._clock.now())
         a = Attributes(ctx, UPDATE, resource, subresource, namespace, name, new, old, self._view)
         try:
             self._admit_and_validate(a)
@@ -234,8 +237,7 @@ class Writer:
         assert old is not None
         if deleting.emptied(a.resource, new, old):
             return self._remove(a, record, Answer(new))
-        fields.ignore_timestamps(new, old)
-        if new == old:
+        if is_noop(old, new):
             a.roll_back()
             return Planned(Answer.of(record) if a.resource.from_storage is None else Answer(old))
         return self._submit(a, record.key, record.version, 200, len(record.json))
@@ -417,21 +419,6 @@ def _renderer(resource: Resource, code: int) -> Callable[[Record], Answer] | Non
 
 def _answers_with_object(resource: Resource) -> bool:
     return resource.group_resource in deleting.RETURNS_DELETED
-
-
-def _prepare_create(ctx: RequestContext, resource: Resource, obj: Obj, now: str) -> None:
-    """The strategy's preparation, and managedFields for what the client itself gave.
-
-    A status that the strategy replaces is nobody's field.
-    """
-    given = obj.get("status")
-    resource.strategy.prepare_for_create(obj)
-    if "status" in obj and obj["status"] != given:
-        made = obj.pop("status")
-        fields.track_create(ctx, resource, obj, now)
-        obj["status"] = made
-    else:
-        fields.track_create(ctx, resource, obj, now)
 
 
 def _spec_changed(new: Obj, old: Obj) -> bool:
