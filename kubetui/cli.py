@@ -69,6 +69,17 @@ def _port(text: str) -> int:
     return value
 
 
+def _subnet(text: str) -> str:
+    import ipaddress
+
+    try:
+        return str(ipaddress.IPv4Network(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a subnet such as 10.244.0.0/16: {error}"
+        ) from error
+
+
 def _add_state(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--state-dir",
@@ -82,14 +93,29 @@ def _add_state(parser: argparse.ArgumentParser) -> None:
 def _add_cluster(parser: argparse.ArgumentParser) -> None:
     _add_state(parser)
     parser.add_argument(
-        "--runtime", choices=("podman", "simulated"), default="podman", help="what runs the pods (default: podman)"
+        "--runtime",
+        choices=("podman", "simulated"),
+        default="podman",
+        help="what runs the pods (default: podman)",
     )
     parser.add_argument("--nodes", type=_positive, default=1, metavar="N", help="how many nodes (default: 1)")
     parser.add_argument(
-        "--port", type=_port, default=6443, metavar="P", help="the API's port; 0 picks a free one (default: 6443)"
+        "--port",
+        type=_port,
+        default=6443,
+        metavar="P",
+        help="the API's port; 0 picks a free one (default: 6443)",
     )
     parser.add_argument("--podman-url", default="", metavar="URL", help="the Podman service (unix:///…)")
-    parser.add_argument("--audit-log", type=Path, metavar="FILE", help="write one line of JSON for each request")
+    parser.add_argument(
+        "--pod-subnet", type=_subnet, default="10.244.0.0/16", metavar="CIDR", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--service-subnet", type=_subnet, default="10.96.0.0/16", metavar="CIDR", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--audit-log", type=Path, metavar="FILE", help="write one line of JSON for each request"
+    )
 
 
 def _parser(command: str) -> argparse.ArgumentParser:
@@ -99,30 +125,46 @@ def _parser(command: str) -> argparse.ArgumentParser:
             parser: argparse.ArgumentParser = _Parser(
                 prog="kubetui", description=_OVERVIEW, formatter_class=argparse.RawDescriptionHelpFormatter
             )
-            parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="manifest files and folders")
+            parser.add_argument(
+                "paths", nargs="*", type=Path, metavar="PATH", help="manifest files and folders"
+            )
             parser.add_argument("--version", action="version", version=f"kubetui {_version()}")
             _add_cluster(parser)
             parser.add_argument("--context", default="", metavar="NAME", help="a cluster of your kubeconfig")
             parser.add_argument("--kubeconfig", default="", metavar="FILE", help="another kubeconfig")
-            parser.add_argument("-n", "--namespace", default="", metavar="NS", help="the namespace to begin with")
-            parser.add_argument("--read-only", action="store_true", help="offer nothing that changes anything")
+            parser.add_argument(
+                "-n", "--namespace", default="", metavar="NS", help="the namespace to begin with"
+            )
+            parser.add_argument(
+                "--read-only", action="store_true", help="offer nothing that changes anything"
+            )
         case "serve":
             parser = _Parser(prog=prog, description="The cluster without the terminal.")
-            parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="manifest files and folders")
+            parser.add_argument(
+                "paths", nargs="*", type=Path, metavar="PATH", help="manifest files and folders"
+            )
             _add_cluster(parser)
         case "doctor":
             parser = _Parser(prog=prog, description="What is missing on this machine, and how to mend it.")
             _add_state(parser)
-            parser.add_argument("--podman-url", default="", metavar="URL", help="the Podman service (unix:///…)")
+            parser.add_argument(
+                "--podman-url", default="", metavar="URL", help="the Podman service (unix:///…)"
+            )
         case "down":
             parser = _Parser(
                 prog=prog, description="Remove every pod, container and network of this cluster from Podman."
             )
             _add_state(parser)
-            parser.add_argument("--podman-url", default="", metavar="URL", help="the Podman service (unix:///…)")
+            parser.add_argument(
+                "--podman-url", default="", metavar="URL", help="the Podman service (unix:///…)"
+            )
             parser.add_argument("--volumes", action="store_true", help="its volumes, and its state, too")
         case "backup" | "restore":
-            what = "Write the cluster's state to FILE." if command == "backup" else "Put FILE in the state's place."
+            what = (
+                "Write the cluster's state to FILE."
+                if command == "backup"
+                else "Put FILE in the state's place."
+            )
             parser = _Parser(prog=prog, description=what)
             parser.add_argument("file", type=Path, metavar="FILE")
             _add_state(parser)
@@ -174,6 +216,8 @@ def _cluster_options(options: argparse.Namespace) -> ClusterOptions:
         port=options.port,
         podman_url=options.podman_url,
         paths=tuple(options.paths),
+        pod_subnet=options.pod_subnet,
+        service_subnet=options.service_subnet,
         audit_log=options.audit_log,
     )
 

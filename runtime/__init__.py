@@ -13,7 +13,7 @@ from .options import ClusterError, ClusterOptions
 
 if TYPE_CHECKING:
     from .cluster import Cluster, ClusterThread, serve
-    from .maintenance import backup, doctor, down, restore
+    from .maintenance import backup, doctor, down, restore, serving_pid
 
 _HOMES = {
     "Cluster": "cluster",
@@ -23,6 +23,7 @@ _HOMES = {
     "doctor": "maintenance",
     "down": "maintenance",
     "restore": "maintenance",
+    "serving_pid": "maintenance",
 }
 
 
@@ -43,4 +44,5 @@ __all__ = [
     "down",
     "restore",
     "serve",
+    "serving_pid",
 ]

@@ -67,12 +67,16 @@ class Client:
         api: the operations.
         user: who the component is.
         field_manager: under which name its fields are managed; the user's name unless given.
+        field_validation: what to do about unknown fields: ``Strict``, ``Warn`` or ``Ignore``.
     """
 
-    def __init__(self, api: API, user: User, *, field_manager: str = "") -> None:
+    def __init__(
+        self, api: API, user: User, *, field_manager: str = "", field_validation: str = "Ignore"
+    ) -> None:
         self._api = api
         self.user = user
         self.field_manager = field_manager or user.name.rpartition(":")[2]
+        self._field_validation = field_validation
 
     # -- reading -------------------------------------------------------------------------------------------
 
@@ -255,7 +259,7 @@ class Client:
     # -- inside --------------------------------------------------------------------------------------------
 
     def _context(self, dry_run: bool = False) -> RequestContext:
-        return RequestContext(self.user, self.field_manager, dry_run, "Ignore")
+        return RequestContext(self.user, self.field_manager, dry_run, self._field_validation)
 
     def _find(self, resource: str) -> Resource:
         found = self._api.registry.find(resource)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.conftest import PodmanStorage
 from tests.support.serving import Kubectl, Serving, eventually
 
 MANIFESTS = Path(__file__).parents[3] / "manifests"
@@ -22,10 +23,12 @@ pytestmark = [pytest.mark.podman, pytest.mark.kubectl]
 
 
 @pytest.fixture(scope="module")
-def serving(
-    tmp_path_factory: pytest.TempPathFactory, podman_environment: dict[str, str]
-) -> Iterator[Serving]:
-    server = Serving(tmp_path_factory.mktemp("sessions"), environment=podman_environment)
+def serving(tmp_path_factory: pytest.TempPathFactory, podman_storage: PodmanStorage) -> Iterator[Serving]:
+    server = Serving(
+        tmp_path_factory.mktemp("sessions"),
+        environment=podman_storage.environment,
+        options=["--pod-subnet", podman_storage.free_subnet()],
+    )
     try:
         yield server.start()
     finally:
@@ -66,7 +69,7 @@ def test_1_a_pod_from_a_file(kubectl: Kubectl) -> None:
     assert heads(wide) == POD_WIDE
     row = kubectl.table("get", "pod", "nginx", "-o", "wide")[0]
     assert (row["READY"], row["STATUS"], row["RESTARTS"]) == ("1/1", "Running", "0")
-    assert re.match(r"10\.244\.\d+\.\d+$", row["IP"])
+    assert re.match(r"10\.\d+\.\d+\.\d+$", row["IP"])
     assert row["NOMINATED NODE"] == row["READINESS GATES"] == "<none>"
     assert row["NODE"] == kubectl.table("get", "nodes")[0]["NAME"]
     status, server, _ = fetch(f"http://{row['IP']}/")

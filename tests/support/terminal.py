@@ -1,0 +1,85 @@
+"""A real pseudo-terminal: tmux on a server of its own, keys in, screen text out."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+from .serving import ROOT, eventually
+
+
+class Terminal:
+    """One program in one tmux window."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        width: int = 120,
+        height: int = 40,
+        environment: dict[str, str] | None = None,
+        folder: Path = ROOT,
+    ) -> None:
+        self._socket = f"kubetui-{uuid.uuid4().hex[:8]}"
+        self._command = list(command)
+        self._size = (width, height)
+        self._environment = {"PYTHONPATH": str(ROOT), "TERM": "xterm-256color", **(environment or {})}
+        self._folder = folder
+
+    def _tmux(self, *arguments: str, check: bool = True) -> str:
+        done = subprocess.run(
+            ["tmux", "-L", self._socket, "-f", "/dev/null", *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "TERM": "xterm-256color"},
+        )
+        if check and done.returncode != 0:
+            raise AssertionError(f"tmux {' '.join(arguments)}: {done.stderr.strip()}")
+        return done.stdout
+
+    def start(self) -> Terminal:
+        """Run the command. What it prints at its end stays on the screen."""
+        exports = [f"{name}={value}" for name, value in self._environment.items()]
+        line = shlex.join(["env", *exports, *self._command]) + "; echo exit-code=$?; exec sleep 1000"
+        width, height = self._size
+        self._tmux("new-session", "-d", "-x", str(width), "-y", str(height), "-c", str(self._folder), line)
+        return self
+
+    def stop(self) -> None:
+        """End the window and tmux's server."""
+        self._tmux("kill-server", check=False)
+
+    def keys(self, *names: str) -> None:
+        """Press keys, by tmux's names: ``Enter``, ``Escape``, ``C-d``, ``Down``, ``a``."""
+        for name in names:
+            self._tmux("send-keys", name)
+
+    def type(self, text: str) -> None:
+        """Type text as it is."""
+        self._tmux("send-keys", "-l", text)
+
+    def screen(self) -> str:
+        """What is on the screen now."""
+        return self._tmux("capture-pane", "-p")
+
+    def shows(self, pattern: str, timeout: float = 60.0) -> re.Match[str]:
+        """Wait until the screen matches a regular expression; fails with the last screen."""
+
+        def look() -> re.Match[str] | None:
+            return re.search(pattern, self.screen(), re.M)
+
+        try:
+            found: re.Match[str] = eventually(f"the screen shows {pattern!r}", look, timeout)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.screen()}") from None
+        return found
+
+    def resize(self, width: int, height: int) -> None:
+        """Make the window another size."""
+        self._tmux("resize-window", "-x", str(width), "-y", str(height))
