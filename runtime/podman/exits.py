@@ -133,3 +133,30 @@ def kill_process(pid: int, container_id: str) -> None:
     if belongs_to(pid, container_id):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
+
+
+def kill_exec_monitors(infra_pid: int) -> None:
+    """Kill the monitors of ended (and running) exec sessions of a pod that is about to be removed.
+
+    Podman keeps a conmon for minutes after an exec made through its API; on cgroupfs they sit in the pod's control
+    group, and removing the pod waits three seconds for them.
+    """
+    group = cgroup_of(infra_pid)
+    if group is None:
+        return
+    try:
+        monitors = (group.parent / "conmon" / "cgroup.procs").read_text("ascii").split()
+    except OSError:
+        return
+    for pid in monitors:
+        with contextlib.suppress(OSError):
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            if b"--exec-process-spec" in words and Path(os.fsdecode(words[0])).name == "conmon":
+                os.kill(int(pid), signal.SIGKILL)
+
+
+def sweep_control_groups(sandbox_id: str) -> None:
+    """Remove the empty control groups that runc leaves in hierarchies which Podman does not look after."""
+    for hierarchy in ("systemd", "unified"):
+        with contextlib.suppress(OSError):
+            Path(f"/sys/fs/cgroup/{hierarchy}/libpod_parent/{sandbox_id}").rmdir()

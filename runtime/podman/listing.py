@@ -99,8 +99,9 @@ class Listing:
         labels = self._labels.pop(sandbox_id, {})
         self._infra.pop(sandbox_id, None)
         self._made_since.discard(sandbox_id)
-        for container_id in [key for key, owner in self._owners.items() if owner == sandbox_id]:
+        for container_id in self._members(sandbox_id):
             self.forget(container_id)
+        exits.sweep_control_groups(sandbox_id)
         return labels.get(spec.POD_IP, "")
 
     def forget(self, container_id: str) -> None:
@@ -118,6 +119,22 @@ class Listing:
     def sandbox_of(self, container_id: str) -> str:
         """The sandbox of a container, empty when it is not known."""
         return self._owners.get(container_id, "")
+
+    def prepare_removal(self, sandbox_id: str) -> None:
+        """A pod is about to be removed: clear out of the way what would hold that up."""
+        infra_id, pid = self._infra.get(sandbox_id, ("", 0))
+        if not pid and self._pid_folder is not None:
+            pids = [
+                exits.read_pid(self._pid_folder / key / "userdata" / "pidfile")
+                for key in self._members(sandbox_id)
+            ]
+            pid = next((number for number in pids if number), 0)
+            infra_id = ""
+        if pid and (not infra_id or exits.belongs_to(pid, infra_id)):
+            exits.kill_exec_monitors(pid)
+
+    def _members(self, sandbox_id: str) -> list[str]:
+        return [container_id for container_id, owner in self._owners.items() if owner == sandbox_id]
 
     # -- questions to Podman --
 

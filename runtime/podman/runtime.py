@@ -21,7 +21,7 @@ from podman import PodmanClient
 
 from runtime.objects.clock import Clock, SystemClock
 
-from . import exits, spec, state
+from . import doctor, exits, spec, state
 from .addresses import AddressPool
 from .images import ImageStore
 from .interface import (
@@ -109,7 +109,10 @@ class PodmanRuntime:
 
     async def start(self) -> None:
         """Find or start the service, check it, make the cluster's network, learn what is there."""
-        await self.service.start()
+        try:
+            await self.service.start()
+        except RuntimeFailure as error:
+            raise type(error)(await doctor.explain(error), error.reason, error.code) from error
         self._transport = Transport(self.service.url, self.service.version)
         self._images = ImageStore(self._transport)
         info = await self._transport.get("/info")
@@ -184,9 +187,7 @@ class PodmanRuntime:
         host, version = found["host"], found.get("version") or {}
         distribution = host.get("distribution") or {}
         image = " ".join(str(distribution.get(key) or "") for key in ("distribution", "version")).strip()
-        warnings = []
-        if self._rootless and host.get("cgroupVersion") == "v1":
-            warnings.append("rootless Podman on cgroup v1 ignores CPU and memory limits")
+        findings = await asyncio.to_thread(doctor.static_findings, self.service.machine)
         return RuntimeInfo(
             name="podman",
             version=str(version.get("Version") or self.service.version),
@@ -198,7 +199,7 @@ class PodmanRuntime:
             memory=int(host.get("memTotal") or 0),
             rootless=self._rootless,
             cgroup_version=str(host.get("cgroupVersion") or ""),
-            warnings=tuple(warnings),
+            warnings=tuple(finding.sentence for finding in findings if finding.level != "ok"),
         )
 
     # -- sandboxes ----------------------------------------------------------------------------------------------
@@ -246,6 +247,7 @@ class PodmanRuntime:
         """Kill what runs in it and remove it; no error when it is gone."""
         uid = self._list().uid_of(sandbox_id)
         async with self._lock(uid or sandbox_id):
+            self._list().prepare_removal(sandbox_id)
             await self._remove_pod(sandbox_id)
             address = self._list().removed(sandbox_id)
             if address:
@@ -591,6 +593,8 @@ class PodmanRuntime:
                 removed.append(f"{kind} {name}")
 
         force = {"force": True, "timeout": 0}
+        for known in await self.sandboxes():
+            self._list().prepare_removal(known.id)
         pods = await transport.get("/pods/json", {"filters": label}) or []
         await asyncio.gather(
             *(

@@ -30,6 +30,7 @@ MINIMUM = (4, 3)
 
 _SOCKET_LIMIT = 100
 _START_SECONDS = 20.0
+_EXEC_SECONDS = 5
 _BACK_OFF = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -110,7 +111,7 @@ class PodmanService:
     def environment(self) -> dict[str, str]:
         """The environment of every ``podman`` command of ours."""
         found = dict(os.environ)
-        if self._settings() is not None:
+        if self.ours:
             found["CONTAINERS_CONF"] = str(self._settings_file)
         return found
 
@@ -121,17 +122,28 @@ class PodmanService:
             raise RuntimeUnavailable("Podman is not installed: there is no podman on the PATH")
         return [program, *(self.storage.arguments if self.storage else []), *arguments]
 
+    def prepare(self) -> bool:
+        """Write the settings, so that :attr:`environment` names them; returns whether they changed."""
+        self.ours = True
+        self.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        settings = self._settings()
+        if self._settings_file.exists() and self._settings_file.read_text("utf-8") == settings:
+            return False
+        self._settings_file.write_text(settings, "utf-8")
+        return True
+
     @property
     def _settings_file(self) -> Path:
         return self.state_dir / "containers.conf"
 
-    def _settings(self) -> str | None:
-        """The text of our ``containers.conf``; None when the machine's own settings do."""
-        needed: dict[str, Any] = dict(machines.needed_settings(self.machine))
+    def _settings(self) -> str:
+        """The text of our ``containers.conf``: the machine's own settings, and over them what we need."""
+        # Every exec through the API leaves a monitor process behind for this long; Podman's default is 300 s.
+        needed = machines.merge_settings(
+            machines.needed_settings(self.machine), {"engine": {"exit_command_delay": _EXEC_SECONDS}}
+        )
         if self.storage:
             needed = machines.merge_settings(needed, self.storage.settings())
-        if not needed:
-            return None
         merged = machines.merge_settings(machines.existing_settings(self.machine), needed)
         return (
             "# Written by kubetui: the machine's settings, and what Podman needs here.\n"
@@ -222,17 +234,10 @@ class PodmanService:
     async def _start_own(self) -> None:
         self.command()  # names the missing program
         await self._check_program()
-        self.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        settings = self._settings()
-        changed = settings is not None and (
-            not self._settings_file.exists() or self._settings_file.read_text("utf-8") != settings
-        )
-        if settings is not None and changed:
-            self._settings_file.write_text(settings, "utf-8")
+        changed = self.prepare()
         path = self.socket()
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.url = f"unix://{path}"
-        self.ours = True
         left_behind, shared = self._left_behind()
         if left_behind:
             version = await streams.ping(self.url) if shared or not changed else None

@@ -1,0 +1,270 @@
+"""What is wrong with this machine for running containers, each with the command that mends it.
+
+The same findings serve ``kubetui doctor`` and the message of a start that failed. Looking changes nothing: a service
+is started for a moment only to see that it can be.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import pwd
+import shutil
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from . import machine as machines
+from .interface import RuntimeFailure
+from .machine import Machine, find_program
+from .pause import pause_program
+from .service import MINIMUM, PodmanService, parse_version
+from .transport import Transport
+
+_HELPERS = ("/usr/local/libexec/podman", "/usr/local/lib/podman", "/usr/libexec/podman", "/usr/lib/podman")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    id: str
+    level: Literal["ok", "warn", "fail"]
+    sentence: str
+    command: str = ""
+    """What mends it, to be typed as it is; empty when all is well."""
+
+
+def install_command(package: str) -> str:
+    """How this distribution installs a package."""
+    for program, command in (
+        ("apt-get", "sudo apt-get install"),
+        ("dnf", "sudo dnf install"),
+        ("pacman", "sudo pacman -S"),
+        ("zypper", "sudo zypper install"),
+        ("apk", "sudo apk add"),
+    ):
+        if find_program(program):
+            return f"{command} {package}"
+    return f"install the package {package}"
+
+
+async def examine(podman_url: str | None, state_dir: Path) -> list[Finding]:
+    """Everything there is to say about this machine, in the order in which it matters."""
+    machine = machines.survey()
+    findings = list(_programs(machine))
+    findings += _kernel(machine)
+    if not machine.root:
+        findings += _rootless(machine)
+    findings += _disk(state_dir)
+    if podman_url or not any(finding.level == "fail" and finding.id == "podman" for finding in findings):
+        findings += await _service(podman_url, state_dir, machine)
+    return findings
+
+
+def _programs(machine: Machine) -> Iterable[Finding]:
+    podman = find_program("podman")
+    if podman is None:
+        yield Finding("podman", "fail", "Podman is not installed", install_command("podman"))
+        return
+    yield Finding("podman", "ok", f"Podman is {podman}")
+    if not machine.runtimes:
+        yield Finding(
+            "oci-runtime", "fail", "No OCI runtime (crun or runc) is installed", install_command("runc")
+        )
+    elif machine.cgroups == "hybrid" and "runc" not in machine.runtimes:
+        yield Finding(
+            "oci-runtime",
+            "fail",
+            "crun does not run where cgroup v1 and v2 are mounted side by side",
+            install_command("runc"),
+        )
+    else:
+        yield Finding("oci-runtime", "ok", f"OCI runtimes: {', '.join(machine.runtimes)}")
+    if not find_program("conmon"):
+        yield Finding(
+            "conmon", "fail", "conmon, which watches over containers, is missing", install_command("conmon")
+        )
+    folders = [Path(folder) for folder in _HELPERS]
+    if not any((folder / "netavark").exists() for folder in folders):
+        yield Finding(
+            "netavark", "fail", "netavark, Podman's network, is missing", install_command("netavark")
+        )
+    if not (find_program("iptables") or find_program("nft")):
+        yield Finding("firewall", "fail", "netavark needs iptables or nft", install_command("iptables"))
+    if not Path("/etc/containers/policy.json").exists() and not _user_policy().exists():
+        yield Finding(
+            "policy",
+            "warn",
+            "There is no /etc/containers/policy.json: images can't be pulled",
+            install_command("golang-github-containers-image")
+            if find_program("apt-get")
+            else install_command("containers-common"),
+        )
+
+
+def _user_policy() -> Path:
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "containers" / "policy.json"
+
+
+def _kernel(machine: Machine) -> Iterable[Finding]:
+    if machine.cgroups == "none":
+        yield Finding(
+            "cgroups", "fail", "No control groups are mounted", "sudo mount -t cgroup2 none /sys/fs/cgroup"
+        )
+    elif machine.cgroups == "v2":
+        yield Finding("cgroups", "ok", "Control groups are version 2")
+    elif machine.root:
+        yield Finding("cgroups", "ok", f"Control groups are {_named(machine.cgroups)}")
+    else:
+        yield Finding(
+            "cgroups",
+            "warn",
+            f"Control groups are {_named(machine.cgroups)}: rootless containers have no CPU and memory limits",
+            "sudo grubby --update-kernel=ALL --args=systemd.unified_cgroup_hierarchy=1"
+            if find_program("grubby")
+            else "add systemd.unified_cgroup_hierarchy=1 to the kernel's command line",
+        )
+    settings = machines.needed_settings(machine)
+    words = sorted(key for table in settings.values() for key in table)
+    if words:
+        yield Finding("settings", "ok", f"Podman gets settings of its own here: {', '.join(words)}")
+    if pause_program(os.uname().machine) is None and not find_program("catatonit"):
+        yield Finding(
+            "pause", "fail", "Podman makes no pods here without catatonit", install_command("catatonit")
+        )
+
+
+def _named(cgroups: str) -> str:
+    return "of both versions side by side" if cgroups == "hybrid" else f"version {cgroups.removeprefix('v')}"
+
+
+def _rootless(machine: Machine) -> Iterable[Finding]:
+    runtime_dir = os.environ.get("XDG_RUNTIME_DIR")
+    if not runtime_dir or not os.access(runtime_dir, os.W_OK):
+        yield Finding(
+            "runtime-dir",
+            "fail",
+            f"XDG_RUNTIME_DIR ({runtime_dir or 'not set'}) is no folder that can be written to",
+            f"sudo install -d -m 700 -o {machine.uid} /run/user/{machine.uid}; "
+            f"export XDG_RUNTIME_DIR=/run/user/{machine.uid}",
+        )
+    else:
+        yield Finding("runtime-dir", "ok", f"XDG_RUNTIME_DIR is {runtime_dir}")
+    for program in ("newuidmap", "newgidmap"):
+        if not find_program(program):
+            yield Finding("uidmap", "fail", f"{program} is missing", install_command("uidmap"))
+            break
+    with contextlib.suppress(KeyError):
+        name = pwd.getpwuid(machine.uid).pw_name
+        for file in ("/etc/subuid", "/etc/subgid"):
+            if not _has_range(Path(file), name, machine.uid):
+                kind = "uids" if file.endswith("uid") else "gids"
+                yield Finding(
+                    "subordinate-ids",
+                    "fail",
+                    f"{name} has no range in {file}",
+                    f"sudo usermod --add-sub{kind} 100000-165535 {name}; podman system migrate",
+                )
+    if not os.access("/dev/net/tun", os.R_OK | os.W_OK):
+        yield Finding(
+            "tun", "fail", "/dev/net/tun can't be opened by this user", "sudo chmod 0666 /dev/net/tun"
+        )
+    if not (find_program("slirp4netns") or find_program("pasta")):
+        yield Finding("user-network", "fail", "slirp4netns is missing", install_command("slirp4netns"))
+    limit = Path("/proc/sys/user/max_user_namespaces")
+    clone = Path("/proc/sys/kernel/unprivileged_userns_clone")
+    if limit.exists() and limit.read_text("ascii").strip() == "0":
+        yield Finding(
+            "user-namespaces",
+            "fail",
+            "User namespaces are turned off",
+            "sudo sysctl user.max_user_namespaces=15000",
+        )
+    elif clone.exists() and clone.read_text("ascii").strip() == "0":
+        yield Finding(
+            "user-namespaces",
+            "fail",
+            "User namespaces are turned off for users",
+            "sudo sysctl kernel.unprivileged_userns_clone=1",
+        )
+
+
+def _has_range(file: Path, name: str, uid: int) -> bool:
+    try:
+        lines = file.read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return False
+    return any(line.split(":")[0] in (name, str(uid)) for line in lines if line.count(":") == 2)
+
+
+def _disk(state_dir: Path) -> Iterable[Finding]:
+    folder = state_dir
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not os.access(folder, os.W_OK | os.X_OK):
+        yield Finding("state", "fail", f"{folder} can't be written to", f"sudo chown {os.geteuid()} {folder}")
+        return
+    free = shutil.disk_usage(folder).free
+    if free < 1 << 30:
+        yield Finding(
+            "disk", "warn", f"Only {free >> 20} MiB are free at {folder}", "podman image prune --all"
+        )
+
+
+async def _service(podman_url: str | None, state_dir: Path, machine: Machine) -> list[Finding]:
+    with tempfile.TemporaryDirectory(prefix="kubetui-doctor-") as folder:
+        # Beside a running cluster its own service is there to be asked; otherwise nothing is left in its folder.
+        running = (state_dir / "podman.sock").exists() or (state_dir / "podman.pid").exists()
+        service = PodmanService(state_dir if running else Path(folder), url=podman_url, machine=machine)
+        try:
+            await service.start()
+        except RuntimeFailure as error:
+            old = "too old" in error.message
+            wanted = ".".join(str(part) for part in MINIMUM)
+            command = f"install Podman {wanted} or newer" if old else "podman info"
+            return [Finding("service", "fail", error.message, command)]
+        transport = Transport(service.url, service.version)
+        try:
+            info = await transport.get("/info")
+            host = info["host"]
+            kind = "a service of our own" if service.ours else service.url
+            backend = str(host.get("networkBackend") or "netavark")
+            findings = [Finding("service", "ok", f"Podman {service.version} answers ({kind})")]
+            if parse_version(service.version) < MINIMUM:
+                findings.append(Finding("version", "fail", f"Podman {service.version} is too old"))
+            if backend != "netavark":
+                findings.append(
+                    Finding(
+                        "network-backend",
+                        "fail",
+                        f"Podman uses the network {backend}: pods need netavark",
+                        "podman system reset   (removes all containers and images), with netavark installed",
+                    )
+                )
+            return findings
+        except RuntimeFailure as error:
+            return [Finding("service", "fail", error.message, "podman info")]
+        finally:
+            transport.close()
+            await service.close()
+
+
+def static_findings(machine: Machine | None = None) -> list[Finding]:
+    """What can be said without asking any service: quick enough for every start."""
+    machine = machine or machines.survey()
+    return [*_programs(machine), *_kernel(machine), *([] if machine.root else _rootless(machine))]
+
+
+async def explain(error: RuntimeFailure) -> str:
+    """A failed start in one line: what went wrong, and what on this machine may be the reason."""
+    parts = [error.message]
+    for finding in await asyncio.to_thread(static_findings):
+        if finding.level == "fail":
+            known = finding.id == "podman" and "not installed" in error.message
+            sentence = "" if known else finding.sentence
+            parts.append(" ".join(part for part in (sentence, f"(mended by: {finding.command})") if part))
+    return "; ".join(parts)

@@ -1,0 +1,162 @@
+"""A Podman of the tests' own for everything under tests/e2e.
+
+``podman_storage`` (session) is a private storage: root, run folder, locks, events, networks and settings in one
+temporary folder, filled once with the images of ``tests.images``. While it lives, ``KUBETUI_PODMAN_ROOT`` names it,
+so that every server, kubelet or ``kubetui`` command that a test starts uses it without being told. Nothing of the
+user's Podman is read or written. At the end containers, networks, processes, mounts and firewall rules are removed.
+
+* ``podman_storage.run("ps", "-a")`` runs a podman command there and returns its output;
+* ``podman_storage.environment`` is the environment for child processes;
+* ``podman_storage.free_subnet()`` is a /16 for pods that nobody on this machine uses;
+* ``podman_storage.remove_all()`` removes every pod, container and network between two tests.
+
+Where Podman is missing these tests fail: they never pass by being skipped.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from manifests.images import local_podman
+from runtime.podman.interface import RuntimeFailure
+from runtime.podman.network import host_routes
+from runtime.podman.service import PodmanService
+from tests.images.build import build_all
+
+
+class PodmanStorage:
+    """A private Podman storage and the commands that see it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.service = PodmanService(folder / "state", root=folder / "podman")
+        self.service.prepare()
+        self._taken: set[str] = set()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**self.service.environment, "KUBETUI_PODMAN_ROOT": str(self.folder / "podman")}
+
+    def run(self, *arguments: str, check: bool = True) -> str:
+        result = subprocess.run(
+            self.service.command(*arguments),
+            capture_output=True,
+            text=True,
+            env=self.environment,
+            check=False,
+        )
+        if check and result.returncode:
+            raise AssertionError(f"podman {' '.join(arguments)}: {result.stderr.strip()}")
+        return result.stdout
+
+    def free_subnet(self) -> str:
+        taken = [network for network, _ in host_routes(Path("/proc/net/route").read_text())]
+        for _ in range(500):
+            subnet = f"10.{random.randrange(100, 240)}.0.0/16"  # Podman's own network is 10.88.0.0/16
+            network = ipaddress.IPv4Network(subnet)
+            if subnet not in self._taken and not any(
+                other.prefixlen and other.overlaps(network) for other in taken
+            ):
+                self._taken.add(subnet)
+                return subnet
+        raise AssertionError("no free range for pods on this machine")
+
+    def remove_all(self) -> None:
+        self.run("pod", "rm", "--all", "--force", "--time", "0", check=False)
+        self.run("rm", "--all", "--force", "--time", "0", check=False)
+        for name in self.run("network", "ls", "--format", "{{.Name}}", check=False).split():
+            if name != "podman":
+                self.run("network", "rm", "--force", name, check=False)
+
+    def destroy(self) -> None:
+        self.remove_all()
+        self._end_processes()
+        mounts = Path("/proc/self/mounts").read_text().splitlines()
+        ours = [line.split(" ")[1] for line in mounts if line.split(" ")[1].startswith(str(self.folder))]
+        for mount in sorted(ours, reverse=True):
+            subprocess.run(["umount", "-l", mount], check=False, capture_output=True)
+        if os.geteuid():
+            subprocess.run(
+                self.service.command("unshare", "rm", "-rf", str(self.folder / "podman")),
+                env=self.environment,
+                check=False,
+                capture_output=True,
+            )
+        shutil.rmtree(self.folder, ignore_errors=True)
+        remove_unused_firewall_rules()
+
+    def _end_processes(self) -> None:
+        """What still runs on this storage (services, monitors) names its folder in its command line."""
+        needle = os.fsencode(self.folder)
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit() or int(entry.name) == os.getpid():
+                continue
+            try:
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            program = Path(os.fsdecode(words[0])).name
+            if program in ("podman", "conmon") and any(needle in word for word in words[1:]):
+                try:
+                    os.kill(int(entry.name), signal.SIGKILL)
+                except ProcessLookupError:
+                    continue
+
+
+def remove_unused_firewall_rules() -> None:
+    """Netavark leaves its base chains for ever; remove them when no network of anybody's uses them."""
+    iptables = shutil.which("iptables", path="/usr/sbin:/sbin:/usr/bin")
+    if os.geteuid() or not iptables:
+        return
+
+    def run(*arguments: str) -> str:
+        return subprocess.run([iptables, *arguments], capture_output=True, text=True, check=False).stdout
+
+    nat = run("-t", "nat", "-S")
+    if re.search(r"^-N NETAVARK-[0-9A-F]{8,}$", nat, re.MULTILINE) or "NETAVARK" not in nat:
+        return
+    for table, rules in (("nat", nat), ("filter", run("-t", "filter", "-S"))):
+        for line in rules.splitlines():
+            if line.startswith("-A ") and "-j NETAVARK" in line and not line.startswith("-A NETAVARK"):
+                words = line.replace('"netavark firewall plugin rules"', "netavark_comment").split()
+                words = [
+                    "netavark firewall plugin rules" if word == "netavark_comment" else word for word in words
+                ]
+                run("-t", table, "-D", *words[1:])
+        chains = re.findall(r"^-N (NETAVARK\S*)$", rules, re.MULTILINE)
+        for action in ("-F", "-X"):
+            for chain in chains:
+                run("-t", table, action, chain)
+
+
+@pytest.fixture(scope="session")
+def podman_storage() -> Iterator[PodmanStorage]:
+    folder = Path(tempfile.mkdtemp(prefix="ktp-"))
+    storage = PodmanStorage(folder)
+    try:
+        storage.service.command()
+    except RuntimeFailure as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        pytest.fail(f"{error.message}: these tests need it", pytrace=False)
+    before = os.environ.get("KUBETUI_PODMAN_ROOT")
+    os.environ["KUBETUI_PODMAN_ROOT"] = str(folder / "podman")
+    try:
+        build_all(local_podman(storage.service.command(), storage.environment))
+        yield storage
+    finally:
+        if before is None:
+            del os.environ["KUBETUI_PODMAN_ROOT"]
+        else:
+            os.environ["KUBETUI_PODMAN_ROOT"] = before
+        storage.destroy()
