@@ -16,13 +16,9 @@ _ABSENT: Final = object()
 
 def granular(value: Any, node: Node) -> bool:
     """Whether the value is owned part by part."""
-    match node.kind:
-        case 0:  # LEAF
-            return False
-        case 3 | 4:  # SET, KEYED
-            return isinstance(value, list)
-        case _:
-            return isinstance(value, dict)
+    if node.kind == LEAF:
+        return False
+    return isinstance(value, list if node.kind in (SET, KEYED) else dict)
 
 
 # --- which fields are there ----------------------------------------------------------------------------------------
