@@ -142,14 +142,16 @@ class API(Core):
             return await self._update_scale(ctx, resource, namespace, name, key, obj)
         obj = dict(obj) if isinstance(obj, dict) else obj
         check_kind(resource, obj)
-        clean = self._read_whole(ctx, resource, obj, subresource)
         record = self.store.latest(key)
+        if subresource == "status" and record is not None:
+            current = self._served(resource, record)
+            clean = self._read_status(ctx, resource, obj, current)
+        else:
+            clean = self._writer.read_body(ctx, resource, obj)
         if record is None:
             if subresource or not resource.strategy.allow_create_on_update:
                 raise await self._not_there(resource, key)
             return await self._create_instead(ctx, resource, namespace, name, clean)
-        if subresource == "status":
-            _complete(clean, self._served(resource, record))
         return await self._carry_out(
             key, lambda: self._writer.update(ctx, resource, namespace, name, clean, record, subresource)
         )
@@ -205,8 +207,7 @@ class API(Core):
             return await self._store_scale(ctx, resource, namespace, name, new, record)
         patched = patching.apply_patch(resource, current, patch, media_type)
         if subresource == "status":
-            clean = patching.read_patched(ctx, resource, _status_part(patched))
-            _complete(clean, current)
+            clean = self._read_status(ctx, resource, patched, current, patched=True)
         else:
             clean = patching.read_patched(ctx, resource, patched)
             resource.strategy.default(clean)
@@ -286,13 +287,29 @@ class API(Core):
 
     # -- inside --------------------------------------------------------------------------------------------
 
-    def _read_whole(self, ctx: RequestContext, resource: Resource, obj: Obj, subresource: str) -> Obj:
-        """The body of an update; of a status update only the part that can matter."""
-        if subresource != "status":
-            return self._writer.read_body(ctx, resource, obj)
-        part = _status_part(obj)
-        clean, unknown = decode(resource, part if ctx.owns_body else meta.copy(part))
-        report_unknown(ctx, resource, unknown)
+    @staticmethod
+    def _read_status(
+        ctx: RequestContext, resource: Resource, obj: Obj, current: Obj, *, patched: bool = False
+    ) -> Obj:
+        """The object that a status update or patch asks for.
+
+        Only its status and metadata can matter, so only they are read; the rest, and metadata that was handed
+        through unchanged, are the stored object's own.
+        """
+        part: Obj = {field: obj[field] for field in ("apiVersion", "kind", "status") if field in obj}
+        untouched = obj.get("metadata") is current["metadata"]
+        if not untouched:
+            part["metadata"] = obj.get("metadata")
+        if patched:
+            clean = patching.read_patched(ctx, resource, part)
+        else:
+            clean, unknown = decode(resource, part if ctx.owns_body else meta.copy(part))
+            report_unknown(ctx, resource, unknown)
+        if untouched:
+            clean["metadata"] = dict(current["metadata"])
+        for field, value in current.items():
+            if field not in clean and field != "status":
+                clean[field] = value
         return clean
 
     async def _apply(
@@ -412,14 +429,3 @@ def _named(field_selector: str) -> str:
     if field_selector.startswith(prefix) and "," not in field_selector:
         return field_selector[len(prefix) :].lstrip("=")
     return ""
-
-
-def _status_part(obj: Obj) -> Obj:
-    return {field: obj[field] for field in ("apiVersion", "kind", "metadata", "status") if field in obj}
-
-
-def _complete(clean: Obj, current: Obj) -> None:
-    """What a status update can't change comes from the stored object, so that it need not be read again."""
-    for field, value in current.items():
-        if field not in clean and field != "status":
-            clean[field] = value
