@@ -150,20 +150,19 @@ class Connections:
         report_exit: bool,
     ) -> web.StreamResponse:
         session = await start()
+        streams: remotecommand.SocketStreams | None = None
         try:
             socket = await ChannelSocket.accept(
                 exchange.request, remotecommand.WEBSOCKET_PROTOCOLS, exchange.headers
             )
             streams = remotecommand.SocketStreams(socket)
-        except BaseException:
-            await session.close()
-            raise
-        try:
             first = remotecommand.STDOUT if wanted.stdout else remotecommand.STDERR
             await socket.send(first if wanted.stdout or wanted.stderr else remotecommand.ERROR, b"")
             await remotecommand.run(session, streams, wanted, report_exit=report_exit)
         finally:
-            await streams.abandon()
+            await session.close()
+            if streams is not None:
+                await streams.abandon()
         return socket.response
 
     async def _command_spdy(
@@ -177,20 +176,16 @@ class Connections:
         session = await start()
         streams = remotecommand.SPDYStreams(protocol)
         try:
-            wire = _upgrade(exchange, protocol)
-        except BaseException:
-            await session.close()
-            raise
-        spdy = Session(wire, streams.on_stream)
-        streams.bind(spdy)
-        reader = asyncio.create_task(spdy.run())
-        try:
-            if await streams.complete(wanted):
-                await remotecommand.run(session, streams, wanted, report_exit=report_exit)
-            else:
-                await session.close()
+            spdy = Session(_upgrade(exchange, protocol), streams.on_stream)
+            streams.bind(spdy)
+            reader = asyncio.create_task(spdy.run())
+            try:
+                if await streams.complete(wanted):
+                    await remotecommand.run(session, streams, wanted, report_exit=report_exit)
+            finally:
+                await _end(spdy, reader)
         finally:
-            await _end(spdy, reader)
+            await session.close()
         return web.Response()
 
     # -- port-forward --------------------------------------------------------------------------------------

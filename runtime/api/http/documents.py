@@ -27,8 +27,9 @@ from .tokens import ServiceAccountTokens
 
 VERSION = "v1.36.2"
 """The Kubernetes version whose behaviour is served."""
-PROTOBUF = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
-_PROTOBUF_NAMES = (PROTOBUF, "application/com.github.proto-openapi.spec.v2.v1.0+protobuf")
+PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+_PROTOBUF_NAMES = (PROTOBUF, "application/com.github.proto-openapi.spec.v2@v1.0+protobuf")
+"""What clients ask for; the second is no proper media type, so it is never answered with."""
 
 
 def version_info(version: str, built: datetime) -> Obj:

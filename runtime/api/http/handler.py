@@ -22,6 +22,7 @@ from runtime.objects.errors import StatusError, internal, too_many_requests, una
 
 from .audit import AuditLog, Entry
 from .authentication import ANONYMOUS, Authenticator, Authorizer, impersonate, is_public
+from .client_connection import connection_of
 from .connections import CONNECT, Connections
 from .documents import Documents
 from .metrics import Metrics
@@ -136,7 +137,7 @@ class Handler:
         if streaming:
             metrics.long_running += 1
             try:
-                with request.protocol.streaming():  # type: ignore[attr-defined]
+                with connection_of(request).streaming():
                     return await self._answer(request, info, headers, ending)
             finally:
                 metrics.long_running -= 1
@@ -160,8 +161,7 @@ class Handler:
     async def _answer(
         self, request: web.BaseRequest, info: RequestInfo, headers: CIMultiDict[str], ending: Ending
     ) -> web.StreamResponse:
-        peer: User | None = request.protocol.peer_user  # type: ignore[attr-defined]
-        user = self._authenticator.authenticate(peer, request.headers)
+        user = self._authenticator.authenticate(connection_of(request).peer_user, request.headers)
         if user is None:
             if not is_public(info.path):
                 raise unauthorized()

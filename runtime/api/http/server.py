@@ -7,9 +7,7 @@ client certificate without demanding one.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
-import logging
 import socket
 import ssl
 from collections.abc import Iterable, Iterator
@@ -17,16 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
 
 from runtime.api.api import API
-from runtime.api.context import User
-from runtime.objects.errors import StatusError, bad_request, internal
 from runtime.objects.registry import Registry
 
 from .audit import AuditLog
-from .authentication import Authenticator, TokenReviewer, certificate_user, read_tokens
+from .authentication import Authenticator, TokenReviewer, read_tokens
 from .body import BODY_LIMIT
+from .client_connection import ClientConnection
 from .connections import Connections
 from .documents import VERSION, Documents
 from .handler import Handler
@@ -36,10 +32,7 @@ from .metrics import Metrics
 from .pki import PKI, prepare_pki
 from .proxy import Proxy
 from .resources import Resources
-from .responses import base_headers, status_response
 from .tokens import ServiceAccountTokens
-
-logger = logging.getLogger(__name__)
 
 MAX_HEADER = 64 * 1024
 """Bytes in a request line or one header: selectors and tokens are long."""
@@ -62,56 +55,6 @@ class PortTaken(Exception):
 
 class AddressUnavailable(Exception):
     """The address to listen on is not one of this machine's, or may not be used."""
-
-
-class ClientConnection(RequestHandler):
-    """One client's connection, with what is known of it once: whose certificate it showed."""
-
-    __slots__ = ("_stream_task", "peer_user")
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.peer_user: User | None = None
-        self._stream_task: asyncio.Task[Any] | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Read the client's certificate, which TLS has verified."""
-        self.peer_user = certificate_user(transport.get_extra_info("peercert"))
-        super().connection_made(transport)
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        """A stream ends with its connection; anything shorter is carried through."""
-        task, self._stream_task = self._stream_task, None
-        super().connection_lost(exc)
-        if task is not None:
-            task.cancel()
-
-    @contextlib.contextmanager
-    def streaming(self) -> Iterator[None]:
-        """While inside, the current task is cancelled when the connection is lost."""
-        self._stream_task = asyncio.current_task()
-        try:
-            yield
-        finally:
-            self._stream_task = None
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """Answer what never reached the handler (no HTTP, too long a line) as ``v1.Status`` and close."""
-        error: StatusError
-        if status == 400:
-            error = bad_request(message or "the request can't be read")
-        else:
-            logger.error("a request failed before it was handled", exc_info=exc)
-            error = internal("unexpected failure; the server's log has the details")
-        response = status_response(base_headers(""), error)
-        response.force_close()
-        return response
 
 
 class HTTPServer:

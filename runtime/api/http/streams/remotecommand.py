@@ -96,7 +96,8 @@ def exit_status(code: int) -> Obj:
 async def run(session: StreamSession, streams: Streams, wanted: Wanted, *, report_exit: bool) -> None:
     """Carry bytes both ways until the command ends or the client goes.
 
-    ``report_exit`` False (attach) reports the end, but not the exit code: that is in the pod's status.
+    The session stays open; its owner closes it. ``report_exit`` False (attach) reports the end, but not the exit code:
+    that is in the pod's status.
     """
     helpers: list[asyncio.Task[None]] = []
     if wanted.stdin:
@@ -116,7 +117,6 @@ async def run(session: StreamSession, streams: Streams, wanted: Wanted, *, repor
         for task in (*helpers, output, gone):
             task.cancel()
         await asyncio.gather(*helpers, output, gone, return_exceptions=True)
-        await session.close()
 
 
 async def _copy_output(session: StreamSession, streams: Streams, wanted: Wanted, report_exit: bool) -> None:

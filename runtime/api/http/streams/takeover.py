@@ -11,6 +11,8 @@ import asyncio
 
 from aiohttp import web
 
+from ..client_connection import connection_of
+
 READ_LIMIT = 256 * 1024
 """Bytes that are read ahead from a connection nobody reads."""
 
@@ -51,12 +53,10 @@ def take_over(request: web.BaseRequest, head: bytes) -> StreamWire:
     if transport is None or transport.is_closing():
         raise ConnectionResetError("client is gone")
     loop = asyncio.get_running_loop()
-    handler = request.protocol
     reader = asyncio.StreamReader(READ_LIMIT, loop=loop)
     protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
-    handler.transport = None  # connection_lost closes the transport it still has
+    connection_of(request).detach()
     transport.set_protocol(protocol)
-    handler.connection_lost(None)
     protocol.connection_made(transport)
     transport.write(head)
     return StreamWire(reader, asyncio.StreamWriter(transport, protocol, reader, loop))

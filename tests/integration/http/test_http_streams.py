@@ -1,0 +1,309 @@
+"""Exec, attach, port-forward, logs and proxy: over WebSockets by hand, over everything else with real kubectl."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+import aiohttp
+import pytest
+from http_fakes import Cluster
+
+SDK = Path("/usr/lib/google-cloud-sdk/bin")
+OLD = SDK / "kubectl.1.28"  # SPDY
+NEW = SDK / "kubectl.1.33"  # WebSocket, v5
+KUBECTLS = [pytest.param(path, id=path.name) for path in (OLD, NEW) if path.exists()] or [
+    pytest.param(Path(shutil.which("kubectl") or "kubectl"), id="kubectl")
+]
+EXEC = "/api/v1/namespaces/default/pods/p/exec"
+
+
+async def kubectl(
+    binary: Path, cluster: Cluster, *args: str, stdin: bytes | None = None, timeout: float = 30
+) -> tuple[int, bytes, bytes]:
+    process = await asyncio.create_subprocess_exec(
+        str(binary),
+        "--kubeconfig",
+        str(cluster.kubeconfig),
+        "--cache-dir",
+        str(cluster.folder / "cache"),
+        *args,
+        stdin=asyncio.subprocess.PIPE if stdin is not None else asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        out, err = await asyncio.wait_for(process.communicate(stdin), timeout)
+    except TimeoutError:
+        process.kill()
+        raise
+    return process.returncode or 0, out, err
+
+
+@pytest.mark.kubectl
+@pytest.mark.parametrize("binary", KUBECTLS)
+class TestKubectl:
+    async def test_output_exit_code_and_stderr(self, binary: Path, cluster: Cluster) -> None:
+        await cluster.run_pod()
+        code, out, err = await kubectl(
+            binary, cluster, "exec", "p", "--", "sh", "-c", "echo out; echo err >&2; exit 3"
+        )
+        assert (code, out) == (3, b"out\n")
+        assert err.startswith(b"err\n") and b"exit code 3" in err
+
+    async def test_half_closed_input(self, binary: Path, cluster: Cluster) -> None:
+        await cluster.run_pod()
+        data = os.urandom(3_000_000)
+        code, out, _ = await kubectl(
+            binary, cluster, "exec", "-i", "p", "--", "sh", "-c", "sha256sum; echo end", stdin=data
+        )
+        assert code == 0
+        assert out.decode().split() == [hashlib.sha256(data).hexdigest(), "-", "end"]
+
+    async def test_binary_both_ways(self, binary: Path, cluster: Cluster) -> None:
+        await cluster.run_pod()
+        data = os.urandom(5_000_000)
+        code, out, _ = await kubectl(binary, cluster, "exec", "-i", "p", "--", "cat", stdin=data)
+        assert code == 0 and out == data
+
+    async def test_copy(self, binary: Path, cluster: Cluster, tmp_path: Path) -> None:
+        await cluster.run_pod()
+        source, inside, back = tmp_path / "a", tmp_path / "b", tmp_path / "c"
+        source.write_bytes(os.urandom(2_000_000))
+        assert (await kubectl(binary, cluster, "cp", str(source), f"default/p:{inside}"))[0] == 0
+        assert inside.read_bytes() == source.read_bytes()
+        assert (await kubectl(binary, cluster, "cp", f"default/p:{inside}", str(back)))[0] == 0
+        assert back.read_bytes() == source.read_bytes()
+
+    async def test_a_failure_before_the_upgrade_is_told(self, binary: Path, cluster: Cluster) -> None:
+        await cluster.run_pod()
+        code, _, err = await kubectl(binary, cluster, "exec", "p", "--", "refused")
+        assert code == 1 and b'container not found ("c")' in err
+        code, _, err = await kubectl(binary, cluster, "exec", "p", "-c", "no", "--", "true")
+        assert code == 1 and b"container" in err
+
+    async def test_attach(self, binary: Path, cluster: Cluster) -> None:
+        await cluster.run_pod()
+        code, out, _ = await kubectl(binary, cluster, "attach", "-i", "p", stdin=b"hello\n")
+        assert code == 0 and out == b"attached\nhello\n"
+
+    async def test_logs(self, binary: Path, cluster: Cluster) -> None:
+        await cluster.run_pod()
+        assert (await kubectl(binary, cluster, "logs", "p", "--tail=2"))[1] == b"line 3\nline 4\n"
+        assert b"line 0" in (await kubectl(binary, cluster, "logs", "p"))[1]
+
+    async def test_port_forward(self, binary: Path, cluster: Cluster) -> None:
+        await cluster.run_pod()
+
+        async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+            writer.close()
+
+        server = await asyncio.start_server(echo, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        process = await asyncio.create_subprocess_exec(
+            str(binary),
+            "--kubeconfig",
+            str(cluster.kubeconfig),
+            "--cache-dir",
+            str(cluster.folder / "cache"),
+            "port-forward",
+            "pod/p",
+            f":{port}",
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            assert process.stdout
+            line = (await asyncio.wait_for(process.stdout.readline(), 10)).decode()
+            local = int(line.split("127.0.0.1:")[1].split()[0])
+
+            async def one(size: int) -> bool:
+                reader, writer = await asyncio.open_connection("127.0.0.1", local)
+                data = os.urandom(size)
+
+                async def send() -> None:
+                    writer.write(data)
+                    await writer.drain()
+
+                sending = asyncio.create_task(send())
+                back = await asyncio.wait_for(reader.readexactly(size), 30)
+                await sending
+                writer.close()
+                return back == data
+
+            assert all(await asyncio.gather(*(one(size) for size in (1, 1000, 2_000_000, 3_000_000))))
+        finally:
+            process.terminate()
+            await process.wait()
+            server.close()
+
+
+async def channel_exec(
+    admin: aiohttp.ClientSession, protocol: str, query: str, sends: list[bytes | str]
+) -> tuple[dict[int, bytes], int | None, str | None]:
+    """Run an exec over a WebSocket and gather what comes on each channel."""
+    found: dict[int, bytes] = {}
+    async with admin.ws_connect(f"{EXEC}?{query}", protocols=(protocol,) if protocol else ()) as socket:
+        for message in sends:
+            if isinstance(message, bytes):
+                await socket.send_bytes(message)
+            else:
+                await socket.send_str(message)
+        async for message in socket:
+            if message.type == aiohttp.WSMsgType.BINARY:
+                found[message.data[0]] = found.get(message.data[0], b"") + message.data[1:]
+            else:
+                channel = int(message.data[0])
+                found[channel] = found.get(channel, b"") + base64.b64decode(message.data[1:])
+        return found, socket.close_code, socket.protocol
+
+
+async def test_v5_reports_the_exit_code_and_closes_normally(
+    cluster: Cluster, admin: aiohttp.ClientSession
+) -> None:
+    await cluster.run_pod()
+    query = "command=sh&command=-c&command=cat;exit+7&stdin=1&stdout=1&stderr=1"
+    found, code, protocol = await channel_exec(admin, "v5.channel.k8s.io", query, [b"\x00hi", b"\xff\x00"])
+    assert found[1] == b"hi" and code == 1000 and protocol == "v5.channel.k8s.io"
+    status = json.loads(found[3])
+    assert status["reason"] == "NonZeroExitCode"
+    assert status["details"]["causes"] == [{"reason": "ExitCode", "message": "7"}]
+
+
+async def test_v4_success_and_base64(cluster: Cluster, admin: aiohttp.ClientSession) -> None:
+    await cluster.run_pod()
+    query = "command=echo&command=x&stdout=1"
+    found, _, _ = await channel_exec(admin, "v4.channel.k8s.io", query, [])
+    assert found[1] == b"x\n" and json.loads(found[3])["status"] == "Success"
+    found, _, protocol = await channel_exec(admin, "base64.channel.k8s.io", query, [])
+    assert found[1] == b"x\n" and protocol == "base64.channel.k8s.io"
+
+
+async def test_without_a_subprotocol_errors_are_plain_text(
+    cluster: Cluster, admin: aiohttp.ClientSession
+) -> None:
+    await cluster.run_pod()
+    found, _, protocol = await channel_exec(admin, "", "command=false&stdout=1", [])
+    assert protocol is None and b"non-zero exit code" in found[3]
+
+
+async def test_unknown_subprotocol_is_refused(cluster: Cluster, admin: aiohttp.ClientSession) -> None:
+    await cluster.run_pod()
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+        await admin.ws_connect(f"{EXEC}?command=true&stdout=1", protocols=("v9.example",))
+    assert refused.value.status == 400
+
+
+async def test_terminal_resize(cluster: Cluster, admin: aiohttp.ClientSession) -> None:
+    await cluster.run_pod()
+    query = "command=sh&command=-c&command=read+x;stty+size&stdin=1&stdout=1&tty=1"
+    async with admin.ws_connect(f"{EXEC}?{query}", protocols=("v5.channel.k8s.io",)) as socket:
+        await socket.send_bytes(b'\x04{"Width":120,"Height":40}')
+        while not cluster.node.sessions or not cluster.node.sessions[0].sizes:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        await socket.send_bytes(b"\x00\n")
+        out = b""
+        async for message in socket:
+            if message.data[0] == 1:
+                out += message.data[1:]
+    assert b"40 120" in out
+
+
+async def test_a_client_that_leaves_ends_the_command(cluster: Cluster, admin: aiohttp.ClientSession) -> None:
+    await cluster.run_pod()
+    socket = await admin.ws_connect(
+        f"{EXEC}?command=sleep&command=60&stdout=1", protocols=("v5.channel.k8s.io",)
+    )
+    await socket.receive()
+    process = cluster.node.sessions[0].process
+    assert process.returncode is None
+    await socket.close()
+    assert await asyncio.wait_for(process.wait(), 5) != 0
+
+
+async def test_slow_output_reader_bounds_memory(cluster: Cluster, admin: aiohttp.ClientSession) -> None:
+    await cluster.run_pod()
+    socket = await admin.ws_connect(
+        f"{EXEC}?command=yes&stdout=1", protocols=("v5.channel.k8s.io",), max_msg_size=0
+    )
+    await asyncio.sleep(1.0)  # nobody reads; the command has to stall
+    written = Path(f"/proc/{cluster.node.sessions[0].process.pid}/io")
+    before = written.read_text()
+    await asyncio.sleep(0.3)
+    assert written.read_text() == before
+    await socket.close()
+
+
+async def test_port_forward_over_plain_websocket(cluster: Cluster, admin: aiohttp.ClientSession) -> None:
+    await cluster.run_pod()
+
+    async def shout(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write((await reader.readline()).upper())
+        writer.close()
+
+    server = await asyncio.start_server(shout, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    url = f"/api/v1/namespaces/default/pods/p/portforward?ports={port}&ports=1"
+    async with admin.ws_connect(url, protocols=("v4.channel.k8s.io",)) as socket:
+        found: dict[int, list[bytes]] = {}
+        await socket.send_bytes(b"\x00hello\n")
+        async for message in socket:
+            found.setdefault(message.data[0], []).append(message.data[1:])
+    number = port.to_bytes(2, "little")
+    assert found[0][0] == number and b"".join(found[0][1:]) == b"HELLO\n"
+    assert found[1] == [number]
+    assert found[2] == [b"\x01\x00"]
+    assert found[3][0] == b"\x01\x00" and b"error forwarding port 1 to pod p" in found[3][1]
+    server.close()
+
+
+async def test_log_failure_is_a_status(cluster: Cluster, admin: aiohttp.ClientSession) -> None:
+    await cluster.run_pod(containers=("c", "absent"))
+    async with admin.get("/api/v1/namespaces/default/pods/p/log?container=absent") as answer:
+        assert answer.status == 400
+        assert "waiting to start" in (await answer.json())["message"]
+    async with admin.get("/api/v1/namespaces/default/pods/p/log") as answer:
+        assert answer.status == 400 and "choose one of" in (await answer.json())["message"]
+
+
+async def test_followed_log_ends_with_its_reader(cluster: Cluster, admin: aiohttp.ClientSession) -> None:
+    await cluster.run_pod()
+    async with admin.get("/api/v1/namespaces/default/pods/p/log?follow=true") as answer:
+        assert answer.headers["Content-Type"] == "text/plain"
+        assert await answer.content.readline() == b"line 0\n"
+        assert cluster.server.metrics.long_running == 1
+    for _ in range(100):
+        if cluster.server.metrics.long_running == 0:
+            break
+        await asyncio.sleep(0.02)
+    assert cluster.server.metrics.long_running == 0
+
+
+async def test_proxy(cluster: Cluster, admin: aiohttp.ClientSession) -> None:
+    await cluster.run_pod()
+
+    async def answer_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next((int(line.split(b":")[1]) for line in head.split(b"\r\n") if b"ength" in line), 0)
+        body = await reader.readexactly(length)
+        text = head.split(b"\r\n")[0] + b"|" + body + b"|" + str(b"uthorization" in head).encode()
+        writer.write(b"HTTP/1.1 203 X\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(text) + text)
+        writer.close()
+
+    server = await asyncio.start_server(answer_request, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    url = f"/api/v1/namespaces/default/pods/p:{port}/proxy/a/b%20c?x=1"
+    async with admin.post(url, data=b"body", headers={"Authorization": "Bearer secret"}) as answer:
+        assert answer.status == 203
+        assert await answer.text() == "POST /a/b%20c?x=1 HTTP/1.1|body|False"
+    async with admin.get("/api/v1/namespaces/default/pods/p:1/proxy/") as answer:
+        assert answer.status == 503
+    server.close()
