@@ -58,7 +58,7 @@ class Node:
     kind: str = "scalar"
 
     def step(self, name: str) -> tuple[int, Node] | None:
-        """The line and node of a key (or of an index, as digits)."""
+        """The line and node of a key, of an index (digits), or of the item with a key (``name="web"``)."""
         if self.kind == "mapping":
             for key, line, node in self.pairs:
                 if key == name:
@@ -66,6 +66,12 @@ class Node:
         elif self.kind == "sequence" and name.isdigit() and int(name) < len(self.items):
             child = self.items[int(name)]
             return child.line, child
+        elif self.kind == "sequence" and "=" in name:
+            wanted = [part.partition("=") for part in name.split(",")]
+            for item in self.items:
+                values = {key: str(node.value) for key, _, node in item.pairs}
+                if all(values.get(key, "") in ("", value.strip('"')) for key, _, value in wanted):
+                    return item.line, item
         return None
 
 
@@ -130,7 +136,7 @@ class _Composer:
     def documents(self) -> list[Node]:
         for event in self._events:
             if isinstance(event, yaml.ScalarEvent):
-                node = Node(event.start_mark.line + 1, _scalar(event))
+                node = Node(_line(event), _scalar(event))
                 self._anchor(event, node)
                 plain_merge = event.implicit[0] and event.value == "<<"
                 self._place(node, is_merge=plain_merge)
@@ -140,16 +146,16 @@ class _Composer:
                 node, _ = self._stack.pop()
                 self._place(node)
             elif isinstance(event, yaml.AliasEvent):
-                found = self._anchors.get(event.anchor)
+                found = self._anchors.get(event.anchor or "")
                 if found is None:
-                    raise ManifestError(f"found undefined alias {event.anchor!r}", event.start_mark.line + 1)
+                    raise ManifestError(f"found undefined alias {event.anchor!r}", _line(event))
                 self._place(found)
             elif isinstance(event, yaml.DocumentStartEvent):
                 self._anchors.clear()
         return self._found
 
     def _open(self, event: Any) -> None:
-        line = event.start_mark.line + 1
+        line = _line(event)
         if len(self._stack) >= DEPTH_LIMIT:
             raise ManifestError(f"the document is nested deeper than {DEPTH_LIMIT} levels", line)
         if event.tag and not event.tag.startswith(_TAG):
@@ -185,10 +191,15 @@ class _Composer:
                 parent.pairs.append((name, line, node))
 
 
+def _line(event: Any) -> int:
+    line: int = event.start_mark.line
+    return line + 1
+
+
 def _scalar(event: Any) -> Any:
     text: str = event.value
     tag: str | None = event.tag
-    line = event.start_mark.line + 1
+    line = _line(event)
     if tag == _TAG + "binary":
         try:
             return base64.b64decode(text).decode()

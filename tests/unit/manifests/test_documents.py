@@ -115,6 +115,11 @@ spec:
     assert document.line_of("spec.template.spec.containers[1].image") == 15
     assert document.line_of("spec.template.spec.containers[1].ports[0].containerPort") == 17
     assert document.line_of("spec.template.spec.containers[1].nothing.here") == 14
+    assert document.line_of('spec.template.spec.containers[name="two"].image') == 15
+    assert (
+        document.line_of('spec.template.spec.containers[name="two"].ports[containerPort=80,protocol="TCP"]')
+        == 17
+    )
     assert document.line_of("") == document.line == 3
     assert document.line_of("metadata.labels[app]") == 5
 

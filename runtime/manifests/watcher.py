@@ -1,0 +1,586 @@
+"""Keeps the cluster what the files say: read, validate, order, apply, prune, and tell.
+
+One pass (:meth:`ManifestWatcher.sync`) compares everything with everything and may run at any time; file events,
+timers, requests from the terminal and changes of live objects only make it run sooner. A document is applied when
+it changed since it was last applied: a live object that was changed by hand keeps that change, shown as drift,
+until its document changes too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import orjson
+import watchfiles
+
+from runtime.client import Client, Informer
+from runtime.objects.clock import Clock, format_time
+from runtime.objects.errors import Obj, StatusError
+from runtime.objects.meta import key_of
+from runtime.objects.registry import Registry
+
+from .applier import Applier, UnknownKind
+from .documents import Document, read
+from .files import Content, Files, is_manifest
+from .nodes import ManifestError
+from .order import rank
+from .sources import (
+    LABEL,
+    NAMESPACE,
+    REQUEST_ANNOTATION,
+    STATUS,
+    Entry,
+    Identity,
+    Source,
+    difference,
+    digest_of,
+)
+
+log = logging.getLogger(__name__)
+
+QUIET_MS = 300
+"""Changes are taken up once the files were quiet for so long …"""
+QUIET_LIMIT_MS = 5000
+"""… or after so long at the most."""
+RESCAN_SECONDS = 5.0
+"""A look without any event: file systems lose events, and a vanished folder sends none when it returns."""
+PRUNE_SECONDS = 2.0
+"""How long a document has to be gone before its object is: editors and checkouts remove a file and write it anew."""
+_RETRY_LIMIT = 30.0
+
+
+class ManifestWatcher:
+    """Watches files and folders and applies what they say."""
+
+    def __init__(
+        self,
+        client: Client,
+        registry: Registry,
+        paths: Sequence[Path],
+        clock: Clock,
+        *,
+        namespace: str = "default",
+        report: Callable[[str], None] = log.warning,
+    ) -> None:
+        """``report`` takes one line for each error and for each thing applied or removed."""
+        self._client = client
+        self._clock = clock
+        self._files = Files(list(paths))
+        self._applier = Applier(client, registry, namespace)
+        self._sources: dict[Path, Source] = {}
+        self._informers: dict[str, Informer] = {}
+        self._requests = Informer(client, "configmaps", clock, namespace=NAMESPACE, label_selector=LABEL)
+        self._dirty: set[tuple[str, str]] = set()
+        self._wake = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._report = report
+        self._told: dict[Path, str] = {}
+
+    async def start(self) -> None:
+        """Apply everything once, then go on watching. Errors in files are reported, not raised."""
+        await self._load()
+        await self.sync()
+        self._requests.add_handler(lambda deltas: self._wake.set())
+        self._requests.start()
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._run()), loop.create_task(self._watch_files())]
+
+    async def stop(self) -> None:
+        """Stop watching. What was applied stays."""
+        self._stop.set()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(self._requests.stop(), *(i.stop() for i in self._informers.values()))
+
+    @property
+    def sources(self) -> dict[Path, Source]:
+        """Each watched file by its path."""
+        return self._sources
+
+    # -- when to look ----------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), self._until_next())
+            self._wake.clear()
+            try:
+                await self.sync()
+            except Exception:
+                log.exception("the manifests could not be synchronised")
+                await self._clock.sleep(1.0)
+
+    def _until_next(self) -> float:
+        now = self._clock.monotonic()
+        due = [RESCAN_SECONDS]
+        for source in self._sources.values():
+            if source.retry_at:
+                due.append(source.retry_at - now)
+            due.extend(
+                entry.prune_at - now for entry in source.entries.values() if entry.prune_at is not None
+            )
+        return max(0.05, min(due))
+
+    async def _watch_files(self) -> None:
+        while not self._stop.is_set():
+            roots = [root for root in self._files.roots if root.exists()]
+            folders = {root if root.is_dir() else root.parent for root in roots}
+            if not folders:
+                await self._clock.sleep(1.0)
+                continue
+            try:
+                async for _ in watchfiles.awatch(
+                    *folders,
+                    watch_filter=self._is_interesting,
+                    debounce=QUIET_LIMIT_MS,
+                    step=QUIET_MS,
+                    stop_event=self._stop,
+                    rust_timeout=2000,
+                    yield_on_timeout=True,
+                    ignore_permission_denied=True,
+                ):
+                    if _:
+                        self._wake.set()
+                    now = {
+                        root if root.is_dir() else root.parent for root in self._files.roots if root.exists()
+                    }
+                    if now != folders:
+                        self._wake.set()
+                        break
+            except (OSError, RuntimeError) as error:  # a folder went away while it was being watched
+                log.debug("watching again: %s", error)
+                await self._clock.sleep(0.5)
+
+    def _is_interesting(self, change: watchfiles.Change, name: str) -> bool:
+        path = Path(name)
+        return is_manifest(path.name) or path in self._files.roots or not path.suffix
+
+    # -- one pass --------------------------------------------------------------------------------------------
+
+    async def sync(self) -> None:
+        """Compare files, what was applied, and what is live; take every step that is due."""
+        scan = await asyncio.to_thread(self._files.scan)
+        await self._read(scan.files, scan.missing)
+        self._find_duplicates()
+        self._take_requests()
+        await self._apply_what_changed()
+        await self._prune()
+        await self._look_for_drift()
+        await self._publish()
+
+    async def _load(self) -> None:
+        """Learn from the cluster what an earlier run applied."""
+        listing = await self._client.list("configmaps", NAMESPACE, label_selector=LABEL)
+        for configmap in listing.items:
+            try:
+                status = orjson.loads(configmap["data"][STATUS])
+                path = Path(status["path"])
+                source = Source(path)
+                source.load(status)
+            except (KeyError, TypeError, ValueError) as error:
+                log.warning("%s can't be read: %s", key_of(configmap), error)
+                continue
+            if any(path == root or root in path.parents for root in self._files.roots):
+                self._sources[path] = source
+
+    async def _read(self, files: dict[Path, Content], missing: set[Path]) -> None:
+        for path, content in files.items():
+            source = self._sources.setdefault(path, Source(path))
+            source.missing = False
+            # A kind that was not known may be served by now.
+            again = isinstance(source.error, UnknownKind)
+            if source.content is not None and source.content == content and not again:
+                continue
+            source.content = content
+            source.attempts, source.retry_at = 0, 0.0
+            if content.error:
+                source.error = ManifestError(content.error)
+                continue
+            try:
+                documents = await asyncio.to_thread(read, content.data)
+                self._adopt(source, documents)
+            except ManifestError as error:
+                source.error = error
+        for path, source in self._sources.items():
+            if path in files:
+                continue
+            root = next((root for root in self._files.roots if path == root or root in path.parents), None)
+            if root is None or root in missing:
+                source.missing = True
+                continue
+            source.missing, source.error, source.content = False, None, None
+            for entry in source.entries.values():
+                entry.document = None
+
+    def _adopt(self, source: Source, documents: list[Document]) -> None:
+        """Match a file's documents with what is known of their objects."""
+        placed: dict[Identity, tuple[Document, str]] = {}
+        for document in documents:
+            identity, resource = self._applier.identify(document)
+            if identity in placed:
+                first = placed[identity][0].line
+                raise ManifestError(
+                    f"{identity} stands twice in this file, first at line {first}", document.line
+                )
+            placed[identity] = (document, resource)
+        source.error = None
+        for identity, entry in source.entries.items():
+            if identity not in placed:
+                entry.document = None
+        for identity, (document, resource) in placed.items():
+            found = source.entries.get(identity)
+            if found is None:
+                found = source.entries[identity] = Entry(identity, resource)
+            found.document, found.resource = document, resource
+            found.digest, found.prune_at = digest_of(document.obj), None
+            if found.digest != found.applied:
+                found.state, found.message, found.line, found.drift = "pending", "", 0, []
+
+    def _find_duplicates(self) -> None:
+        owners: dict[Identity, Source] = {}
+
+        def claim(source: Source) -> tuple[bool, str]:
+            return (not any(entry.applied for entry in source.entries.values()), str(source.path))
+
+        for source in sorted(self._sources.values(), key=claim):
+            for entry in source.entries.values():
+                if entry.document is None:
+                    continue
+                other = owners.setdefault(entry.identity, source)
+                if other is source:
+                    continue
+                first = other.entries[entry.identity].document
+                assert first is not None
+                source.error = ManifestError(
+                    f"{entry.identity} is also in {other.path}:{first.line}", entry.document.line
+                )
+                break
+            else:
+                if source.error is not None and " is also in " in source.error.message:
+                    source.error = None
+
+    # -- requests --------------------------------------------------------------------------------------------
+
+    def _take_requests(self) -> None:
+        for configmap in self._requests.list():
+            text = (configmap["metadata"].get("annotations") or {}).get(REQUEST_ANNOTATION)
+            if not text:
+                continue
+            source = next(
+                (s for s in self._sources.values() if s.configmap == configmap["metadata"]["name"]), None
+            )
+            if source is None:
+                continue
+            try:
+                request = orjson.loads(text)
+                identifier, action = str(request["id"]), str(request["action"])
+            except (ValueError, KeyError, TypeError):
+                self._report(f"{source.path}: a request that can't be read: {text[:200]!r}")
+                continue
+            if identifier == source.handled_request:
+                continue
+            source.handled_request = identifier
+            self._obey(source, action, request)
+
+    def _obey(self, source: Source, action: str, request: Obj) -> None:
+        everything = list(self._sources.values()) if request.get("all") else [source]
+        chosen = request.get("document")
+        match action:
+            case "pause" | "resume":
+                for each in everything:
+                    each.paused = action == "pause"
+            case "mode":
+                for each in everything:
+                    each.manual = request.get("mode") == "manual"
+            case "apply":
+                for each in everything:
+                    each.apply_now = True
+                    each.reapply = {
+                        e.identity
+                        for e in each.entries.values()
+                        if e.document is not None and chosen in (None, e.document.index)
+                    }
+            case "accept":
+                for entry in source.entries.values():
+                    if entry.document is not None and chosen in (None, entry.document.index) and entry.drift:
+                        entry.accepted, entry.checked_version = digest_of(entry.drift), ""
+            case _:
+                self._report(f"{source.path}: an unknown request: {action}")
+
+    # -- applying --------------------------------------------------------------------------------------------
+
+    async def _apply_what_changed(self) -> None:
+        now = self._clock.monotonic()
+        due: list[tuple[Source, Entry]] = []
+        coming = {
+            entry.identity.name
+            for source in self._sources.values()
+            for entry in source.entries.values()
+            if entry.document is not None and entry.identity.kind == "Namespace"
+        }
+        for source in self._sources.values():
+            if source.error is not None or source.missing or source.content is None or source.retry_at > now:
+                continue
+            await self._find_vanished(source)
+            changed = [
+                entry
+                for entry in source.entries.values()
+                if entry.document is not None
+                and (entry.digest != entry.applied or entry.identity in source.reapply)
+            ]
+            if not changed:
+                source.apply_now = False
+                continue
+            if (source.manual or source.paused) and not source.apply_now:
+                await self._preview(source, changed)
+                continue
+            if await self._valid(source, changed, coming):
+                due.extend((source, entry) for entry in changed)
+        due.sort(key=lambda pair: rank(pair[1].document.obj) if pair[1].document else 0)
+        for source, entry in due:
+            await self._apply(source, entry)
+        for source in {id(source): source for source, _ in due}.values():
+            self._settle(source)
+
+    async def _find_vanished(self, source: Source) -> None:
+        """Once after the start: an object that is not there any more is made again."""
+        if source.known_missing:
+            return
+        source.known_missing = True
+        for entry in source.entries.values():
+            if entry.document is not None and entry.applied and await self._applier.live(entry) is None:
+                entry.applied, entry.state = "", "pending"
+
+    async def _valid(self, source: Source, changed: list[Entry], coming: set[str]) -> bool:
+        """Whether the server takes every changed document; nothing of the file is applied otherwise."""
+        for entry in changed:
+            try:
+                await self._applier.apply(source.path, entry, dry_run=True)
+            except ManifestError as error:
+                source.error = ManifestError(f"{entry.identity}: {error.message}", error.line)
+                entry.state, entry.message, entry.line = "error", error.message, error.line
+                return False
+            except StatusError as error:
+                if error.code in (403, 404) and entry.identity.namespace in coming:
+                    continue  # its namespace is about to be made, or made anew
+                self._postpone(source, entry, error)
+                return False
+        return True
+
+    async def _preview(self, source: Source, changed: list[Entry]) -> None:
+        """What applying would change, without applying it."""
+        for entry in changed:
+            entry.state, entry.message = "pending", "waits to be applied"
+            try:
+                live = await self._applier.live(entry)
+                wanted = await self._applier.apply(source.path, entry, dry_run=True)
+            except ManifestError as error:
+                entry.state, entry.message, entry.line = "error", error.message, error.line
+                continue
+            except StatusError as error:
+                entry.message = error.message
+                continue
+            entry.drift = difference(live, wanted) if live is not None else []
+            if live is None:
+                entry.message = "would be created"
+
+    async def _apply(self, source: Source, entry: Entry) -> None:
+        try:
+            obj = await self._applier.apply(source.path, entry)
+        except ManifestError as error:
+            entry.state, entry.message, entry.line = "error", error.message, error.line
+            source.retry_at = self._clock.monotonic() + _RETRY_LIMIT
+            return
+        except StatusError as error:
+            self._postpone(source, entry, error)
+            return
+        entry.applied, entry.uid = entry.digest, obj["metadata"]["uid"]
+        entry.state, entry.message, entry.line = "in-sync", "", 0
+        entry.drift, entry.accepted, entry.checked_version = [], "", obj["metadata"]["resourceVersion"]
+        source.reapply.discard(entry.identity)
+        source.last_applied = format_time(self._clock.now())
+        self._follow(entry.resource)
+        self._report(f"{source.path}: applied {entry.identity}")
+
+    def _postpone(self, source: Source, entry: Entry, error: StatusError) -> None:
+        """Something that may pass: a namespace that is not there yet, a conflict, a full disk."""
+        source.attempts += 1
+        source.retry_at = self._clock.monotonic() + min(_RETRY_LIMIT, 0.5 * 2**source.attempts)
+        entry.state, entry.message = "error", error.message
+        entry.line = entry.document.line if entry.document else 0
+
+    def _settle(self, source: Source) -> None:
+        if all(e.document is None or e.digest == e.applied for e in source.entries.values()):
+            source.attempts, source.retry_at, source.apply_now = 0, 0.0, False
+            source.reapply.clear()
+
+    # -- pruning ---------------------------------------------------------------------------------------------
+
+    async def _prune(self) -> None:
+        now = self._clock.monotonic()
+        kept = {
+            entry.identity
+            for source in self._sources.values()
+            for entry in source.entries.values()
+            if entry.document is not None
+        }
+        for source in list(self._sources.values()):
+            if source.error is not None or source.missing or source.paused:
+                continue
+            gone = [entry for entry in source.entries.values() if entry.document is None]
+            gone.sort(key=lambda entry: rank({"kind": entry.identity.kind}), reverse=True)
+            for entry in gone:
+                if not entry.applied or entry.identity in kept:
+                    del source.entries[entry.identity]
+                    continue
+                if entry.prune_at is None:
+                    entry.prune_at = now + PRUNE_SECONDS
+                    entry.state, entry.message = "pending", "removed from the file; will be deleted"
+                if entry.prune_at > now or (source.manual and not source.apply_now):
+                    continue
+                await self._prune_one(source, entry)
+            if source.content is None and not source.entries:
+                await self._forget(source)
+
+    async def _prune_one(self, source: Source, entry: Entry) -> None:
+        try:
+            kept_because = await self._applier.prune(source.path, entry)
+        except StatusError as error:
+            entry.prune_at = self._clock.monotonic() + 5.0
+            entry.message = error.message
+            return
+        del source.entries[entry.identity]
+        what = f"kept {entry.identity}: {kept_because}" if kept_because else f"deleted {entry.identity}"
+        self._report(f"{source.path}: {what}")
+
+    async def _forget(self, source: Source) -> None:
+        self._sources.pop(source.path, None)
+        self._told.pop(source.path, None)
+        try:
+            await self._client.delete("configmaps", source.configmap, NAMESPACE)
+        except StatusError as error:
+            if error.code != 404:
+                raise
+
+    # -- drift -----------------------------------------------------------------------------------------------
+
+    def _follow(self, resource: str) -> None:
+        """Hear of changes to the live objects of a kind."""
+        if resource in self._informers:
+            return
+        informer = self._informers[resource] = Informer(self._client, resource, self._clock)
+
+        def changed(deltas: Sequence[object]) -> None:
+            ours = {
+                key_of_identity(e.identity)
+                for s in self._sources.values()
+                for e in s.entries.values()
+                if e.resource == resource
+            }
+            for delta in deltas:
+                old, new = getattr(delta, "old", None), getattr(delta, "new", None)
+                if new is not None and old is not None and _same_intent(old, new):
+                    continue
+                key = key_of(new if new is not None else old or {})
+                if key in ours:
+                    self._dirty.add((resource, key))
+            if self._dirty:
+                self._wake.set()
+
+        informer.add_handler(changed)
+        informer.start()
+
+    async def _look_for_drift(self) -> None:
+        dirty, self._dirty = self._dirty, set()
+        for source in self._sources.values():
+            if source.error is not None or source.missing:
+                continue
+            for entry in source.entries.values():
+                if entry.document is None or entry.digest != entry.applied:
+                    continue
+                known = bool(entry.checked_version)
+                if known and (entry.resource, key_of_identity(entry.identity)) not in dirty:
+                    continue
+                self._follow(entry.resource)
+                try:
+                    await self._compare(source, entry)
+                except (ManifestError, StatusError) as error:
+                    entry.message = error.message
+
+    async def _compare(self, source: Source, entry: Entry) -> None:
+        live = await self._applier.live(entry)
+        if live is None:
+            entry.state, entry.message, entry.drift = "drifted", "was deleted from the cluster", []
+            entry.checked_version = "0"
+            return
+        entry.checked_version = live["metadata"]["resourceVersion"]
+        wanted = await self._applier.apply(source.path, entry, dry_run=True)
+        entry.drift = difference(live, wanted)
+        if entry.drift and entry.accepted != digest_of(entry.drift):
+            entry.state = "drifted"
+            entry.message = ", ".join(found["path"] for found in entry.drift[:3])
+        else:
+            entry.state, entry.message = "in-sync", "drift accepted" if entry.drift else ""
+
+    # -- telling ---------------------------------------------------------------------------------------------
+
+    async def _publish(self) -> None:
+        for source in list(self._sources.values()):
+            self._tell(source)
+            status = source.to_status()
+            body = orjson.dumps(status)
+            if body == source.published:
+                continue
+            configmap = {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"name": source.configmap, "namespace": NAMESPACE, "labels": {LABEL: "true"}},
+                "data": {STATUS: body.decode()},
+            }
+            try:
+                await self._client.apply(configmap, field_manager="kubetui-manifest-watcher", force=True)
+                source.published = body
+            except StatusError as error:
+                log.warning("the state of %s could not be stored: %s", source.path, error.message)
+
+    def _tell(self, source: Source) -> None:
+        """Report a file's errors once."""
+        lines = []
+        if source.error is not None:
+            where = f"{source.path}:{source.error.line}" if source.error.line else str(source.path)
+            lines.append(f"{where}: {source.error.message}")
+        elif source.missing:
+            lines.append(f"{source.path}: is not there any more; what it applied goes on running")
+        else:
+            lines.extend(
+                f"{source.path}:{entry.line}: {entry.identity}: {entry.message}"
+                for entry in source.entries.values()
+                if entry.state == "error"
+            )
+        text = "\n".join(lines)
+        if text and text != self._told.get(source.path):
+            for line in lines:
+                self._report(line)
+        self._told[source.path] = text
+
+
+def key_of_identity(identity: Identity) -> str:
+    """The informer's key of an identity's object."""
+    return f"{identity.namespace}/{identity.name}" if identity.namespace else identity.name
+
+
+def _same_intent(old: Obj, new: Obj) -> bool:
+    """Whether only the status changed: no drift can come of that."""
+    a, b = old["metadata"], new["metadata"]
+    return (
+        a.get("generation") is not None
+        and a.get("generation") == b.get("generation")
+        and a.get("labels") == b.get("labels")
+        and a.get("annotations") == b.get("annotations")
+    )
