@@ -1,0 +1,516 @@
+"""The application: owns the connection, the picture of the cluster and the screens, and runs actions.
+
+The first frame is painted before anything of the network is imported; then the connection starts on its own thread
+and hands changes over through :meth:`KubetuiApp.pump`, at most some fifteen times a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import queue
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from textual.app import App
+from textual.screen import ModalScreen, Screen
+from textual.timer import Timer
+
+from kubetui.actions import Action, Registry, key_name
+from kubetui.commands.scaler import Scaler
+from kubetui.config import Config, config_path, load_config, state_path
+from kubetui.connection import Access, Background, Connection, ConnectionState
+from kubetui.context import Context
+from kubetui.journal import Logged, UndoStep
+from kubetui.live.layout import LayoutState
+from kubetui.live.text import clean
+from kubetui.options import AppOptions
+from kubetui.screens.base import KeyScreen
+from kubetui.screens.dashboard import Dashboard
+from kubetui.themes import THEMES, theme_from
+
+if TYPE_CHECKING:
+    from kubetui.live.client import KubeClient
+    from kubetui.live.discovery import Catalog
+    from kubetui.live.forwards import Forwards
+    from kubetui.live.hub import Hub
+    from kubetui.live.usage import Usage
+
+T = TypeVar("T")
+PUMP_SECONDS = 0.066
+
+
+class KubetuiApp(App[int]):
+    """The terminal."""
+
+    CSS_PATH = "styles/kubetui.tcss"
+    ENABLE_COMMAND_PALETTE = False
+    TITLE = "kubetui"
+
+    def __init__(self, options: AppOptions) -> None:
+        super().__init__()
+        self.options = options
+        path = Path(options.config_path) if options.config_path else config_path()
+        self.config: Config = load_config(path)
+        self.config_file = path
+        self.registry = Registry(keys=self.config.keys)
+        self.layout_state = LayoutState()
+        self.saved_views: dict[str, Any] = {}
+        self.namespaces: tuple[str, ...] = (options.namespace,) if options.namespace else ()
+        self.command_log: deque[Logged] = deque(maxlen=1000)
+        self.undo_stack: list[UndoStep] = []
+        self.startup_lines: list[str] = []
+        self.usage: dict[tuple[str, str], Usage] = {}
+        self.connection_state = ConnectionState("starting")
+        self.connection: Connection = self._new_connection(options.kubeconfig, options.context)
+        self.hub: Hub = self._new_hub()
+        self.dashboard = Dashboard()
+        self.forwarding: Forwards | None = None
+        self.clock: Callable[[], float] = time.time
+        self.scaler = Scaler(self)
+        self._pump_timer: Timer | None = None
+        self._pumped_at = 0.0
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._ahead: list[Callable[[], KeyScreen]] = []
+        self.previous_namespaces: tuple[str, ...] = ()
+        self._config_stamp = self._stamp()
+        self._usage_job: Background | None = None
+        self._asyncio_loop: asyncio.AbstractEventLoop | None = None
+
+    # -- start and end -------------------------------------------------------------------------------------------
+
+    def _new_connection(self, kubeconfig: Any, context: str | None) -> Connection:
+        return Connection(Access(kubeconfig, context), self._on_state, self._wake)
+
+    def _new_hub(self) -> Hub:
+        from kubetui.live.hub import Hub
+
+        return Hub(self.connection, self.connection.feed)
+
+    def get_default_screen(self) -> Screen[None]:
+        """The dashboard."""
+        return self.dashboard
+
+    def on_mount(self) -> None:
+        """Themes and remembered layout; the network only after the first frame."""
+        self._asyncio_loop = asyncio.get_running_loop()
+        for theme in THEMES:
+            self.register_theme(theme)
+        for name, colors in self.config.themes.items():
+            self._register_theme(name, colors)
+        self._load_state()
+        if self.config.theme and self.config.theme not in self.available_themes:
+            self.config.problems.append(f"{self.config_file}: there is no theme {self.config.theme!r}")
+            self.config.theme = ""
+        self.theme = self.config.theme or "kubetui-dark"
+        for problem in self.config.problems[:4]:
+            self.notify(clean(problem), title="Configuration", severity="warning", timeout=12)
+        self.refresh_chrome()
+        self.set_interval(1.0, self._tick)
+        self.call_after_refresh(self._start_network)
+
+    def _register_theme(self, name: str, colors: dict[str, Any]) -> None:
+        try:
+            self.register_theme(theme_from(name, colors))
+        except Exception as error:
+            self.config.problems.append(f"{self.config_file}: theme {name}: {error}")
+
+    def _start_network(self) -> None:
+        self.connection.start()
+
+    async def on_unmount(self) -> None:
+        """Close everything that runs."""
+        self.dashboard.leave()
+        self._save_state()
+        if self.forwarding is not None:
+            self.forwarding.stop_all()
+        self.connection.stop()
+
+    def _load_state(self) -> None:
+        try:
+            found = json.loads(state_path().read_text("utf-8"))
+            layout = found.get("layout") or {}
+            state = self.layout_state
+            state.split = max(20, min(80, int(layout.get("split", state.split))))
+            state.top = max(15, min(85, int(layout.get("top", state.top))))
+            state.bottom = max(4, min(30, int(layout.get("bottom", state.bottom))))
+            state.hidden = {str(h) for h in layout.get("hidden", ())}
+            self.saved_views = dict(found.get("views") or {})
+        except (OSError, ValueError, TypeError, AttributeError):
+            return  # remembered things are a comfort, never a reason not to start
+
+    def _save_state(self) -> None:
+        state = self.layout_state
+        found = {
+            "layout": {
+                "split": state.split, "top": state.top, "bottom": state.bottom, "hidden": sorted(state.hidden),
+            },
+            "views": self.saved_views,
+        }  # fmt: skip
+        path = state_path()
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(found, indent=1), "utf-8")
+
+    # -- the network's side --------------------------------------------------------------------------------------
+
+    def call_soon(self, function: Callable[[], None]) -> None:
+        """Run a function on the screen's thread (called on any)."""
+        loop = self._asyncio_loop
+        if loop is not None and not loop.is_closed():
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._in_context, function)
+
+    def _in_context(self, function: Callable[[], None]) -> None:
+        if self.is_running and self.screen_stack:
+            with self._context():
+                function()
+
+    def _wake(self) -> None:
+        self.call_soon(self._pump_soon)
+
+    def _on_state(self, state: ConnectionState) -> None:
+        self.call_soon(lambda: self._connection_changed(state))
+
+    def _pump_soon(self) -> None:
+        if self._pump_timer is None:
+            wait = max(0.001, self._pumped_at + PUMP_SECONDS - time.monotonic())
+            self._pump_timer = self.set_timer(wait, self.pump)
+
+    def pump(self) -> None:
+        """Take in what the network brought, in slices, and tell every screen."""
+        self._pump_timer = None
+        more = self.hub.pump()
+        for screen in self.screen_stack:
+            if isinstance(screen, KeyScreen):
+                screen.after_pump()
+        self.refresh_chrome()
+        self._pumped_at = time.monotonic()
+        if more:
+            self._pumped_at -= PUMP_SECONDS - 0.012
+            self._pump_soon()
+
+    def _connection_changed(self, state: ConnectionState) -> None:
+        before = self.connection_state
+        self.connection_state = state
+        if state.kind == "failed":
+            self.startup_lines = [*self.startup_lines, clean(state.detail)]
+            self.dashboard.after_pump()
+            self.dashboard.notice.display = True
+            self.dashboard.notice.update(
+                "\n".join(["The cluster cannot be reached:", "", *self.startup_lines[-8:]])
+            )
+        if state.kind == "live" and before.kind != "live":
+            self.startup_lines = []
+            if self.dashboard.session is None:
+                self._connected()
+            self.dashboard.after_pump()
+        self.refresh_chrome()
+
+    def _connected(self) -> None:
+        client = self.connection.client
+        if not self.namespaces and client is not None and self.options.namespace is None:
+            self.namespaces = (client.credentials.namespace,)
+        self.dashboard.open_session(self.namespaces)
+        self._watch_usage()
+
+    def _watch_usage(self) -> None:
+        from kubetui.live.usage import UsageReader
+
+        catalog = self.connection.catalog
+        if catalog is not None and any(
+            t.group == "metrics.k8s.io" and t.resource == "pods" for t in catalog.types
+        ):
+            reader = UsageReader(lambda usage: self.call_soon(lambda: self._usage_changed(usage)))
+            self._usage_job = self.start_background(reader.run)
+
+    def _usage_changed(self, usage: dict[tuple[str, str], Usage]) -> None:
+        first = not self.usage
+        self.usage = usage
+        self.dashboard.show_usage(usage, first)
+
+    def start_background(self, work: Callable[[KubeClient], Coroutine[Any, Any, None]]) -> Background:
+        """Run work on the network thread until it ends or is cancelled."""
+        return self.connection.background(work)
+
+    async def call(self, work: Callable[[KubeClient], Awaitable[T]]) -> T:
+        """Await ``work(client)`` done on the network thread."""
+        return await self.connection.call(work)
+
+    @property
+    def catalog(self) -> Catalog | None:
+        """The kinds that the server has, once discovered."""
+        return self.connection.catalog
+
+    def switch_context(self, context: str) -> None:
+        """Leave this cluster for another context of the kubeconfig."""
+        self.reset_screens()
+        self.dashboard.leave()
+        self.dashboard.session = None
+        self.hub.clear()
+        self.connection.stop(0.5)
+        self.undo_stack.clear()
+        self.usage = {}
+        self.namespaces = ()
+        self.options = replace(self.options, context=context, own_cluster=False, namespace=None)
+        self.connection = self._new_connection(self.options.kubeconfig, context)
+        self.hub = self._new_hub()
+        self.connection_state = ConnectionState("starting")
+        self.dashboard.restart()
+        self.connection.start()
+
+    def reset_screens(self) -> None:
+        """Back to the dashboard."""
+        while len(self.screen_stack) > 1:
+            screen = self.screen_stack[-1]
+            if isinstance(screen, KeyScreen):
+                screen.leave()
+            self.pop_screen()
+
+    def use_namespaces(self, namespaces: tuple[str, ...]) -> None:
+        """Look at other namespaces (none: all)."""
+        self.namespaces = namespaces
+        self.dashboard.open_session(namespaces)
+        for screen in self.screen_stack:
+            if isinstance(screen, KeyScreen) and screen is not self.dashboard:
+                screen.namespaces_changed()
+        self.refresh_chrome()
+
+    @property
+    def namespace_text(self) -> str:
+        """The chosen namespaces in words."""
+        return ", ".join(self.namespaces) if self.namespaces else "all namespaces"
+
+    def _tick(self) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self.startup_lines.append(clean(self.options.progress.get_nowait()))
+        if self.startup_lines and self.connection_state.kind in ("starting", "connecting"):
+            self.dashboard.notice.display = True
+            self.dashboard.notice.update("\n".join(self.startup_lines[-8:]))
+        self.hub.sweep()
+        if isinstance(self.screen, KeyScreen):
+            self.screen.tick()
+        stamp = self._stamp()
+        if stamp != self._config_stamp:
+            self._config_stamp = stamp
+            self.reload_config()
+        self.refresh_chrome()
+
+    def _stamp(self) -> float:
+        try:
+            return self.config_file.stat().st_mtime
+        except OSError:
+            return 0.0
+
+    def reload_config(self) -> None:
+        """The file was changed: keys, themes and the rest without a restart."""
+        self.config = load_config(self.config_file)
+        self.registry = Registry(keys=self.config.keys)
+        for name, colors in self.config.themes.items():
+            self._register_theme(name, colors)
+        if self.config.theme in self.available_themes:
+            self.theme = self.config.theme
+            self.refresh_css()
+        for problem in self.config.problems[:4]:
+            self.notify(clean(problem), title="Configuration", severity="warning", timeout=12)
+
+    # -- keys and actions ----------------------------------------------------------------------------------------
+
+    @property
+    def key_screen(self) -> KeyScreen | None:
+        """The top screen when it is one of ours."""
+        return self.screen if isinstance(self.screen, KeyScreen) else None
+
+    def context(self) -> Context | None:
+        """What an action would work on right now."""
+        screen = self.key_screen
+        if screen is None:
+            return None
+        return Context(self, screen.places(), screen.refs(), screen.view())
+
+    async def press(self, key: str, character: str | None) -> bool:
+        """A key that nobody wanted: run its action; return whether there was one."""
+        context = self.context()
+        if context is None:
+            return False
+        action = None
+        for name in dict.fromkeys((key, character or key)):
+            action = self.registry.resolve(name, context.places, context.kinds, self.options.read_only)
+            if action is not None:
+                break
+        if action is None:
+            return self._press_plugin(key, context)
+        await self.run_action_now(action, context)
+        return True
+
+    def _press_plugin(self, key: str, context: Context) -> bool:
+        for plugin in self.config.plugins:
+            if (
+                plugin.key == key
+                and context.refs
+                and ("*" in plugin.kinds or context.ref.kind in plugin.kinds)
+            ):
+                from kubetui.commands.plugins import run_plugin
+
+                self.run_soon(run_plugin(context, plugin))
+                return True
+        return False
+
+    async def run_action_now(self, action: Action, context: Context) -> None:
+        """Run an action; whatever goes wrong is said, never thrown."""
+        if action.id in ("up", "down"):  # the fast path: no task, the next frame shows it
+            await action.load()(context)
+            return
+        self.run_soon(self._guarded(action, context))
+
+    async def _guarded(self, action: Action, context: Context) -> None:
+        from kubetui.live.client import ApiError
+
+        try:
+            await action.load()(context)
+        except ApiError as error:
+            self.fail(f"{action.label}: {error.message}")
+        except (OSError, TimeoutError) as error:
+            self.fail(f"{action.label}: {error or type(error).__name__}")
+
+    def run_action_soon(self, action_id: str) -> None:
+        """Run an action by id on what is selected."""
+        context = self.context()
+        action = self.registry.actions.get(action_id)
+        if context is not None and action is not None:
+            self.run_soon(self._guarded(action, context))
+
+    def run_soon(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Run a coroutine beside the messages."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.log.error(repr(error))
+            self.fail(f"{type(error).__name__}: {error}")
+
+    # -- what the frame says -------------------------------------------------------------------------------------
+
+    def say(self, text: str) -> None:
+        """A passing word."""
+        self.notify(clean(text), timeout=4, markup=False)
+
+    def fail(self, text: str) -> None:
+        """Something went wrong."""
+        self.notify(clean(text), severity="error", timeout=10, markup=False)
+
+    def log_command(self, line: str, result: str = "", ok: bool = True) -> None:
+        """Add to the command log."""
+        self.command_log.append(Logged(self.clock(), line, result, ok))
+
+    def refresh_chrome(self) -> None:
+        """Header and key bar of the top screen."""
+        screen = self.key_screen
+        if screen is None or not screen.is_mounted:
+            return
+        state = self.connection_state
+        dot, style = {
+            "live": ("●", "ok"),
+            "starting": ("◌", "busy"),
+            "connecting": ("◌", "busy"),
+            "reconnecting": ("◍", "warn"),
+            "failed": ("✖", "bad"),
+        }[state.kind]
+        where = state.context or ("this machine" if self.options.own_cluster else "")
+        left: list[tuple[str, str]] = [(f"{dot} ", style), (clean(where), "strong")]
+        if state.version:
+            left.append((f" {clean(state.version)}", "faint"))
+        left += [("  ns ", "faint"), (clean(self.namespace_text) or "…", "accent")]
+        if screen.TITLE_TEXT:
+            left += [("  ›  ", "faint"), (clean(screen.TITLE_TEXT), "text")]
+        if state.kind != "live":
+            word = state.kind if not state.detail else f"{state.kind}: {clean(state.detail)}"
+            left.append((f"   {word}", style))
+        right: list[tuple[str, str]] = []
+        if self.options.read_only:
+            right.append(("read-only  ", "warn"))
+        stuck, broken = self.dashboard.broken()
+        if self.dashboard.session is not None:
+            right.append((f"{len(self.dashboard.session.pods)} pods  ", "dim"))
+        if stuck or broken:
+            words = [f"{stuck} stuck"] if stuck else []
+            words += [f"{broken} broken"] if broken else []
+            right.append(("▲ " + ", ".join(words), "bad-strong"))
+        elif state.kind == "live":
+            right.append(("✔ all well", "ok"))
+        screen.header.show(tuple(left), tuple(right))
+        self._refresh_keys(screen)
+
+    def _refresh_keys(self, screen: KeyScreen) -> None:
+        kinds = frozenset(r.kind for r in screen.refs())
+        available = self.registry.available(screen.places(), kinds, self.options.read_only)
+        shown = sorted((a for a in available if a.footer), key=lambda a: a.footer)
+        items = tuple(
+            (key_name(self.registry.keys[a.id][0]), a.label, a.id) for a in shown if self.registry.keys[a.id]
+        )
+        screen.keybar.show(items)
+
+    def empty_hint(self) -> str:
+        """What to do on an empty cluster."""
+        if self.options.own_cluster:
+            return (
+                f"Nothing runs in {self.namespace_text} yet.\n\n"
+                "Save a manifest in a watched file and it is applied at once,\n"
+                "or use any Kubernetes client with this cluster's kubeconfig.\n\n"
+                f"{self.registry.key_text('namespace')} another namespace   "
+                f"{self.registry.key_text('palette')} any kind   {self.registry.key_text('help')} help"
+            )
+        return (
+            f"There are no workloads or pods in {self.namespace_text}.\n\n"
+            f"{self.registry.key_text('namespace')} another namespace   "
+            f"{self.registry.key_text('all-namespaces')} all of them   {self.registry.key_text('palette')} any kind"
+        )
+
+    async def action_quit(self) -> None:
+        """Leave."""
+        self.exit(0)
+
+    def open_screen(self, screen: KeyScreen) -> None:
+        """Put a screen on top; what lay ahead is forgotten."""
+        self._ahead.clear()
+        self.push_screen(screen)
+
+    def remember_forward(self, screen: KeyScreen) -> None:
+        """``back`` leaves this screen: remember how to open it again."""
+        again = screen.again()
+        if again is not None:
+            self._ahead.append(again)
+
+    def go_forward(self) -> None:
+        """Open again what ``back`` left last."""
+        if self._ahead:
+            self.push_screen(self._ahead.pop()())
+
+    async def ask(self, dialog: ModalScreen[T]) -> T | None:
+        """Show a dialog and wait for its answer."""
+        answer: asyncio.Future[T | None] = asyncio.get_running_loop().create_future()
+
+        def done(value: T | None) -> None:
+            if not answer.done():
+                answer.set_result(value)
+
+        self.push_screen(dialog, done)
+        return await answer
+
+
+def run(options: AppOptions) -> int:
+    """Run the terminal until it is left; return the exit code."""
+    app = KubetuiApp(options)
+    code = app.run()
+    if options.quit_message and app.return_code == 0:
+        print(options.quit_message)
+    return code if code is not None else (app.return_code or 0)

@@ -1,0 +1,1 @@
+"""What the actions do. One module for each sort of action; the registry names the functions."""

@@ -1,0 +1,476 @@
+"""Changing things: scale, roll back, restart, pause, images, labels, delete, and taking it back.
+
+Every change goes through :func:`perform`, which writes the kubectl line into the command log, says what went wrong in
+the server's words and keeps what is needed to undo it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from kubetui.commands.view import full
+from kubetui.context import Context, Ref
+from kubetui.journal import UndoStep
+from kubetui.live.client import ApiError, KubeClient
+from kubetui.live.history import HistoryEntry, changed_fields, rollback_patch
+from kubetui.live.lines import Line, line
+from kubetui.live.objects import Obj, annotations_of, dig, labels_of, meta
+from kubetui.live.text import clean, plural
+from kubetui.live.undo import recreated, restored
+from kubetui.screens.dialogs import Choice, Confirm, Prompt
+from kubetui.screens.rollback import RollbackScreen
+
+if TYPE_CHECKING:
+    from kubetui.app import KubetuiApp
+
+RESTARTED = "kubectl.kubernetes.io/restartedAt"
+Work = Callable[[KubeClient], Awaitable[object]]
+
+
+async def perform(app: KubetuiApp, line_text: str, work: Work, undo: UndoStep | None = None) -> bool:
+    """Do one change; return whether the server took it."""
+    try:
+        await app.call(work)
+    except ApiError as error:
+        app.log_command(line_text, error.message, ok=False)
+        app.fail(error.message)
+        return False
+    except (OSError, TimeoutError) as error:
+        app.log_command(line_text, str(error) or type(error).__name__, ok=False)
+        app.fail(f"{line_text}: {error or type(error).__name__}")
+        return False
+    app.log_command(line_text)
+    if undo is not None:
+        app.undo_stack.append(undo)
+        del app.undo_stack[:-50]
+    return True
+
+
+def undo_to(ref: Ref, before: Obj, after_line: str) -> UndoStep:
+    """Take a change of one object back to ``before`` (spec, labels and annotations), whatever else changed since."""
+
+    async def run(client: KubeClient) -> object:
+        live = await client.get(ref.path)
+        return await client.replace(ref.path, restored(before, live))
+
+    return UndoStep(
+        f"Undo: {after_line}",
+        [("object", "as it is now", "as it was before")],
+        f"kubectl replace {ref.word}{ref.flags}",
+        run,
+    )
+
+
+# -- scale -------------------------------------------------------------------------------------------------------
+
+
+def _replicas(context: Context, ref: Ref, obj: Obj) -> int:
+    wanted = context.app.dashboard.workloads.wanted.get(ref.uid)
+    if wanted is not None:
+        return wanted
+    value = dig(obj, "spec", "replicas")
+    return 1 if value is None else int(value)
+
+
+async def scale_up(context: Context) -> None:
+    """One more."""
+    await _step_scale(context, 1)
+
+
+async def scale_down(context: Context) -> None:
+    """One less."""
+    await _step_scale(context, -1)
+
+
+async def _step_scale(context: Context, step: int) -> None:
+    """Show the new number at once; presses that follow quickly become one patch."""
+    app = context.app
+    for ref in context.refs:
+        obj = ref.obj or await full(context, ref)
+        target = max(0, _replicas(context, ref, obj) + step)
+        app.scaler.want(ref, dig(obj, "spec", "replicas", default=1), target)
+
+
+async def scale_to(app: KubetuiApp, ref: Ref, before: int, target: int) -> bool:
+    """PATCH the scale subresource."""
+
+    def patch(count: int) -> Work:
+        return lambda client: client.patch(ref.sub("scale"), {"spec": {"replicas": count}})
+
+    undo = UndoStep(
+        f"Undo: scale {ref.word} {before} → {target}",
+        [("spec.replicas", target, before)],
+        f"kubectl scale {ref.word} --replicas={before}{ref.flags}",
+        patch(before),
+    )
+    return await perform(app, f"kubectl scale {ref.word} --replicas={target}{ref.flags}", patch(target), undo)
+
+
+def _number(text: str) -> str:
+    return "" if text.isdigit() and int(text) <= 100_000 else "Type a number of replicas, 0 or more."
+
+
+async def scale(context: Context) -> None:
+    """Ask for the number of replicas of every marked workload."""
+    app = context.app
+    objs = [r.obj or await full(context, r) for r in context.refs]
+    now = _replicas(context, context.ref, objs[0])
+    title = f"Scale {context.ref.word}" if len(objs) == 1 else f"Scale {plural(len(objs), 'workload')}"
+    text = await app.ask(Prompt(title, str(now), "Replicas", _number))
+    if text is None:
+        return
+    for ref, obj in zip(context.refs, objs, strict=True):
+        live = dig(obj, "spec", "replicas", default=1)
+        if live != int(text):
+            app.dashboard.workloads.wanted[ref.uid] = int(text)
+            app.scaler.want(ref, live, int(text))
+
+
+# -- rollouts ----------------------------------------------------------------------------------------------------
+
+
+async def rollback(context: Context) -> None:
+    """Choose the revision, see the difference."""
+    from dataclasses import replace
+
+    from kubetui.live.discovery import CONTROLLERREVISIONS, REPLICASETS
+
+    app, ref = context.app, context.ref
+    target = replace(
+        REPLICASETS if ref.kind == "Deployment" else CONTROLLERREVISIONS, namespace=ref.namespace
+    )
+
+    async def read(client: KubeClient) -> tuple[Obj, list[Obj]]:
+        workload = await client.get(ref.path)
+        found = [item async for page in client.pages(target) for item in page.get("items") or ()]
+        return workload, found
+
+    workload, candidates = await app.call(read)
+    workload.setdefault("kind", ref.kind)
+    app.log_command(f"kubectl rollout history {ref.word}{ref.flags}")
+    app.open_screen(RollbackScreen(ref, workload, candidates))
+
+
+async def rollback_base(context: Context) -> None:
+    """Compare from the revision under the cursor; again: from the current one."""
+    screen = context.app.key_screen
+    if isinstance(screen, RollbackScreen):
+        screen.base = None if screen.base is screen.chosen else screen.chosen
+        screen.redraw()
+
+
+async def rollback_now(context: Context) -> None:
+    """Go back to the revision under the cursor, after asking."""
+    app, screen = context.app, context.app.key_screen
+    if not isinstance(screen, RollbackScreen) or screen.chosen is None:
+        return
+    entry: HistoryEntry = screen.chosen
+    if entry.current:
+        app.say(f"Revision {entry.number} is what runs now.")
+        return
+    ref, workload = screen.ref, screen.workload
+    current = next((e for e in screen.history if e.current), None)
+    changes = changed_fields(current.template if current else {}, entry.template)
+    lines = change_lines(changes)
+    answer = await app.ask(Confirm(f"Roll {ref.word} back to revision {entry.number}?", lines=lines))
+    if answer is None:
+        return
+    paused = bool(dig(workload, "spec", "paused"))
+    if paused:
+        app.say("The rollout is paused: the change takes effect when it is resumed.")
+    kind, body = rollback_patch(workload, entry)
+    text = f"kubectl rollout undo {ref.word} --to-revision={entry.number}{ref.flags}"
+    undo = undo_to(ref, workload, text)
+    undo.preview = [(path, new, old) for path, old, new in changes]
+    if await perform(app, text, lambda client: client.patch(ref.path, body, kind), undo):
+        from kubetui.commands.move import leave
+
+        if app.key_screen is screen:
+            leave(screen)
+        app.say(f"{ref.word} goes back to revision {entry.number}.")
+
+
+def change_lines(changes: Sequence[tuple[str, Any, Any]]) -> list[Line]:
+    """``path: old → new`` for a dialog."""
+    lines = []
+    for path, old, new in changes[:200]:
+        lines.append(line(clean(path), "accent"))
+        if old is not None:
+            lines.append(Line(((f"  - {clean(_short(old))}", "bad"),)))
+        if new is not None:
+            lines.append(Line(((f"  + {clean(_short(new))}", "ok"),)))
+    return lines or [line("nothing differs", "dim")]
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 300 else text[:300] + "…"
+
+
+async def restart(context: Context) -> None:
+    """Restart as kubectl does: an annotation on the pod template."""
+    from datetime import datetime
+
+    app = context.app
+    title = (
+        f"Restart {context.ref.word}?"
+        if len(context.refs) == 1
+        else f"Restart {len(context.refs)} workloads?"
+    )
+    if await app.ask(Confirm(title, "Its pods are replaced one after the other.")) is None:
+        return
+    stamp = datetime.now().astimezone().isoformat(timespec="seconds")
+    body = {"spec": {"template": {"metadata": {"annotations": {RESTARTED: stamp}}}}}
+    for ref in context.refs:
+        before = ref.obj or await full(context, ref)
+        if dig(before, "spec", "paused"):
+            app.fail(f"{ref.word} is paused: resume it first.")
+            continue
+        text = f"kubectl rollout restart {ref.word}{ref.flags}"
+        path = ref.path
+        await perform(
+            app,
+            text,
+            lambda client, path=path: client.patch(path, body, "strategic"),
+            undo_to(ref, before, text),
+        )  # type: ignore[misc]
+
+
+async def pause(context: Context) -> None:
+    """Pause the rollout, or resume it."""
+    for ref in context.refs:
+        obj = ref.obj or await full(context, ref)
+        paused = bool(dig(obj, "spec", "paused"))
+        word = "resume" if paused else "pause"
+        body = {"spec": {"paused": not paused}}
+        back = {"spec": {"paused": paused}}
+        path = ref.path
+        undo = UndoStep(
+            f"Undo: {word} {ref.word}",
+            [("spec.paused", not paused, paused)],
+            f"kubectl rollout {'pause' if paused else 'resume'} {ref.word}{ref.flags}",
+            lambda client, path=path, back=back: client.patch(path, back),  # type: ignore[misc]
+        )
+        await perform(
+            context.app,
+            f"kubectl rollout {word} {ref.word}{ref.flags}",
+            lambda client, path=path, body=body: client.patch(path, body),  # type: ignore[misc]
+            undo,
+        )
+
+
+async def set_image(context: Context) -> None:
+    """Change the image of a container."""
+    app, ref = context.app, context.ref
+    obj = ref.obj or await full(context, ref)
+    containers = dig(obj, "spec", "template", "spec", "containers", default=[])
+    from kubetui.screens.dialogs import Picker
+
+    index = 0
+    if len(containers) > 1:
+        choices = [Choice(str(c.get("name")), i, str(c.get("image"))) for i, c in enumerate(containers)]
+        picked = await app.ask(Picker("Container", choices))
+        if picked is None or not picked.values:
+            return
+        index = picked.values[0]
+    name, image = str(containers[index].get("name")), str(containers[index].get("image"))
+
+    def check(text: str) -> str:
+        return "" if text and not any(c.isspace() for c in text) else "Type an image, e.g. nginx:1.27."
+
+    new = await app.ask(Prompt(f"Image of {name} in {ref.word}", image, check=check))
+    if new is None or new == image:
+        return
+
+    def patch(value: str) -> Work:
+        body = {"spec": {"template": {"spec": {"containers": [{"name": name, "image": value}]}}}}
+        return lambda client: client.patch(ref.path, body, "strategic")
+
+    undo = UndoStep(
+        f"Undo: image of {ref.word}",
+        [(f"containers[{name}].image", new, image)],
+        f"kubectl set image {ref.word} {name}={image}{ref.flags}",
+        patch(image),
+    )
+    await perform(app, f"kubectl set image {ref.word} {name}={new}{ref.flags}", patch(new), undo)
+
+
+# -- labels, suspend, trigger ------------------------------------------------------------------------------------
+
+
+async def label(context: Context) -> None:
+    """``key=value`` sets, ``key-`` removes, several by spaces."""
+    app = context.app
+
+    def check(text: str) -> str:
+        words = text.split()
+        good = words and all(w.endswith("-") or "=" in w for w in words)
+        return "" if good else "Type key=value or key-."
+
+    text = await app.ask(Prompt(f"Label {context.ref.word}", "", "key=value sets it, key- removes it", check))
+    if text is None:
+        return
+    changes: dict[str, str | None] = {}
+    for word in text.split():
+        key, equals, value = word.partition("=")
+        if equals:
+            changes[key] = value
+        else:
+            changes[word.removesuffix("-")] = None
+    for ref in context.refs:
+        before = ref.obj or await full(context, ref)
+        back = {k: labels_of(before).get(k) for k in changes}
+        path = ref.path
+        undo = UndoStep(
+            f"Undo: label {ref.word}",
+            [(f"metadata.labels.{k}", v, back[k]) for k, v in changes.items()],
+            f"kubectl label --overwrite {ref.word} "
+            + " ".join(f"{k}={v}" if v is not None else f"{k}-" for k, v in back.items()),
+            lambda client, path=path, back=back: client.patch(path, {"metadata": {"labels": back}}),  # type: ignore[misc]
+        )
+        await perform(
+            app,
+            f"kubectl label --overwrite {ref.word} {text}{ref.flags}",
+            lambda client, path=path: client.patch(path, {"metadata": {"labels": changes}}),  # type: ignore[misc]
+            undo,
+        )
+
+
+async def suspend(context: Context) -> None:
+    """Suspend a CronJob or Job, or let it go on."""
+    for ref in context.refs:
+        obj = ref.obj or await full(context, ref)
+        value = not dig(obj, "spec", "suspend", default=False)
+        path = ref.path
+        undo = UndoStep(
+            f"Undo: suspend={str(value).lower()} of {ref.word}",
+            [("spec.suspend", value, not value)],
+            f'kubectl patch {ref.word} -p \'{{"spec":{{"suspend":{str(not value).lower()}}}}}\'{ref.flags}',
+            lambda client, path=path, value=value: client.patch(path, {"spec": {"suspend": not value}}),  # type: ignore[misc]
+        )
+        await perform(
+            context.app,
+            f'kubectl patch {ref.word} -p \'{{"spec":{{"suspend":{str(value).lower()}}}}}\'{ref.flags}',
+            lambda client, path=path, value=value: client.patch(path, {"spec": {"suspend": value}}),  # type: ignore[misc]
+            undo,
+        )
+
+
+async def trigger(context: Context) -> None:
+    """Create a Job from the CronJob now, as ``kubectl create job --from`` does."""
+    from kubetui.live.discovery import JOBS
+
+    app, ref = context.app, context.ref
+    cron = ref.obj or await full(context, ref)
+    template = dig(cron, "spec", "jobTemplate", default={})
+    name = f"{ref.name[:42]}-manual-{int(app.clock()) % 100_000:05}"
+    job = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": name,
+            "namespace": ref.namespace,
+            "labels": dict(labels_of(template)),
+            "annotations": {**annotations_of(template), "cronjob.kubernetes.io/instantiate": "manual"},
+            "ownerReferences": [
+                {
+                    "apiVersion": "batch/v1",
+                    "kind": "CronJob",
+                    "name": ref.name,
+                    "uid": ref.uid,
+                    "controller": True,
+                }
+            ],
+        },
+        "spec": template.get("spec") or {},
+    }
+    path = JOBS.item("", ref.namespace).rstrip("/")
+    if await perform(
+        app,
+        f"kubectl create job {name} --from=cronjob/{ref.name}{ref.flags}",
+        lambda client: client.create(path, job),
+        UndoStep(
+            f"Undo: run of {ref.word}",
+            [("job", name, None)],
+            f"kubectl delete job {name}{ref.flags}",
+            lambda client: client.delete(JOBS.item(name, ref.namespace), {"propagationPolicy": "Background"}),
+        ),
+    ):
+        app.say(f"Job {name} has been created.")
+
+
+# -- delete and undo ---------------------------------------------------------------------------------------------
+
+
+async def delete(context: Context) -> None:
+    """Ask, with the choice of what happens to dependents; protected namespaces want the name typed."""
+    app, refs = context.app, context.refs
+    protected = [
+        r
+        for r in refs
+        if r.namespace in app.config.protected or (r.kind == "Namespace") or (r.kind == "Node")
+    ]
+    choices = [
+        Choice("Delete, dependents in the background", "Background"),
+        Choice("Delete, dependents first", "Foreground"),
+        Choice("Delete it alone, orphan dependents", "Orphan"),
+    ]
+    if all(r.kind == "Pod" for r in refs):
+        choices = [Choice("Delete gracefully", "Background"), Choice("Kill at once (no grace period)", "now")]
+    title = f"Delete {refs[0].word}?" if len(refs) == 1 else f"Delete {len(refs)} objects?"
+    space = f" in {refs[0].namespace}" if refs[0].namespace and len(refs) == 1 else ""
+    lines = (
+        [line(clean(r.word) + (f"  {r.namespace}" if r.namespace else ""), "text") for r in refs]
+        if len(refs) > 1
+        else []
+    )
+    name = protected[0].name if protected else ""
+    answer = await app.ask(Confirm(title + space, "", choices, lines=lines, type_name=name, danger=True))
+    if answer is None:
+        return
+    options: Obj = {"propagationPolicy": "Background" if answer == "now" else answer}
+    flag = "" if answer == "Background" else f" --cascade={answer.lower()}"
+    if answer == "now":
+        options["gracePeriodSeconds"] = 0
+        flag = " --now --force"
+    for ref in refs:
+        try:
+            before = await full(context, ref)
+        except ApiError as error:
+            app.fail(error.message)
+            continue
+        checked = {**options, "preconditions": {"uid": str(meta(before).get("uid") or "")}}
+        collection = ref.target.item("", ref.namespace).rstrip("/")
+        copy = recreated(before)
+        path = ref.path
+        undo = UndoStep(
+            f"Undo: delete {ref.word}",
+            [(ref.word, None, "created again from what it was")],
+            f"kubectl create -f {ref.name}.yaml{ref.flags}",
+            lambda client, collection=collection, copy=copy: client.create(collection, copy),  # type: ignore[misc]
+        )
+        await perform(
+            app,
+            f"kubectl delete {ref.kind.lower()} {ref.name}{flag}{ref.flags}",
+            lambda client, path=path, checked=checked: client.delete(path, checked),  # type: ignore[misc]
+            None if ref.kind == "Pod" and (before.get("metadata") or {}).get("ownerReferences") else undo,
+        )
+
+
+async def undo(context: Context) -> None:
+    """Show what the last change was and what taking it back does; then do it."""
+    app = context.app
+    if not app.undo_stack:
+        app.say("There is nothing to undo.")
+        return
+    step = app.undo_stack[-1]
+    lines = [*change_lines(step.preview), line(), line(step.line, "dim")]
+    if await app.ask(Confirm(step.title, lines=lines)) is None:
+        return
+    if app.undo_stack and app.undo_stack[-1] is step:
+        app.undo_stack.pop()
+    if await perform(app, step.line, step.run):
+        app.say("It has been taken back.")
+    else:
+        app.undo_stack.append(step)

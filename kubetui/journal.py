@@ -1,0 +1,30 @@
+"""What was done from this terminal: the command log, and how to take each change back."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kubetui.live.client import KubeClient
+
+
+@dataclass(slots=True)
+class Logged:
+    """One line of the command log."""
+
+    time: float
+    line: str
+    result: str
+    ok: bool
+
+
+@dataclass(slots=True)
+class UndoStep:
+    """How to take one change back: what it was, what will be done, and doing it."""
+
+    title: str
+    preview: list[tuple[str, Any, Any]]
+    line: str
+    run: Callable[[KubeClient], Awaitable[object]]

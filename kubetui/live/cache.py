@@ -1,0 +1,253 @@
+"""List, then watch, for ever: what keeps the terminal's picture of a collection true.
+
+The loop follows client-go's reflector (``tools/cache/reflector.go``): after a broken connection it resumes the watch
+from the last seen version, after 410 it lists again, and a fresh list is compared with what was known so that
+whatever vanished meanwhile is reported as deleted. The state (live, reconnecting, forbidden, …) always travels with
+the data: nothing stale is ever shown as live.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import aiohttp
+
+from kubetui.live.client import ApiError, KubeClient, Target
+from kubetui.live.objects import Obj, uid_of
+
+State = Literal["loading", "live", "reconnecting", "forbidden", "missing", "failed"]
+
+
+@dataclass(slots=True)
+class Batch:
+    """What changed in one collection since the last batch. ``columns`` comes with tables only."""
+
+    upserts: dict[str, Obj] = field(default_factory=dict)
+    deletes: set[str] = field(default_factory=set)
+    state: State | None = None
+    detail: str = ""
+    columns: list[Obj] | None = None
+
+    def merge(self, later: Batch) -> None:
+        """Fold a later batch into this one; the newest word about an object wins."""
+        for uid in later.deletes:
+            self.upserts.pop(uid, None)
+            self.deletes.add(uid)
+        for uid, obj in later.upserts.items():
+            self.deletes.discard(uid)
+            self.upserts[uid] = obj
+        if later.state is not None:
+            self.state, self.detail = later.state, later.detail
+        if later.columns is not None:
+            self.columns = later.columns
+
+
+class Feed:
+    """The only bridge between the network thread and the screen: coalesces batches until somebody takes them."""
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+        self._lock = threading.Lock()
+        self._pending: dict[Target, Batch] = {}
+
+    def push(self, target: Target, batch: Batch) -> None:
+        """Add a batch (any thread)."""
+        with self._lock:
+            present = self._pending.get(target)
+            if present is None:
+                self._pending[target] = batch
+            else:
+                present.merge(batch)
+            first = len(self._pending) == 1 and present is None
+        if first:
+            self._wake()
+
+    def drain(self, limit: int = 600) -> tuple[dict[Target, Batch], bool]:
+        """Take at most ``limit`` changed objects (any thread); the second value says whether more is waiting.
+
+        The limit keeps the first list of a big cluster from holding the screen for longer than a frame.
+        """
+        taken: dict[Target, Batch] = {}
+        with self._lock:
+            for target in list(self._pending):
+                batch = self._pending[target]
+                if len(batch.upserts) <= limit:
+                    taken[target] = batch
+                    limit -= len(batch.upserts)
+                    del self._pending[target]
+                    continue
+                if limit > 0:
+                    part = Batch(columns=batch.columns)
+                    for uid in list(itertools.islice(batch.upserts, limit)):
+                        part.upserts[uid] = batch.upserts.pop(uid)
+                    batch.columns = None
+                    taken[target] = part
+                break
+            return taken, bool(self._pending)
+
+    def drop(self, target: Target) -> None:
+        """Forget what waits for a collection that nobody looks at any more."""
+        with self._lock:
+            self._pending.pop(target, None)
+
+
+def explain(error: BaseException) -> str:
+    """One line for a person about why the network failed."""
+    if isinstance(error, ApiError):
+        return error.message
+    if isinstance(error, TimeoutError):
+        return "the server does not answer"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"cannot connect to {error.host}:{error.port}: {error.os_error.strerror or error.os_error}"
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "the server closed the connection"
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+class Cache:
+    """Keeps one collection up to date by pushing batches to a :class:`Feed`."""
+
+    def __init__(self, client: KubeClient, target: Target, push: Callable[[Target, Batch], None]) -> None:
+        self.client = client
+        self.target = target
+        self._push = push
+        self._known: dict[str, str] = {}
+        self._version = ""
+        self._failures = 0
+
+    async def run(self) -> None:
+        """List and watch until cancelled."""
+        self._push(self.target, Batch(state="loading"))
+        while True:
+            try:
+                if not self._version:
+                    await self._list()
+                self._push(self.target, Batch(state="live"))
+                await self._watch()
+            except ApiError as error:
+                if error.code == 410:
+                    self._version = ""
+                    continue
+                await self._failed(error)
+            except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+                await self._failed(error)
+
+    async def _failed(self, error: Exception) -> None:
+        self._failures += 1
+        code = error.code if isinstance(error, ApiError) else 0
+        if code in (403, 401):
+            state: State = "forbidden"
+            self._version = ""
+        elif code in (404, 405, 406):
+            state = "missing"
+            self._version = ""
+        else:
+            state = "reconnecting"
+        detail = explain(error)
+        self._push(self.target, Batch(state=state, detail=detail))
+        delay = 15.0 if state != "reconnecting" else min(10.0, 0.25 * 2 ** min(self._failures, 6))
+        await asyncio.sleep(delay * random.uniform(0.8, 1.2))
+
+    async def _list(self) -> None:
+        seen: set[str] = set()
+        version = ""
+        async for page in self.client.pages(self.target):
+            version = str((page.get("metadata") or {}).get("resourceVersion") or version)
+            batch = Batch()
+            if self.target.table:
+                if page.get("kind") != "Table":
+                    page = _as_table(page)
+                batch.columns = page.get("columnDefinitions") or None
+            for uid, obj in self._items(page):
+                seen.add(uid)
+                revision = str((obj.get("object") or obj).get("metadata", {}).get("resourceVersion") or "")
+                if self._known.get(uid) != revision or not revision:
+                    self._known[uid] = revision
+                    batch.upserts[uid] = obj
+            self._push(self.target, batch)
+        gone = self._known.keys() - seen
+        if gone:
+            for uid in gone:
+                del self._known[uid]
+            self._push(self.target, Batch(deletes=set(gone)))
+        self._version = version
+        self._failures = 0
+
+    def _items(self, page: Obj) -> list[tuple[str, Obj]]:
+        if self.target.table:
+            return [(uid_of(row.get("object") or {}), row) for row in page.get("rows") or ()]
+        kind, version = str(page.get("kind") or "").removesuffix("List"), page.get("apiVersion")
+        found: list[tuple[str, Obj]] = []
+        for item in page.get("items") or ():
+            item.setdefault("kind", kind)  # items of a typed list carry neither
+            item.setdefault("apiVersion", version)
+            found.append((uid_of(item), item))
+        return found
+
+    async def _watch(self) -> None:
+        seconds = random.randint(240, 300)
+        async for events in self.client.watch(self.target, self._version, seconds):
+            self._failures = 0
+            batch = Batch()
+            for event in events:
+                self._take(event, batch)
+            if batch.upserts or batch.deletes or batch.columns:
+                self._push(self.target, batch)
+
+    def _take(self, event: Obj, batch: Batch) -> None:
+        obj: Obj = event.get("object") or {}
+        kind = event.get("type")
+        if obj.get("kind") == "Table":
+            if obj.get("columnDefinitions"):
+                batch.columns = obj["columnDefinitions"]
+            rows: list[Any] = obj.get("rows") or []
+            version = (obj.get("metadata") or {}).get("resourceVersion")
+        elif self.target.table and kind != "BOOKMARK":
+            rows, version = [{"object": obj, "cells": _plain_cells(obj)}], None
+        else:
+            rows, version = [obj], None
+        for row in rows:
+            inner = (row.get("object") or {}) if self.target.table and kind != "BOOKMARK" else row
+            metadata = inner.get("metadata") or {}
+            version = metadata.get("resourceVersion") or version
+            if kind == "BOOKMARK":
+                continue
+            uid = uid_of(inner)
+            if kind == "DELETED":
+                self._known.pop(uid, None)
+                batch.upserts.pop(uid, None)
+                batch.deletes.add(uid)
+            else:
+                self._known[uid] = str(metadata.get("resourceVersion") or "")
+                batch.deletes.discard(uid)
+                batch.upserts[uid] = row
+        if version:
+            self._version = str(version)
+
+
+def _plain_cells(obj: Obj) -> list[Any]:
+    metadata = obj.get("metadata") or {}
+    return [metadata.get("name"), metadata.get("creationTimestamp")]
+
+
+def _as_table(page: Obj) -> Obj:
+    """A list from a server that knows no tables, as a Table with Name and Created At (as kubectl falls back)."""
+    rows = []
+    for item in page.get("items") or ():
+        item.setdefault("kind", str(page.get("kind") or "").removesuffix("List"))
+        rows.append({"cells": _plain_cells(item), "object": item})
+    return {
+        "kind": "Table",
+        "metadata": page.get("metadata") or {},
+        "columnDefinitions": [
+            {"name": "Name", "type": "string", "format": "name", "priority": 0},
+            {"name": "Created At", "type": "date", "priority": 0},
+        ],
+        "rows": rows,
+    }

@@ -1,0 +1,318 @@
+"""A thin Kubernetes HTTP client: dicts in, dicts out, errors as ``v1.Status``.
+
+It runs on aiohttp, which this project already carries, rather than on kr8s' httpx transport: a terminal keeps dozens
+of watches open and decodes thousands of events a second, and aiohttp with orjson does that at a fraction of the
+cost. kr8s still reads the kubeconfig and knows every way to authenticate (see ``kubetui.connection``). Lists are
+read in pages so that decoding one answer never holds the interpreter for longer than a frame.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+import orjson
+
+from kubetui.live.objects import Obj
+
+TABLE_ACCEPT = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json"
+DISCOVERY_ACCEPT = (
+    "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,"
+    "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json"
+)
+PATCH_TYPES = {
+    "merge": "application/merge-patch+json",
+    "json": "application/json-patch+json",
+    "strategic": "application/strategic-merge-patch+json",
+    "apply": "application/apply-patch+yaml",
+}
+FIELD_MANAGER = "kubetui"
+
+
+class ApiError(Exception):
+    """An answer that is a ``v1.Status``: code, reason, message and causes (field, message) as the server gave them."""
+
+    def __init__(self, code: int, reason: str, message: str, details: Obj | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.reason = reason
+        self.message = message
+        self.details = details or {}
+
+    @property
+    def causes(self) -> list[tuple[str, str]]:
+        """(field, message) of every cause."""
+        return [
+            (str(c.get("field") or ""), str(c.get("message") or "")) for c in self.details.get("causes") or ()
+        ]
+
+    @classmethod
+    def from_body(cls, code: int, body: bytes) -> ApiError:
+        """Build from an HTTP answer, whatever it is."""
+        try:
+            status = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            status = None
+        if isinstance(status, dict) and status.get("kind") == "Status":
+            return cls(
+                int(status.get("code") or code),
+                str(status.get("reason") or ""),
+                str(status.get("message") or f"HTTP {code}"),
+                status.get("details"),
+            )
+        text = body[:300].decode("utf-8", "replace").strip()
+        return cls(code, "", text or f"the server answered HTTP {code}")
+
+
+@dataclass(slots=True)
+class Credentials:
+    """How to reach one API server; ``renew`` fetches fresh ones (exec plugins, expired tokens)."""
+
+    server: str
+    namespace: str = "default"
+    context: str = ""
+    token: str | None = None
+    tls: ssl.SSLContext | bool = True
+    tls_server_name: str | None = None
+    proxy: str | None = None
+    renew: Callable[[], Awaitable[Credentials]] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A collection: which resource, where, and which of its objects."""
+
+    group: str
+    version: str
+    resource: str
+    namespace: str = ""
+    label_selector: str = ""
+    field_selector: str = ""
+    table: bool = False
+
+    @property
+    def path(self) -> str:
+        """The collection's URL path."""
+        base = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        if self.namespace:
+            base += f"/namespaces/{quote(self.namespace, safe='')}"
+        return f"{base}/{self.resource}"
+
+    def item(self, name: str, namespace: str = "", subresource: str = "") -> str:
+        """The URL path of one object of this collection, in ``namespace`` where the target spans all."""
+        space = namespace or self.namespace
+        base = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        if space:
+            base += f"/namespaces/{quote(space, safe='')}"
+        path = f"{base}/{self.resource}/{quote(name, safe=':')}"
+        return f"{path}/{subresource}" if subresource else path
+
+    @property
+    def group_resource(self) -> str:
+        """``deployments.apps``, ``pods``."""
+        return f"{self.resource}.{self.group}" if self.group else self.resource
+
+
+class KubeClient:
+    """One API server. Made and used on one event loop (the connection's)."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        self.credentials = credentials
+        self._session: aiohttp.ClientSession | None = None
+        self._renewing = asyncio.Lock()
+
+    @property
+    def session(self) -> aiohttp.ClientSession:
+        """The HTTP session, opened at first use."""
+        if self._session is None or self._session.closed:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=75),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),
+                read_bufsize=1 << 18,
+                headers={"User-Agent": "kubetui"},
+            )
+        return self._session
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if self._session is not None:
+            await self._session.close()
+
+    def _options(self, extra: Mapping[str, str] | None) -> dict[str, Any]:
+        headers = dict(extra or {})
+        if self.credentials.token:
+            headers["Authorization"] = f"Bearer {self.credentials.token}"
+        options: dict[str, Any] = {"headers": headers, "ssl": self.credentials.tls}
+        if self.credentials.proxy:
+            options["proxy"] = self.credentials.proxy
+        if self.credentials.tls_server_name:
+            options["server_hostname"] = self.credentials.tls_server_name
+        return options
+
+    async def open(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        data: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> aiohttp.ClientResponse:
+        """Send one request and return the open answer; raises :class:`ApiError` when it is not a success.
+
+        A 401 renews the credentials once. ``timeout`` (seconds) bounds the wait for the answer's head only.
+        """
+        for attempt in (0, 1):
+            token = self.credentials.token
+            request = self.session.request(
+                method,
+                self.credentials.server.rstrip("/") + path,
+                params=params,
+                data=data,
+                allow_redirects=False,
+                **self._options(headers),
+            )
+            response = await asyncio.wait_for(request, timeout) if timeout else await request
+            if response.status < 400:
+                return response
+            body = await response.read()
+            if response.status == 401 and attempt == 0 and self.credentials.renew is not None:
+                await self._renew(token)
+                continue
+            raise ApiError.from_body(response.status, body)
+        raise AssertionError("unreachable")
+
+    async def _renew(self, used: str | None) -> None:
+        async with self._renewing:
+            if self.credentials.token != used or self.credentials.renew is None:
+                return  # somebody else has done it meanwhile
+            self.credentials = await self.credentials.renew()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: Any = None,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+        timeout: float = 30.0,
+    ) -> Any:
+        """Send one request and return the decoded answer (None when it is empty)."""
+        headers = {"Accept": accept}
+        data: bytes | None = None
+        if body is not None:
+            data = body if isinstance(body, bytes) else orjson.dumps(body)
+            headers["Content-Type"] = content_type
+        async with asyncio.timeout(timeout):
+            response = await self.open(method, path, params=params, data=data, headers=headers)
+            async with response:
+                raw = await response.read()
+        if not raw:
+            return None
+        return orjson.loads(raw) if raw[:1] in b'{["' else raw.decode("utf-8", "replace")
+
+    async def get(self, path: str, **params: str) -> Obj:
+        """GET one object."""
+        found: Obj = await self.request("GET", path, params=params)
+        return found
+
+    async def pages(self, target: Target, size: int = 500) -> AsyncIterator[Obj]:
+        """LIST in pages of ``size``; each yielded value is the decoded list (or Table) of one page."""
+        token = ""
+        accept = TABLE_ACCEPT if target.table else "application/json"
+        while True:
+            params = self._selectors(target)
+            params["limit"] = str(size)
+            if token:
+                params["continue"] = token
+            if target.table:
+                params["includeObject"] = "Metadata"
+            page: Obj = await self.request("GET", target.path, params=params, accept=accept, timeout=60)
+            yield page
+            token = str((page.get("metadata") or {}).get("continue") or "")
+            if not token:
+                return
+
+    async def watch(
+        self, target: Target, resource_version: str, seconds: int = 300
+    ) -> AsyncIterator[list[Obj]]:
+        """WATCH from ``resource_version``; yields the decoded events that arrived together.
+
+        Ends when the server ends it; raises :class:`ApiError` for an ERROR event (410 and others).
+        """
+        params = self._selectors(target)
+        params |= {
+            "watch": "true",
+            "resourceVersion": resource_version,
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(seconds),
+        }
+        if target.table:
+            params["includeObject"] = "Metadata"
+        accept = TABLE_ACCEPT if target.table else "application/json"
+        response = await self.open("GET", target.path, params=params, headers={"Accept": accept}, timeout=30)
+        try:
+            rest = b""
+            async for chunk in response.content.iter_any():
+                lines = (rest + chunk if rest else chunk).split(b"\n")
+                rest = lines.pop()
+                events = [orjson.loads(line) for line in lines if line]
+                for index, event in enumerate(events):
+                    if event.get("type") == "ERROR":
+                        if index:
+                            yield events[:index]
+                        status = event.get("object") or {}
+                        raise ApiError(
+                            int(status.get("code") or 500),
+                            str(status.get("reason") or ""),
+                            str(status.get("message") or "the watch failed"),
+                        )
+                if events:
+                    yield events
+        finally:
+            response.close()
+
+    @staticmethod
+    def _selectors(target: Target) -> dict[str, str]:
+        params: dict[str, str] = {}
+        if target.label_selector:
+            params["labelSelector"] = target.label_selector
+        if target.field_selector:
+            params["fieldSelector"] = target.field_selector
+        return params
+
+    async def patch(self, path: str, body: Any, kind: str = "merge", **params: str) -> Obj:
+        """PATCH with one of merge, json, strategic, apply."""
+        options = {"fieldManager": FIELD_MANAGER, **params}
+        found: Obj = await self.request(
+            "PATCH", path, params=options, body=body, content_type=PATCH_TYPES[kind]
+        )
+        return found
+
+    async def create(self, path: str, body: Obj, **params: str) -> Obj:
+        """POST an object to a collection or a subresource."""
+        found: Obj = await self.request(
+            "POST", path, params={"fieldManager": FIELD_MANAGER, **params}, body=body
+        )
+        return found
+
+    async def replace(self, path: str, body: Obj, **params: str) -> Obj:
+        """PUT an object."""
+        found: Obj = await self.request(
+            "PUT", path, params={"fieldManager": FIELD_MANAGER, **params}, body=body
+        )
+        return found
+
+    async def delete(self, path: str, options: Obj | None = None) -> Obj | None:
+        """DELETE one object with DeleteOptions."""
+        body = {"apiVersion": "v1", "kind": "DeleteOptions", **(options or {})}
+        found: Obj | None = await self.request("DELETE", path, body=body)
+        return found

@@ -1,0 +1,187 @@
+"""Which kinds the server has, by every name a person may type.
+
+Aggregated discovery (two requests) where the server has it, the legacy per-group lists otherwise. Only the preferred
+version of each group is offered, except for resources that exist in another version alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from kubetui.live.client import DISCOVERY_ACCEPT, ApiError, KubeClient, Target
+from kubetui.live.objects import Obj
+from kubetui.live.text import fuzzy
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceType:
+    """One kind as discovery describes it."""
+
+    group: str
+    version: str
+    resource: str
+    singular: str
+    kind: str
+    namespaced: bool
+    short_names: tuple[str, ...]
+    verbs: frozenset[str]
+    subresources: frozenset[str]
+
+    @property
+    def api_version(self) -> str:
+        """``apps/v1``, ``v1``."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Everything this kind answers to."""
+        found = [self.resource, self.singular or self.kind.lower(), *self.short_names]
+        if self.group:
+            found.append(f"{self.resource}.{self.group}")
+        return tuple(found)
+
+    def target(
+        self,
+        namespace: str = "",
+        *,
+        table: bool = False,
+        label_selector: str = "",
+        field_selector: str = "",
+    ) -> Target:
+        """The collection of this kind in ``namespace`` (all namespaces when empty)."""
+        return Target(
+            self.group,
+            self.version,
+            self.resource,
+            namespace if self.namespaced else "",
+            label_selector,
+            field_selector,
+            table,
+        )
+
+
+class Catalog:
+    """All kinds of one server."""
+
+    def __init__(self, types: Iterable[ResourceType]) -> None:
+        self.types = sorted(types, key=lambda t: (t.group != "", t.group, t.resource))
+        self._by_name: dict[str, ResourceType] = {}
+        self._by_kind: dict[tuple[str, str], ResourceType] = {}
+        for found in self.types:
+            for name in found.names:
+                self._by_name.setdefault(name.lower(), found)
+            self._by_name.setdefault(found.kind.lower(), found)
+            self._by_kind.setdefault((found.group, found.kind), found)
+
+    def find(self, name: str) -> ResourceType | None:
+        """By plural, singular, short name, kind or ``resource.group``; case does not matter."""
+        return self._by_name.get(name.lower())
+
+    def of_kind(self, api_version: str, kind: str) -> ResourceType | None:
+        """By an object's apiVersion and kind (any version of the group will do)."""
+        group = api_version.partition("/")[0] if "/" in api_version else ""
+        return self._by_kind.get((group, kind))
+
+    def suggest(self, text: str, limit: int = 12) -> list[ResourceType]:
+        """Kinds whose names resemble ``text``, best first."""
+        scored: list[tuple[int, str, ResourceType]] = []
+        for found in self.types:
+            if "list" not in found.verbs:
+                continue
+            best = max((s[0] for n in found.names if (s := fuzzy(text, n)) is not None), default=None)
+            if best is not None:
+                scored.append((-best, found.resource, found))
+        scored.sort(key=lambda item: item[:2])
+        return [found for _, _, found in scored[:limit]]
+
+
+async def discover(client: KubeClient) -> Catalog:
+    """Ask the server for all its kinds."""
+    answers = await asyncio.gather(
+        client.request("GET", "/api", accept=DISCOVERY_ACCEPT),
+        client.request("GET", "/apis", accept=DISCOVERY_ACCEPT),
+    )
+    if all(answer.get("kind") == "APIGroupDiscoveryList" for answer in answers):
+        return Catalog(found for answer in answers for found in _aggregated(answer))
+    return Catalog(await _legacy(client, answers[0], answers[1]))
+
+
+def _aggregated(answer: Obj) -> list[ResourceType]:
+    found: dict[tuple[str, str], ResourceType] = {}
+    for item in answer.get("items") or ():
+        group = (item.get("metadata") or {}).get("name") or ""
+        for version in item.get("versions") or ():
+            for resource in version.get("resources") or ():
+                key = (group, resource["resource"])
+                if key in found or not resource.get("responseKind"):
+                    continue
+                found[key] = ResourceType(
+                    group,
+                    version["version"],
+                    resource["resource"],
+                    str(resource.get("singularResource") or ""),
+                    resource["responseKind"]["kind"],
+                    resource.get("scope") == "Namespaced",
+                    tuple(resource.get("shortNames") or ()),
+                    frozenset(resource.get("verbs") or ()),
+                    frozenset(s["subresource"] for s in resource.get("subresources") or ()),
+                )
+    return list(found.values())
+
+
+async def _legacy(client: KubeClient, core: Obj, groups: Obj) -> list[ResourceType]:
+    places: list[tuple[str, str, str]] = [("", v, f"/api/{v}") for v in core.get("versions") or ("v1",)]
+    for group in groups.get("groups") or ():
+        versions = [v["version"] for v in group.get("versions") or ()]
+        preferred = (group.get("preferredVersion") or {}).get("version")
+        versions.sort(key=lambda v: v != preferred)
+        places += [(group["name"], v, f"/apis/{group['name']}/{v}") for v in versions]
+
+    async def fetch(path: str) -> Obj:
+        try:
+            return await client.get(path)
+        except ApiError:
+            return {}  # an aggregated API whose server is away must not hide all the others
+
+    lists = await asyncio.gather(*(fetch(path) for _, _, path in places))
+    found: dict[tuple[str, str], ResourceType] = {}
+    for (group_name, version, _), answer in zip(places, lists, strict=True):
+        resources = answer.get("resources") or []
+        subresources: dict[str, set[str]] = {}
+        for resource in resources:
+            parent, slash, rest = resource["name"].partition("/")
+            if slash:
+                subresources.setdefault(parent, set()).add(rest)
+        for resource in resources:
+            key = (group_name, resource["name"])
+            if "/" in resource["name"] or key in found:
+                continue
+            found[key] = ResourceType(
+                group_name,
+                version,
+                resource["name"],
+                str(resource.get("singularName") or ""),
+                resource["kind"],
+                bool(resource.get("namespaced")),
+                tuple(resource.get("shortNames") or ()),
+                frozenset(resource.get("verbs") or ()),
+                frozenset(subresources.get(resource["name"], ())),
+            )
+    return list(found.values())
+
+
+# What nearly every server has: the panes of the dashboard open before discovery has answered.
+PODS = Target("", "v1", "pods")
+DEPLOYMENTS = Target("apps", "v1", "deployments")
+REPLICASETS = Target("apps", "v1", "replicasets")
+STATEFULSETS = Target("apps", "v1", "statefulsets")
+DAEMONSETS = Target("apps", "v1", "daemonsets")
+CONTROLLERREVISIONS = Target("apps", "v1", "controllerrevisions")
+JOBS = Target("batch", "v1", "jobs")
+CRONJOBS = Target("batch", "v1", "cronjobs")
+EVENTS = Target("", "v1", "events")
+NAMESPACES = Target("", "v1", "namespaces")
+NODES = Target("", "v1", "nodes")
+MANIFEST_SOURCES = Target("", "v1", "configmaps", "kube-system", "kubetui.io/manifest-source")

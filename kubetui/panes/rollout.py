@@ -1,0 +1,251 @@
+"""The rollout as a picture: a bar for each revision, a square for each pod, and why it is stuck."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.cells import cell_len
+
+from kubetui.context import Ref
+from kubetui.live.health import PodView, images_of
+from kubetui.live.history import changed_fields, history_of, summarize_change
+from kubetui.live.lines import Line, line
+from kubetui.live.objects import Obj, dig
+from kubetui.live.rollout import Revision, Rollout, rollout_of
+from kubetui.live.text import age, clean, fit, plural
+from kubetui.panes.workloads import TARGETS
+from kubetui.widgets.lines import LinesView
+from kubetui.widgets.pane import Pane
+
+PHASE_STYLE = {
+    "complete": "ok",
+    "progressing": "busy",
+    "stuck": "bad",
+    "paused": "warn",
+    "scaled-down": "dim",
+    "terminating": "dim",
+}
+PHASE_WORD = {
+    "complete": "✔ Complete",
+    "progressing": "◔ Progressing",
+    "stuck": "✖ Stuck",
+    "paused": "❚❚ Paused",
+    "scaled-down": "◌ Scaled to 0",
+    "terminating": "◌ Terminating",
+}
+TROUBLE_WORD = {
+    "image": "Image",
+    "crash": "Crash",
+    "config": "Configuration",
+    "unschedulable": "Unschedulable",
+    "quota": "Quota",
+    "refused": "Refused",
+    "failed": "Failed",
+    "not ready": "Not ready",
+    "waiting": "Waiting",
+}
+
+
+def seconds_text(seconds: float) -> str:
+    """``9:05`` or ``12s``."""
+    whole = int(seconds)
+    return f"{whole // 60}:{whole % 60:02}" if whole >= 60 else f"{whole}s"
+
+
+def rollout_lines(
+    rollout: Rollout,
+    summaries: dict[str, str],
+    width: int,
+    now: float,
+    last_lines: Sequence[str] = (),
+) -> list[Line]:
+    """Draw a rollout. ``summaries``: what changed in each revision by uid; ``last_lines``: of the stuck pod's log."""
+    style = PHASE_STYLE[rollout.phase]
+    head: list[tuple[str, str]] = [
+        (f" {PHASE_WORD[rollout.phase]}", style),
+        (f"  {rollout.headline}", "text"),
+    ]
+    extra = []
+    if rollout.min_ready_left is not None:
+        extra.append(f"available in {seconds_text(rollout.min_ready_left)}")
+    if rollout.deadline_left is not None:
+        extra.append(f"deadline in {seconds_text(rollout.deadline_left)}")
+    if extra:
+        head.append(("  · " + " · ".join(extra), "dim"))
+    lines = [Line(tuple(head))]
+    if rollout.kind in ("Deployment", "StatefulSet", "DaemonSet"):
+        if rollout.strategy == "RollingUpdate":
+            budget = (
+                f" {rollout.strategy}   surge +{rollout.max_surge}   unavailable -{rollout.max_unavailable}"
+            )
+            up = sum(1 for r in rollout.revisions for p in r.pods if p.health == "ok")
+            missing = max(0, rollout.desired - up)
+            used = f"   {up} of {rollout.desired} up"
+            lines.append(
+                Line(((budget, "dim"), (used, "bad" if missing > rollout.max_unavailable else "dim")))
+            )
+        else:
+            lines.append(line(f" {rollout.strategy}", "dim"))
+    lines.append(line())
+    scale = max([rollout.desired, *(max(r.desired, r.replicas, len(r.pods)) for r in rollout.revisions), 1])
+    for revision in rollout.revisions:
+        lines += _revision_lines(revision, summaries.get(revision.uid, ""), scale, width, now)
+    if not rollout.revisions:
+        lines.append(line(" no revision has been created yet", "dim"))
+    for trouble in rollout.troubles:
+        if trouble.kind == "waiting" and rollout.phase != "stuck":
+            continue
+        word = TROUBLE_WORD.get(trouble.kind, trouble.kind)
+        tint = "dim" if trouble.kind in ("waiting", "not ready") else "bad"
+        count = f" ×{trouble.count}" if trouble.count > 1 else ""
+        text = clean(trouble.message)
+        first = width - cell_len(word) - len(count) - 5
+        lines.append(Line(((f" ▲ {word}{count} ", tint), (text[: max(10, first)], "text"))))
+        rest = text[max(10, first) :]
+        while rest and len(lines) < 60:
+            lines.append(line("   " + rest[: width - 4], "text"))
+            rest = rest[width - 4 :]
+    if last_lines:
+        lines.append(line())
+        lines.append(line(" last lines of the pod", "faint"))
+        lines += [Line(((" │ ", "faint"), (clean(text), "dim"))) for text in last_lines]
+    return lines
+
+
+def _revision_lines(revision: Revision, summary: str, scale: int, width: int, now: float) -> list[Line]:
+    name = f"#{revision.number}" if revision.number else revision.name
+    head: list[tuple[str, str]] = [
+        (" ▶ " if revision.current else "   ", "accent" if revision.current else "faint"),
+        (f"{name} ", "accent-strong" if revision.current else "dim"),
+        (clean(revision.images), "strong" if revision.current else "text"),
+    ]
+    counts = f"{revision.ready}/{revision.desired}"
+    old = age(revision.created, now) if revision.created else ""
+    right = f"{counts}  {old}"
+    used = sum(cell_len(t) for t, _ in head)
+    if used + len(right) + 3 > width:
+        head[2] = (
+            fit(head[2][0], max(4, width - len(right) - 4 - used + cell_len(head[2][0]))).rstrip(),
+            head[2][1],
+        )
+        used = sum(cell_len(t) for t, _ in head)
+    head.append((" " * max(1, width - used - len(right) - 1), "text"))
+    head += [(counts, "ok" if revision.ready >= revision.desired else "busy"), (f"  {old}", "faint")]
+    lines = [Line(tuple(head), anchor=revision.uid)]
+    lines.append(Line((("   ", "text"), *_bar(revision, scale, max(8, width - 5)))))
+    note = " · ".join(filter(None, (clean(summary), clean(revision.cause) and f"“{clean(revision.cause)}”")))
+    if note:
+        lines.append(line("   " + fit(note, width - 4).rstrip(), "dim"))
+    lines.append(line())
+    return lines
+
+
+def _bar(revision: Revision, scale: int, width: int) -> list[tuple[str, str]]:
+    """Squares while there is room for one for each pod, a bar of shares otherwise."""
+    missing = max(0, revision.desired - len(revision.pods))
+    if scale * 2 <= width:
+        spans = [("■ ", _square(p)) for p in revision.pods]
+        spans += [("□ ", "faint")] * missing
+        return _compact(spans) or [("no pods", "faint")]
+    spans = []
+    cells = 0
+    total = 0
+    counts: list[tuple[int, str]] = []
+    for health in ("ok", "busy", "warn", "bad", "done", "idle"):
+        count = sum(1 for p in revision.pods if p.health == health)
+        if count:
+            counts.append((count, health))
+    counts.append((missing, "faint"))
+    for count, tint in counts:
+        total += count
+        end = round(total / scale * width)
+        if count and end == cells and cells < width:
+            end += 1
+        if end > cells:
+            spans.append((("█" if tint != "faint" else "░") * (end - cells), tint))
+            cells = end
+    return spans or [("no pods", "faint")]
+
+
+def _square(pod: PodView) -> str:
+    return pod.health
+
+
+def _compact(spans: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for text, style in spans:
+        if found and found[-1][1] == style:
+            found[-1] = (found[-1][0] + text, style)
+        else:
+            found.append((text, style))
+    return found
+
+
+class RolloutPane(Pane):
+    """Draws the selected workload."""
+
+    PLACES = ("rollout", "text", "dashboard")
+
+    def __init__(self) -> None:
+        self.view = LinesView(id="rollout-lines")
+        super().__init__(3, "Rollout", self.view, id="rollout")
+        self.workload: Obj | None = None
+        self.rollout: Rollout | None = None
+        self._summaries: dict[tuple[str, ...], dict[str, str]] = {}
+
+    def draw(
+        self, workload: Obj | None, revisions: list[Obj], pods: list[Obj], now: float, log: Sequence[str]
+    ) -> None:
+        """Bring the picture up to date."""
+        self.workload = workload
+        width = max(20, self.view.body_width)
+        if workload is None:
+            self.rollout = None
+            self.view.set_lines([line(), line("  choose a workload to see its rollout", "dim")])
+            self.set_status()
+            return
+        if workload.get("kind") == "CronJob":
+            self.rollout = None
+            self.view.set_lines(self._cron_lines(workload, now))
+            self.set_status([(clean(str(dig(workload, "metadata", "name"))), "accent")])
+            return
+        rollout = rollout_of(workload, revisions, pods, now)
+        self.rollout = rollout
+        self.view.set_lines(rollout_lines(rollout, self._changes(workload, revisions), width, now, log))
+        right = [(plural(len(revisions), "revision"), "dim")] if revisions else []
+        self.set_status([(clean(rollout.name), "accent")], right)
+
+    def _changes(self, workload: Obj, revisions: list[Obj]) -> dict[str, str]:
+        key = tuple(sorted(f"{r['metadata'].get('uid')}" for r in revisions))
+        found = self._summaries.get(key)
+        if found is None:
+            history = history_of(workload, revisions)
+            found = {
+                entry.uid: summarize_change(before.template, entry.template)
+                for entry, before in zip(history, history[1:], strict=False)
+                if changed_fields(before.template, entry.template)
+            }
+            if len(self._summaries) > 200:
+                self._summaries.clear()
+            self._summaries[key] = found
+        return found
+
+    @staticmethod
+    def _cron_lines(cron: Obj, now: float) -> list[Line]:
+        last, success = dig(cron, "status", "lastScheduleTime"), dig(cron, "status", "lastSuccessfulTime")
+        suspended = bool(dig(cron, "spec", "suspend"))
+        return [
+            Line(((" ❚❚ Suspended" if suspended else " ⟳ Scheduled", "warn" if suspended else "ok"),)),
+            line(f" schedule   {clean(str(dig(cron, 'spec', 'schedule', default='')))}"),
+            line(f" last run   {age(last, now) + ' ago' if last else 'never'}"),
+            line(f" last good  {age(success, now) + ' ago' if success else 'never'}"),
+            line(
+                f" image      {clean(images_of(dig(cron, 'spec', 'jobTemplate', 'spec', 'template', default={})))}"
+            ),
+        ]
+
+    def refs(self) -> list[Ref]:
+        """The workload that is drawn."""
+        if self.workload is None:
+            return []
+        return [Ref.of(TARGETS[str(self.workload.get("kind"))], self.workload)]

@@ -1,0 +1,310 @@
+"""A live table of any kind that the server has, with the server's own columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from textual.app import ComposeResult
+
+from kubetui.context import Ref
+from kubetui.live.columns import CustomColumn, parse_columns
+from kubetui.live.discovery import ResourceType
+from kubetui.live.health import Health
+from kubetui.live.hub import Change, Mirror
+from kubetui.live.objects import Obj, labels_of, meta, name_of, namespace_of
+from kubetui.live.selection import NO_FILTER, Filter
+from kubetui.live.session import Watched
+from kubetui.live.text import clean, parse_time
+from kubetui.screens.base import KeyScreen
+from kubetui.widgets.chrome import PaneTitle
+from kubetui.widgets.table import Cell, Column, Row, Table, cell, since
+
+# Words of the servers' STATUS columns, by what they mean.
+_GOOD = frozenset(
+    {"Running", "Ready", "Active", "Bound", "Available", "True", "Healthy", "Established", "Deployed"}
+)
+_DONE = frozenset({"Completed", "Succeeded", "Complete", "Terminating", "SchedulingDisabled"})
+_BUSY = frozenset({"Pending", "ContainerCreating", "PodInitializing", "Progressing", "Unknown", "Released"})
+
+
+def word_health(word: str) -> Health:
+    """What a status word means."""
+    if word in _GOOD:
+        return "ok"
+    if word in _DONE:
+        return "done"
+    if word in _BUSY or (word.startswith("Init:") and word[5:6].isdigit()):
+        return "busy"
+    if word.startswith("Ready,"):
+        return "warn"
+    return "bad"
+
+
+class BrowserScreen(KeyScreen):
+    """One kind in the chosen namespaces (or of one owner, by selector)."""
+
+    PLACES = ("browser", "table")
+
+    def __init__(
+        self,
+        kind: ResourceType,
+        *,
+        namespaces: tuple[str, ...] | None = None,
+        label_selector: str = "",
+        field_selector: str = "",
+        found: Filter = NO_FILTER,
+        title: str = "",
+    ) -> None:
+        super().__init__()
+        self.kind = kind
+        self.own_namespaces = namespaces
+        self.label_selector = label_selector
+        self.field_selector = field_selector
+        self.suffix = title
+        self.TITLE_TEXT = kind.resource + (f" › {clean(title)}" if title else "")
+        self.table = Table([Column("name", "NAME", grow=True)], id="browser-table")
+        self.table.filter = found
+        self.heading = PaneTitle(0, kind.kind)
+        self._watched: Watched | None = None
+        self._changed: dict[str, Obj] = {}
+        self._deleted: set[str] = set()
+        self._columns_known: list[Obj] = []
+        self._custom: list[CustomColumn] = []
+        self._status_index: int | None = None
+        self._date_indices: set[int] = set()
+
+    def compose_body(self) -> ComposeResult:
+        """Title and table."""
+        yield self.heading
+        yield self.table
+
+    def on_mount(self) -> None:
+        """Begin to watch."""
+        self.table.focus()
+        self.heading.focused_pane = True
+        saved = self.app.saved_views.get(self.kind.names[-1]) or {}
+        self.table.wide = bool(saved.get("wide"))
+        self.table.sort_key = str(saved.get("sort") or "")
+        self.table.descending = bool(saved.get("descending"))
+        self.watch_kind()
+
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """The namespaces that are shown."""
+        if not self.kind.namespaced:
+            return ()
+        return self.app.namespaces if self.own_namespaces is None else self.own_namespaces
+
+    def watch_kind(self) -> None:
+        """(Re)start watching in the chosen namespaces."""
+        if self._watched is not None:
+            self._watched.close()
+        self.table.clear_rows()
+        self._columns_known = []
+        target = self.kind.target(
+            table=True, label_selector=self.label_selector, field_selector=self.field_selector
+        )
+        self._watched = Watched(self.app.hub, target, self.chosen, self._on_change)
+        self.after_pump()
+
+    def namespaces_changed(self) -> None:
+        """Follow the app's choice, also where this screen had its own."""
+        if self.kind.namespaced:
+            self.own_namespaces = None
+            self.watch_kind()
+
+    def _on_change(self, mirror: Mirror, change: Change) -> None:
+        self._deleted |= change.deletes
+        for uid in change.deletes:
+            self._changed.pop(uid, None)
+        self._changed.update(change.upserts)
+        self._deleted -= change.upserts.keys()
+
+    def after_pump(self) -> None:
+        """Columns first, then rows."""
+        watched = self._watched
+        if watched is None:
+            return
+        columns = next((m.columns for m in watched.mirrors if m.columns), [])
+        if columns and columns != self._columns_known:
+            self._columns_known = columns
+            self._set_columns(columns)
+            self.table.rows.clear()
+            self._changed = {uid: row for m in watched.mirrors for uid, row in m.objects.items()}
+        if columns and (self._changed or self._deleted):
+            changed, self._changed = self._changed, {}
+            deleted, self._deleted = self._deleted, set()
+            self.table.update_rows([self._row(uid, row) for uid, row in changed.items()], deleted)
+        mirror = watched.worst
+        stale = mirror.state == "reconnecting"
+        if stale != self.table.stale:
+            self.table.stale = stale
+            self.table.refresh()
+        where = f" in {self.app.namespace_text}" if self.kind.namespaced else ""
+        self.table.empty_text = {
+            "loading": "loading…",
+            "forbidden": f"forbidden: {clean(mirror.detail)}",
+            "missing": clean(mirror.detail) or "the server does not have this kind",
+            "reconnecting": f"reconnecting: {clean(mirror.detail)}",
+        }.get(mirror.state, f"no {self.kind.resource}{where}")
+        self.show_counts()
+
+    def _set_columns(self, definitions: Sequence[Obj]) -> None:
+        columns: list[Column] = [Column("namespace", "NAMESPACE", maximum=30)]
+        self._status_index = None
+        self._date_indices = set()
+        for index, found in enumerate(definitions):
+            title = clean(str(found.get("name") or f"column {index}")).upper()
+            kind = str(found.get("type") or "")
+            if title in ("STATUS", "PHASE", "STATE"):
+                self._status_index = index
+            if kind == "date" or title in ("AGE", "LAST SEEN", "CREATED AT"):
+                self._date_indices.add(index)
+            first = index == 0 and title == "NAME"
+            columns.append(
+                Column(
+                    f"c{index}",
+                    title,
+                    right=kind in ("integer", "number") or title in ("AGE", "READY", "RESTARTS"),
+                    grow=first or title == "MESSAGE",
+                    minimum=14 if first else 0,
+                    maximum=400 if title == "MESSAGE" else 60,
+                    wide=int(found.get("priority") or 0) > 0,
+                    middle=first,
+                )
+            )
+        config = self.app.config.columns
+        wanted = next((config[n] for n in self.kind.names if n in config), None)
+        self._custom = parse_columns(wanted) if wanted else []
+        if self._custom:
+            by_title = {c.title: c for c in columns}
+            chosen = [columns[0]]
+            for position, custom in enumerate(self._custom):
+                known = by_title.get(custom.title) if custom.path is None else None
+                chosen.append(known or Column(f"x{position}", custom.title))
+            columns = chosen
+        sort, descending = self.table.sort_key, self.table.descending
+        self.table.set_columns(columns)
+        self.table.hidden = (
+            frozenset() if self.kind.namespaced and len(self.chosen) != 1 else frozenset({"namespace"})
+        )
+        keys = {c.key for c in columns}
+        self.table.sort_key = sort if sort in keys else "c0" if "c0" in keys else columns[1].key
+        self.table.descending = descending
+
+    def _row(self, uid: str, row: Obj) -> Row:
+        obj = row.get("object") or {}
+        values = row.get("cells") or []
+        health: Health = "ok"
+        built: list[Cell] = []
+        created = parse_time(meta(obj).get("creationTimestamp"))
+        for index, value in enumerate(values):
+            if index in self._date_indices:
+                moment = parse_time(value) if isinstance(value, str) and "T" in value else 0.0
+                title = str(
+                    self._columns_known[index].get("name") if index < len(self._columns_known) else ""
+                )
+                if moment or (title == "Age" and created):
+                    built.append(since(moment or created))
+                    continue
+            if index == self._status_index:
+                health = word_health(str(value))
+                built.append(cell("" if value is None else value, health))
+                continue
+            built.append(self._cell(index, value))
+        cells = [cell(namespace_of(obj), "dim"), *built]
+        if self._custom:
+            by_key = {f"c{i}": c for i, c in enumerate(built)}
+            cells = [cells[0]]
+            for column, custom in zip(self.table.columns[1:], self._custom, strict=False):
+                if column.key in by_key:
+                    cells.append(by_key[column.key])
+                else:
+                    cells.append(cell(custom.value(obj) if custom.path is not None else "", "dim"))
+        if meta(obj).get("deletionTimestamp"):
+            health = "idle"
+        return Row(uid, cells, labels_of(obj), health, obj)
+
+    @staticmethod
+    def _cell(index: int, value: Any) -> Cell:
+        if value is None or value == "":
+            return Cell("-", "faint", "")
+        if isinstance(value, bool):
+            return cell(str(value), "dim")
+        if isinstance(value, int | float):
+            return cell(value, "text", value)
+        text = str(value)
+        if index == 0:
+            return cell(text, "text")
+        head, slash, tail = text.partition("/")
+        if slash and head.isdigit() and tail.isdigit():
+            return cell(text, "text" if int(head) >= int(tail) else "warn", int(head))
+        number = text.partition(" ")[0]
+        return cell(text, "dim", int(number) if number.isdigit() else None)
+
+    def show_counts(self) -> None:
+        """How many, which filter."""
+        left = [(str(len(self.table.order)), "dim")]
+        if len(self.table.order) != len(self.table.rows):
+            left.append((f" of {len(self.table.rows)}", "faint"))
+        if self.suffix:
+            left.append((f"  {clean(self.suffix)}", "accent"))
+        if self.label_selector:
+            left.append((f"  -l {clean(self.label_selector)}", "key"))
+        if self.table.filter:
+            left.append((f"  /{clean(self.table.filter.text)}", "key"))
+        if self.table.broken_only:
+            left.append(("  only broken", "key"))
+        if self.table.marks:
+            left.append((f"  {len(self.table.marks)} marked", "key"))
+        right = [(self.kind.api_version, "faint")]
+        self.heading.show(tuple(left), tuple(right))
+
+    def save_view(self) -> None:
+        """Remember sort and width of this kind."""
+        self.app.saved_views[self.kind.names[-1]] = {
+            "wide": self.table.wide,
+            "sort": self.table.sort_key,
+            "descending": self.table.descending,
+        }
+
+    def refs(self) -> list[Ref]:
+        """The marked rows, or the one under the cursor (their full objects are read when needed)."""
+        target = self.kind.target()
+        return [
+            Ref(target, self.kind.kind, namespace_of(r.data), name_of(r.data), r.uid)
+            for r in self.table.selected
+            if r.data
+        ]
+
+    def on_table_moved(self, event: Table.Moved) -> None:
+        """Keys may depend on the row."""
+        event.stop()
+
+    def on_table_opened(self, event: Table.Opened) -> None:
+        """A double click is enter."""
+        event.stop()
+        self.app.run_action_soon("open")
+
+    def again(self) -> Callable[[], KeyScreen]:
+        """The same table once more."""
+        return lambda: BrowserScreen(
+            self.kind,
+            namespaces=self.own_namespaces,
+            label_selector=self.label_selector,
+            field_selector=self.field_selector,
+            found=self.table.filter,
+            title=self.suffix,
+        )
+
+    def tick(self) -> None:
+        """Ages."""
+        self.table.tick()
+
+    def leave(self) -> None:
+        """Stop watching."""
+        self.save_view()
+        if self._watched is not None:
+            self._watched.close()
+            self._watched = None
