@@ -42,8 +42,7 @@ def connect_inside(pid: int, hosts: Sequence[str], port: int, timeout: float) ->
 
     The calling thread is in its own network again afterwards. Raises OSError (the first host's, when all fail).
     """
-    home = f"/proc/self/task/{threading.get_native_id()}/ns/net"
-    back = os.open(home, os.O_RDONLY | os.O_CLOEXEC)
+    back = os.open(f"/proc/self/task/{threading.get_native_id()}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
         _enter(f"/proc/{pid}/ns/net")
         try:
@@ -182,7 +181,8 @@ def _answer(request: bytes, answer: socket.socket) -> None:
     with answer:
         try:
             pid, hosts, port, timeout = json.loads(request)
-            with connect_inside(pid, hosts, port, timeout) as plug:
+            _enter(f"/proc/{pid}/ns/net")  # for good: the way back is not open here, and this thread ends
+            with _first(hosts, port, timeout) as plug:
                 descriptors = array.array("i", [plug.fileno()])
                 answer.sendmsg([b"ok"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)])
         except (OSError, ValueError, struct.error) as error:

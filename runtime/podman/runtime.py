@@ -224,7 +224,7 @@ class PodmanRuntime:
             try:
                 for attempt in (1, 2):
                     try:
-                        made = await self.transport.post("/pods/create", body)
+                        made = await self.transport.post("/pods/create", body, urgency=3)
                         break
                     except RuntimeUnavailable:
                         raise
@@ -304,7 +304,7 @@ class PodmanRuntime:
         sandbox_id = listing.sandbox_of(container_id)
         async with self._lock(listing.uid_of(sandbox_id) or sandbox_id or container_id):
             try:
-                await self.transport.post(f"/containers/{container_id}/start")
+                await self.transport.post(f"/containers/{container_id}/start", urgency=0)
             except (NoSuchItem, RuntimeUnavailable):
                 raise
             except RuntimeFailure as error:
@@ -552,7 +552,12 @@ class PodmanRuntime:
         }
         if not running:
             return []
-        answer = await self.transport.get("/containers/stats", {"stream": False, "containers": list(running)})
+        try:
+            answer = await self.transport.get("/containers/stats", {"stream": False, "containers": list(running)})
+        except RuntimeFailure as error:
+            if "only available for cgroup v2" in error.message:
+                return []  # rootless on cgroup v1: nobody counts
+            raise
         now = datetime.now(UTC)
         samples = []
         for item in (answer or {}).get("Stats") or []:

@@ -8,6 +8,8 @@ own, because a ``requests`` session is not made for sharing.
 from __future__ import annotations
 
 import asyncio
+import heapq
+import itertools
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -54,6 +56,42 @@ def failure(status: int, body: bytes) -> RuntimeFailure:
     return RuntimeFailure(message, code=status)
 
 
+class Slots:
+    """A few places, given to the most urgent of those who wait: a pod that was begun is finished first.
+
+    First come, first served would make all pods, then all containers, then start them all: the first of a hundred
+    pods would run when the last does.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._free = count
+        self._order = itertools.count()
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+
+    async def take(self, urgency: int) -> None:
+        """Wait for a place; the lowest ``urgency`` is served first, equal ones in their order."""
+        if self._free > 0 and not self._waiting:
+            self._free -= 1
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (urgency, next(self._order), turn))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.give()
+            raise
+
+    def give(self) -> None:
+        """Free a place."""
+        while self._waiting:
+            _, _, turn = heapq.heappop(self._waiting)
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1
+
+
 class Transport:
     """One service's address, and how to ask it."""
 
@@ -63,6 +101,7 @@ class Transport:
         self.version = version
         self.prefix = f"/v{version}/libpod"
         self._local = threading.local()
+        self._slots = Slots(PARALLEL_CHANGES)
         self._changes = ThreadPoolExecutor(PARALLEL_CHANGES, thread_name_prefix="podman-change")
         self._reads = ThreadPoolExecutor(PARALLEL_READS, thread_name_prefix="podman-read")
         self.calls = 0
@@ -124,6 +163,13 @@ class Transport:
                 raise
             return await self.run(call)
 
+    async def _change(self, call: Callable[[PodmanClient], Any], urgency: int) -> Any:
+        await self._slots.take(urgency)
+        try:
+            return await self.run(call, change=True)
+        finally:
+            self._slots.give()
+
     async def post(
         self,
         path: str,
@@ -132,8 +178,12 @@ class Transport:
         *,
         timeout: float = 300.0,
         raw: bool = False,
+        urgency: int = 1,
     ) -> Any:
-        """POST under the libpod prefix, among the changes; ``raw``: the body is bytes and sent as it is."""
+        """POST under the libpod prefix, among the changes.
+
+        ``raw``: the body is bytes and sent as it is. ``urgency``: 0 goes first when all places are taken.
+        """
 
         def call(client: PodmanClient) -> Any:
             data = body if raw or body is None else orjson.dumps(body)
@@ -141,7 +191,7 @@ class Transport:
                 client.api.post(path + streams.encode_params(params), data=data, timeout=timeout)
             )
 
-        return await self.run(call, change=True)
+        return await self._change(call, urgency)
 
     async def delete(self, path: str, params: Params | None = None, *, timeout: float = 300.0) -> Any:
         """DELETE under the libpod prefix, among the changes."""
@@ -149,7 +199,7 @@ class Transport:
         def call(client: PodmanClient) -> Any:
             return self._json(client.api.delete(path + streams.encode_params(params), timeout=timeout))
 
-        return await self.run(call, change=True)
+        return await self._change(call, 2)
 
     @staticmethod
     def _json(answer: Any) -> Any:

@@ -1,7 +1,8 @@
 """Test images under the names that manifests use: busybox, nginx in several versions, http-go, the demo's.
 
 The nginx images hold Debian's nginx with the version in its binary rewritten to the tag's (both are six letters
-long), so that a rollout can be told apart by the ``Server`` header as with the real ones.
+long), so that a rollout can be told apart by the ``Server`` header as with the real ones. Debian's busybox crashes in
+``wget -T``; ``timeout 3 wget`` works.
 """
 
 from __future__ import annotations

@@ -35,6 +35,11 @@ class Cluster:
         await self.runtime.start_container(container)
         return container
 
+    async def limits_hold(self) -> bool:
+        """Rootless Podman on cgroup v1 neither limits nor counts."""
+        info = await self.runtime.info()
+        return not (info.rootless and info.cgroup_version == "v1")
+
     async def state(self, uid: str = "u1", name: str = "c"):
         sandbox = await self.runtime.sandbox(uid)
         return next(one for one in sandbox.containers if one.name == name)
