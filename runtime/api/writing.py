@@ -129,7 +129,6 @@ class Writer:
         drop_duplicate_owners(ctx, metadata)
         if not managed:
             fields.track(ctx, resource, obj, None, "", now)
-        resource.strategy.prepare_for_create(obj)
         a = Attributes(ctx, CREATE, resource, "", namespace, key.name, obj, None, self._view)
         try:
             self._admit_and_validate(a)
@@ -300,6 +299,7 @@ class Writer:
         strategy = resource.strategy
         errors: list[FieldError]
         if old is None:
+            strategy.prepare_for_create(new)  # the first status counts in what admission added
             errors = strategy.validate(new)
         elif a.subresource in _MAIN:
             errors = strategy.validate_update(new, old)

@@ -21,7 +21,10 @@ async def test_what_is_gone_is_answered_with_a_status(plane) -> None:
     gone = await plane.client.delete("deployments.apps", "web", "default")
     assert gone["kind"] == "Status" and gone["status"] == "Success"
     assert gone["details"] == {
-        "name": "web", "group": "apps", "kind": "deployments", "uid": made["metadata"]["uid"]
+        "name": "web",
+        "group": "apps",
+        "kind": "deployments",
+        "uid": made["metadata"]["uid"],
     }
     with pytest.raises(StatusError) as caught:
         await plane.client.delete("deployments.apps", "web", "default")
@@ -92,7 +95,8 @@ async def test_finalizers_hold_an_object_until_the_last_is_removed(plane) -> Non
 
 
 @pytest.mark.parametrize(
-    ("policy", "finalizer"), [("Foreground", "foregroundDeletion"), ("Orphan", "orphan"), ("Background", None)]
+    ("policy", "finalizer"),
+    [("Foreground", "foregroundDeletion"), ("Orphan", "orphan"), ("Background", None)],
 )
 async def test_propagation_policies(plane, policy, finalizer) -> None:
     await plane.client.create(deployment("web"), "default")
@@ -108,7 +112,9 @@ async def test_jobs_orphan_by_default(plane) -> None:
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {"name": "j"},
-        "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}}},
+        "spec": {
+            "template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}}
+        },
     }
     await plane.client.create(job, "default")
     assert (await plane.client.delete("jobs.batch", "j", "default"))["metadata"]["finalizers"] == ["orphan"]
@@ -132,7 +138,9 @@ async def test_preconditions_and_options(plane) -> None:
             await plane.api.delete(plane.ctx(), resource, "default", "a", options)
         assert caught.value.code == 422
     await plane.api.delete(plane.ctx(), resource, "default", "a", {"dryRun": ["All"]})
-    assert (await plane.client.get("configmaps", "a", "default"))["metadata"]["uid"] == made["metadata"]["uid"]
+    assert (await plane.client.get("configmaps", "a", "default"))["metadata"]["uid"] == made["metadata"][
+        "uid"
+    ]
 
 
 async def test_deletecollection_takes_what_the_list_shows(plane) -> None:

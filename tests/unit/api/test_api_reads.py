@@ -13,7 +13,10 @@ from runtime.objects.errors import StatusError
 
 async def _fill(plane, count: int, namespace: str = "default") -> None:
     await asyncio.gather(
-        *(plane.client.create(config_map(f"c{i:03}", labels={"n": str(i % 3)}), namespace) for i in range(count))
+        *(
+            plane.client.create(config_map(f"c{i:03}", labels={"n": str(i % 3)}), namespace)
+            for i in range(count)
+        )
     )
 
 
@@ -48,7 +51,9 @@ async def test_a_selector_leaves_the_remaining_count_out(plane) -> None:
     await _fill(plane, 9)
     options = ListOptions(limit=2, label_selector="n=0")
     page = await plane.api.list(plane.ctx(), plane.resource("configmaps"), "default", options)
-    assert [r.key.name for r in page.records] == ["c000", "c003"] and page.remaining is None and page.continue_
+    assert (
+        [r.key.name for r in page.records] == ["c000", "c003"] and page.remaining is None and page.continue_
+    )
     rest = await plane.api.list(
         plane.ctx(),
         plane.resource("configmaps"),
@@ -70,7 +75,9 @@ async def test_an_old_token_is_410_and_carries_one_that_works(plane, monkeypatch
 
     monkeypatch.setattr(plane.store, "list_at", compacted)
     with pytest.raises(StatusError) as caught:
-        await plane.api.list(plane.ctx(), resource, "default", ListOptions(limit=2, continue_=first.continue_))
+        await plane.api.list(
+            plane.ctx(), resource, "default", ListOptions(limit=2, continue_=first.continue_)
+        )
     assert caught.value.code == 410 and caught.value.reason == "Expired"
     token = caught.value.status["metadata"]["continue"]
     rest = await plane.api.list(plane.ctx(), resource, "default", ListOptions(continue_=token))
@@ -177,13 +184,18 @@ async def test_without_a_version_a_watch_starts_with_what_there_is(plane) -> Non
 async def test_watch_list_ends_with_the_annotated_bookmark(plane) -> None:
     await _fill(plane, 2)
     options = WatchOptions(
-        send_initial_events=True, resource_version_match="NotOlderThan", allow_bookmarks=True, label_selector="n=1"
+        send_initial_events=True,
+        resource_version_match="NotOlderThan",
+        allow_bookmarks=True,
+        label_selector="n=1",
     )
     stream = plane.api.watch(plane.ctx(), plane.resource("configmaps"), "default", options)
     batch = await stream.next()
     assert _names(batch) == [("ADDED", "c001"), ("BOOKMARK", "")]
     bookmark = orjson.loads(batch[-1][1].json)
-    assert bookmark["kind"] == "ConfigMap" and bookmark["metadata"]["resourceVersion"] == str(plane.store.revision)
+    assert bookmark["kind"] == "ConfigMap" and bookmark["metadata"]["resourceVersion"] == str(
+        plane.store.revision
+    )
     assert bookmark["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
     await plane.client.create(config_map("late", labels={"n": "1"}), "default")
     assert _names(await stream.next()) == [("ADDED", "late")]
@@ -191,7 +203,9 @@ async def test_watch_list_ends_with_the_annotated_bookmark(plane) -> None:
 
 
 async def test_bookmarks_and_the_end_come_by_the_clock(plane) -> None:
-    options = WatchOptions(resource_version=str(plane.store.revision), allow_bookmarks=True, timeout_seconds=100)
+    options = WatchOptions(
+        resource_version=str(plane.store.revision), allow_bookmarks=True, timeout_seconds=100
+    )
     stream = plane.api.watch(plane.ctx(), plane.resource("configmaps"), "default", options)
     reader = asyncio.ensure_future(stream.next())
     await asyncio.sleep(0)
@@ -268,8 +282,12 @@ async def test_events_are_one_kind_under_two_groups(plane) -> None:
     )
     await plane.client.create(event)
     kind, record = (await stream.next())[0]
-    assert kind == "ADDED" and record.obj["apiVersion"] == "events.k8s.io/v1" and record.obj["note"] == "it did"
+    assert (
+        kind == "ADDED" and record.obj["apiVersion"] == "events.k8s.io/v1" and record.obj["note"] == "it did"
+    )
     assert orjson.loads(record.json)["regarding"]["name"] == "p"
-    listed = await plane.api.list(plane.ctx(), modern, "default", ListOptions(field_selector="regarding.name=p"))
+    listed = await plane.api.list(
+        plane.ctx(), modern, "default", ListOptions(field_selector="regarding.name=p")
+    )
     assert len(listed.records) == 1
     stream.close()

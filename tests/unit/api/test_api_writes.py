@@ -33,7 +33,9 @@ async def test_generate_name(plane) -> None:
     names = {obj["metadata"]["name"] for obj in made}
     assert len(names) == 30
     for name in names:
-        assert name.startswith("web-") and set(name[4:]) <= set("bcdfghjklmnpqrstvwxz2456789") and len(name) == 9
+        assert (
+            name.startswith("web-") and set(name[4:]) <= set("bcdfghjklmnpqrstvwxz2456789") and len(name) == 9
+        )
 
 
 async def test_generate_name_gives_up_with_its_own_sentence(plane, monkeypatch) -> None:
@@ -48,10 +50,18 @@ async def test_generate_name_gives_up_with_its_own_sentence(plane, monkeypatch) 
 @pytest.mark.parametrize(
     ("change", "code", "words"),
     [
-        (lambda o: o["metadata"].update(namespace="other"), 400, "does not match the namespace sent on the request"),
+        (
+            lambda o: o["metadata"].update(namespace="other"),
+            400,
+            "does not match the namespace sent on the request",
+        ),
         (lambda o: o["metadata"].update(resourceVersion="5"), 500, "resourceVersion should not be set"),
         (lambda o: o.update(data={"x": 1}), 400, "cannot be handled as a ConfigMap"),
-        (lambda o: o["metadata"].pop("name"), 422, "metadata.name: Required value: name or generateName is required"),
+        (
+            lambda o: o["metadata"].pop("name"),
+            422,
+            "metadata.name: Required value: name or generateName is required",
+        ),
         (lambda o: o["metadata"].update(name="Bad_Name"), 422, "metadata.name: Invalid value"),
     ],
 )
@@ -105,7 +115,12 @@ async def test_unknown_fields_by_directive(plane) -> None:
 async def test_dry_run_writes_nothing(plane) -> None:
     before = plane.store.revision
     resource = plane.resource("services")
-    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}, "spec": {"ports": [{"port": 80}]}}
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "s"},
+        "spec": {"ports": [{"port": 80}]},
+    }
     answer = await plane.api.create(plane.ctx(dry_run=True), resource, "default", service)
     assert answer.obj["spec"]["clusterIP"] and answer.code == 201
     assert plane.store.revision == before
@@ -121,7 +136,10 @@ async def test_update_conflicts_and_unconditional_updates(plane) -> None:
     second = await plane.client.update({**first, "data": {"x": "2"}})
     with pytest.raises(StatusError) as caught:
         await plane.client.update({**first, "data": {"x": "3"}})
-    assert caught.value.reason == "Conflict" and "please apply your changes to the latest version" in caught.value.message
+    assert (
+        caught.value.reason == "Conflict"
+        and "please apply your changes to the latest version" in caught.value.message
+    )
     loose = meta.copy(second)
     del loose["metadata"]["resourceVersion"]
     loose["data"]["x"] = "4"
@@ -144,14 +162,18 @@ async def test_kinds_that_demand_a_version(plane) -> None:
 async def test_an_update_that_changes_nothing_writes_nothing(plane) -> None:
     made = await plane.client.create(deployment("web"), "default")
     before = plane.store.revision
-    assert (await plane.client.update(meta.copy(made)))["metadata"]["resourceVersion"] == made["metadata"]["resourceVersion"]
+    assert (await plane.client.update(meta.copy(made)))["metadata"]["resourceVersion"] == made["metadata"][
+        "resourceVersion"
+    ]
     patched = await plane.client.patch("deployments.apps", "web", "default", {"spec": {"replicas": 1}})
     assert patched is made and plane.store.revision == before
 
 
 async def test_generation_counts_changes_of_the_spec_only(plane) -> None:
     made = await plane.client.create(deployment("web"), "default")
-    labelled = await plane.client.patch("deployments.apps", "web", "default", {"metadata": {"labels": {"a": "b"}}})
+    labelled = await plane.client.patch(
+        "deployments.apps", "web", "default", {"metadata": {"labels": {"a": "b"}}}
+    )
     assert labelled["metadata"]["generation"] == 1
     scaled = await plane.client.patch("deployments.apps", "web", "default", {"spec": {"replicas": 3}})
     assert scaled["metadata"]["generation"] == 2
@@ -184,7 +206,9 @@ async def test_patches(plane) -> None:
     both = await plane.client.patch("deployments.apps", "web", "default", patch, type="strategic")
     assert {c["name"] for c in both["spec"]["template"]["spec"]["containers"]} == {"main", "side"}
     json = [{"op": "replace", "path": "/spec/replicas", "value": 4}]
-    assert (await plane.client.patch("deployments.apps", "web", "default", json, type="json"))["spec"]["replicas"] == 4
+    assert (await plane.client.patch("deployments.apps", "web", "default", json, type="json"))["spec"][
+        "replicas"
+    ] == 4
     with pytest.raises(StatusError) as caught:
         await plane.client.patch("deployments.apps", "web", "default", {"spec": {"replicas": "many"}})
     assert caught.value.code == 422
@@ -203,8 +227,14 @@ async def test_patches(plane) -> None:
 
 
 async def test_put_creates_where_the_kind_allows(plane) -> None:
-    lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "l", "namespace": "default"}}
-    answer = await plane.api.update(plane.ctx(), plane.resource("leases.coordination.k8s.io"), "default", "l", lease)
+    lease = {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"name": "l", "namespace": "default"},
+    }
+    answer = await plane.api.update(
+        plane.ctx(), plane.resource("leases.coordination.k8s.io"), "default", "l", lease
+    )
     assert answer.code == 201 and answer.obj["metadata"]["uid"]
     with pytest.raises(StatusError) as caught:
         await plane.client.update(config_map("new") | {"metadata": {"name": "new", "namespace": "default"}})
@@ -218,7 +248,15 @@ async def test_patched_parts_are_never_shared_with_what_defaulting_changes(plane
         "deployments.apps",
         "web",
         "default",
-        {"spec": {"template": {"spec": {"containers": [{"name": "main", "image": "x:1", "ports": [{"containerPort": 1}]}]}}}},
+        {
+            "spec": {
+                "template": {
+                    "spec": {
+                        "containers": [{"name": "main", "image": "x:1", "ports": [{"containerPort": 1}]}]
+                    }
+                }
+            }
+        },
         type="strategic",
     )
     assert made == frozen
