@@ -13,12 +13,21 @@ from runtime.objects.clock import Clock
 from runtime.objects.registry import Registry
 
 from .context import Context
+from .cronjob import CronJobController
+from .daemonset import DaemonSetController
 from .deployment import DeploymentController
+from .disruption import DisruptionController
+from .endpoints import EndpointsController
 from .garbage import GarbageCollector
+from .housekeeping import ClusterRoleAggregationController, TTLAfterFinishedController
+from .hpa import HorizontalController, Metrics
+from .job import JobController
 from .namespaces import NamespaceController, RootCAPublisher, ServiceAccountController
 from .nodes import NodeLifecycleController, TaintEvictionController
 from .podgc import PodGCController
+from .quota import ResourceQuotaController
 from .replicaset import ReplicaSetController, ReplicationControllerController
+from .statefulset import StatefulSetController
 
 if TYPE_CHECKING:
     from runtime.client.client import Client
@@ -38,6 +47,7 @@ class ControllerManager:
         clock: time for everything in here.
         registry: the kinds there are; garbage collection and namespace deletion walk it.
         root_ca: the cluster's CA certificate in PEM, published in every namespace; empty publishes nothing.
+        metrics: what pods use; without it nothing is autoscaled.
     """
 
     def __init__(
@@ -48,14 +58,14 @@ class ControllerManager:
         registry: Registry,
         *,
         root_ca: str = "",
+        metrics: Metrics | None = None,
     ) -> None:
         self._client_factory = client_factory
         self._informers = informers
         self._clock = clock
         self._registry = registry
         self._recorders: list[EventRecorder] = []
-        self._started = False
-        self.controllers: list[Controller] = self._build(root_ca)
+        self.controllers: list[Controller] = self._build(root_ca, metrics)
 
     def _context(self, account: str, component: str = "") -> Context:
         client = self._client_factory(account)
@@ -63,12 +73,21 @@ class ControllerManager:
         self._recorders.append(recorder)
         return Context(client, self._informers, self._clock, recorder, self._registry)
 
-    def _build(self, root_ca: str) -> list[Controller]:
+    def _build(self, root_ca: str, metrics: Metrics | None) -> list[Controller]:
         context = self._context
         controllers: list[Controller] = [
             DeploymentController(context("deployment-controller")),
             ReplicaSetController(context("replicaset-controller")),
-            ReplicationControllerController(context("replication-controller", "replication-controller")),
+            ReplicationControllerController(context("replication-controller")),
+            StatefulSetController(context("statefulset-controller")),
+            DaemonSetController(context("daemon-set-controller", "daemonset-controller")),
+            JobController(context("job-controller")),
+            CronJobController(context("cronjob-controller")),
+            TTLAfterFinishedController(context("ttl-after-finished-controller")),
+            EndpointsController(context("endpointslice-controller", "endpoint-slice-controller")),
+            DisruptionController(context("disruption-controller", "controllermanager")),
+            ResourceQuotaController(context("resourcequota-controller")),
+            ClusterRoleAggregationController(context("clusterrole-aggregation-controller")),
             NamespaceController(context("namespace-controller")),
             ServiceAccountController(context("service-account-controller")),
             NodeLifecycleController(context("node-controller")),
@@ -78,6 +97,8 @@ class ControllerManager:
         ]
         if root_ca:
             controllers.append(RootCAPublisher(context("root-ca-cert-publisher"), root_ca))
+        if metrics is not None:
+            controllers.append(HorizontalController(context("horizontal-pod-autoscaler"), metrics))
         return controllers
 
     async def start(self) -> None:
@@ -89,7 +110,6 @@ class ControllerManager:
         await self._informers.wait_for_sync()
         for controller in self.controllers:
             await controller.start()
-        self._started = True
         log.debug("%d controllers started", len(self.controllers))
 
     async def stop(self) -> None:
@@ -98,4 +118,3 @@ class ControllerManager:
             await controller.stop()
         for recorder in self._recorders:
             await recorder.stop()
-        self._started = False

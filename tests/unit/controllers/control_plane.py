@@ -1,10 +1,10 @@
-"""A control plane for tests: the real store, API, clients, controllers and scheduler, and a kubelet of a few lines."""
+"""A control plane for tests: real store, API, clients, controllers and scheduler, and a kubelet of a few lines."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -98,10 +98,8 @@ class FakeKubelet:
                     return
 
     async def finish(self, pod: Obj) -> None:
-        try:
+        with suppress(StatusError):
             await self.client.delete("pods", name_of(pod), namespace_of(pod), grace_period_seconds=0)
-        except StatusError:
-            pass
 
 
 class ControlPlane:

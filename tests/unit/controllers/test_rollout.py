@@ -4,6 +4,7 @@ from pathlib import Path
 
 from control_plane import control_plane, deployment
 
+from runtime.controllers.deployment_math import REVISION
 from runtime.objects import meta
 
 
@@ -71,10 +72,7 @@ async def test_rollout_keeps_its_promises_and_rolls_back(tmp_path: Path) -> None
         )
         assert lowest[0] >= 3
         assert highest[0] <= 5
-        sets = {
-            meta.annotations_of(rs)["deployment.kubernetes.io/revision"]: rs
-            for rs in plane.all("replicasets.apps")
-        }
+        sets = {meta.annotations_of(rs)[REVISION]: rs for rs in plane.all("replicasets.apps")}
         assert set(sets) == {"1", "2"}
         assert sets["1"]["spec"]["replicas"] == 0
 

@@ -1,0 +1,331 @@
+"""HorizontalPodAutoscalers: sizes that follow use.
+
+After ``podautoscaler/horizontal.go``. Metrics come from a collaborator (:class:`Metrics`), which is whatever reads
+the pods' cgroups; without one the controller is not started. Metric types that need an adapter upstream (Pods,
+Object, External) are answered as upstream answers when no adapter is installed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from runtime.client.informer import Delta
+from runtime.objects import quantity
+from runtime.objects.clock import format_time
+from runtime.objects.errors import Obj, StatusError
+from runtime.objects.meta import is_deleting, key_of, labels_of, namespace_of
+from runtime.objects.selectors import Selector
+
+from . import hpa_math as math
+from .context import BaseController, Context
+from .lookup import selector_of
+
+RESOURCE = "horizontalpodautoscalers.autoscaling"
+PERIOD = 15.0
+
+
+class Metrics(Protocol):
+    """Where usage comes from."""
+
+    async def pods(self, namespace: str, selector: Selector) -> Sequence[math.PodMetrics]:
+        """The use of the pods of a namespace that match, as far as it was measured."""
+        ...
+
+
+@dataclass(slots=True)
+class _History:
+    recommendations: list[tuple[int, float]] = field(default_factory=list)
+    ups: list[math.Change] = field(default_factory=list)
+    downs: list[math.Change] = field(default_factory=list)
+
+
+class _Failure(Exception):
+    """A metric or target can't be had: which condition says so."""
+
+    def __init__(self, condition: str, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.condition = condition
+        self.reason = reason
+
+
+class HorizontalController(BaseController):
+    """Scales what HPAs point at, every 15 seconds."""
+
+    name = "horizontal-pod-autoscaler"
+    workers = 2
+
+    def __init__(self, context: Context, metrics: Metrics) -> None:
+        super().__init__(context)
+        self.metrics = metrics
+        self.hpas = context.informers.informer(RESOURCE)
+        self.pods = context.informers.pods()
+        self._history: dict[str, _History] = {}
+        self.hpas.add_handler(self._on_hpas)
+
+    def _on_hpas(self, deltas: Sequence[Delta]) -> None:
+        for old, new in deltas:
+            if new is None:
+                assert old is not None
+                self._history.pop(key_of(old), None)
+            elif old is None or old["spec"] != new["spec"]:
+                self.queue.add(key_of(new))
+
+    async def sync(self, key: str) -> float | None:
+        """Measure, decide, scale, report."""
+        hpa = self.hpas.get(key)
+        if hpa is None or is_deleting(hpa):
+            self._history.pop(key, None)
+            return None
+        status = dict(hpa.get("status") or {})
+        conditions = {entry["type"]: entry for entry in status.get("conditions") or ()}
+        try:
+            await self._reconcile(key, hpa, status, conditions)
+        except _Failure as failure:
+            self._set(conditions, failure.condition, "False", failure.reason, str(failure))
+            self.recorder.event(hpa, "Warning", failure.reason, str(failure))
+        status["observedGeneration"] = int(hpa["metadata"].get("generation") or 0)
+        status["conditions"] = list(conditions.values())
+        status.setdefault("desiredReplicas", 0)
+        if status != (hpa.get("status") or {}):
+            await self.client.update_status({**hpa, "status": status})
+        return PERIOD
+
+    def _set(self, conditions: dict[str, Obj], kind: str, status: str, reason: str, message: str) -> None:
+        old = conditions.get(kind)
+        since = (
+            old["lastTransitionTime"] if old is not None and old["status"] == status else self.context.stamp()
+        )
+        conditions[kind] = {
+            "type": kind,
+            "status": status,
+            "lastTransitionTime": since,
+            "reason": reason,
+            "message": message,
+        }
+
+    def _target(self, hpa: Obj) -> str:
+        reference = hpa["spec"]["scaleTargetRef"]
+        resource = self.context.registry.by_kind(reference.get("apiVersion") or "v1", reference["kind"])
+        if resource is None or resource.subresource("scale") is None:
+            raise _Failure(
+                "AbleToScale",
+                "FailedGetScale",
+                f"the HPA controller was unable to get the target's current scale: no matches for kind "
+                f'"{reference["kind"]}" in group "{reference.get("apiVersion", "")}"',
+            )
+        return resource.group_resource
+
+    async def _reconcile(self, key: str, hpa: Obj, status: Obj, conditions: dict[str, Obj]) -> None:
+        resource = self._target(hpa)
+        namespace, name = namespace_of(hpa), hpa["spec"]["scaleTargetRef"]["name"]
+        try:
+            target = await self.client.get(resource, name, namespace)
+        except StatusError as error:
+            raise _Failure(
+                "AbleToScale",
+                "FailedGetScale",
+                f"the HPA controller was unable to get the target's current scale: {error.message}",
+            ) from None
+        self._set(
+            conditions,
+            "AbleToScale",
+            "True",
+            "SucceededGetScale",
+            "the HPA controller was able to get the target's current scale",
+        )
+        current = int(target["spec"].get("replicas", 1))
+        minimum = int(hpa["spec"].get("minReplicas", 1))
+        status["currentReplicas"] = int((target.get("status") or {}).get("replicas") or 0)
+        history = self._history.setdefault(key, _History([(current, self.clock.monotonic())]))
+        reason = ""
+        if current == 0 and minimum != 0:
+            status["desiredReplicas"] = 0
+            self._set(
+                conditions,
+                "ScalingActive",
+                "False",
+                "ScalingDisabled",
+                "scaling is disabled since the replica count of the target is zero",
+            )
+            return
+        if current > int(hpa["spec"]["maxReplicas"]):
+            wanted, reason = (
+                int(hpa["spec"]["maxReplicas"]),
+                "Current number of replicas above Spec.MaxReplicas",
+            )
+        elif current < minimum:
+            wanted, reason = minimum, "Current number of replicas below Spec.MinReplicas"
+        else:
+            proposal, metric = await self._proposal(hpa, target, current, status, conditions)
+            wanted = self._limited(hpa, current, proposal, history, conditions)
+            if proposal > current:
+                reason = f"{metric} above target"
+            elif proposal < current:
+                reason = "All metrics below target"
+        status["desiredReplicas"] = wanted
+        if wanted == current:
+            return
+        await self._scale(hpa, resource, target, current, wanted, reason, conditions)
+        moment = self.clock.monotonic()
+        changes = history.ups if wanted > current else history.downs
+        changes.append(math.Change(abs(wanted - current), moment))
+        history.ups = [c for c in history.ups if c.moment > moment - 1800]
+        history.downs = [c for c in history.downs if c.moment > moment - 1800]
+        status["lastScaleTime"] = format_time(self.clock.now())
+
+    def _limited(
+        self, hpa: Obj, current: int, proposal: int, history: _History, conditions: dict[str, Obj]
+    ) -> int:
+        up, down = math.rules_of(hpa)
+        moment = self.clock.monotonic()
+        wanted, held = math.stabilize(proposal, current, history.recommendations, up, down, moment)
+        window = max(int(up["stabilizationWindowSeconds"]), int(down["stabilizationWindowSeconds"]))
+        history.recommendations = [r for r in history.recommendations if r[1] > moment - window]
+        history.recommendations.append((proposal, moment))
+        if held:
+            text = (
+                "recent recommendations were lower than current one, applying the lowest recent recommendation"
+                if held == "ScaleUpStabilized"
+                else "recent recommendations were higher than current one, applying the highest recent recommendation"
+            )
+            self._set(conditions, "AbleToScale", "True", held, text)
+        else:
+            self._set(
+                conditions, "AbleToScale", "True", "ReadyForNewScale", "recommended size matches current size"
+            )
+        limited = math.limit(hpa, current, wanted, history.ups, history.downs, moment)
+        bound = limited.reason != "DesiredWithinRange"
+        self._set(conditions, "ScalingLimited", "True" if bound else "False", limited.reason, limited.message)
+        return limited.replicas
+
+    async def _proposal(
+        self, hpa: Obj, target: Obj, current: int, status: Obj, conditions: dict[str, Obj]
+    ) -> tuple[int, str]:
+        """The most that any metric asks for (``computeReplicasForMetrics``)."""
+        matcher = selector_of(target)
+        if matcher.everything or matcher.nothing:
+            raise _Failure("ScalingActive", "InvalidSelector", "the HPA target's scale is missing a selector")
+        namespace = namespace_of(hpa)
+        pods = [pod for pod in self.pods.list(namespace) if matcher.matches(labels_of(pod))]
+        measured = {entry.name: entry for entry in await self.metrics.pods(namespace, matcher)}
+        best, best_name = 0, ""
+        failure: _Failure | None = None
+        reports: list[Obj] = []
+        for metric in hpa["spec"].get("metrics") or ():
+            try:
+                replicas, report, name = self._metric(hpa, metric, current, pods, measured)
+            except _Failure as error:
+                failure = failure or error
+                continue
+            reports.append(report)
+            if replicas > best or not best_name:
+                best, best_name = replicas, name
+        status["currentMetrics"] = reports or None
+        if failure is not None and (not best_name or best < current):
+            # an unknown metric might have asked for more: never scale down past it
+            raise failure
+        self._set(
+            conditions,
+            "ScalingActive",
+            "True",
+            "ValidMetricFound",
+            f"the HPA was able to successfully calculate a replica count from {best_name}",
+        )
+        return best, best_name
+
+    def _metric(
+        self, hpa: Obj, metric: Obj, current: int, pods: Sequence[Obj], measured: dict[str, math.PodMetrics]
+    ) -> tuple[int, Obj, str]:
+        kind = metric["type"]
+        if kind not in ("Resource", "ContainerResource"):
+            text = (
+                f"unable to get metric: no {'external' if kind == 'External' else 'custom'} metrics API known"
+            )
+            raise _Failure(
+                "ScalingActive",
+                f"FailedGet{kind}Metric",
+                f"the HPA was unable to compute the replica count: {text}",
+            )
+        field_name = "resource" if kind == "Resource" else "containerResource"
+        source = metric[field_name]
+        resource, container = source["name"], source.get("container", "")
+        goal = source["target"]
+        up, down = math.rules_of(hpa)
+        try:
+            groups = math.group_pods(pods, measured, resource, container, self.clock.now())
+            requests = None
+            if goal.get("averageUtilization") is not None:
+                wanted = int(goal["averageUtilization"])
+                requests = {
+                    pod["metadata"]["name"]: math.pod_request(pod, resource, container) for pod in pods
+                }
+            else:
+                value = goal.get("averageValue", "1")
+                wanted = quantity.milli(value) if resource == "cpu" else quantity.whole(value)
+            replicas, utilization, mean = math.replicas_for(
+                current, groups, requests, wanted, _tolerance(up), _tolerance(down)
+            )
+        except math.NoMetrics as error:
+            raise _Failure(
+                "ScalingActive",
+                f"FailedGet{kind}Metric",
+                f"the HPA was unable to compute the replica count: failed to get {resource} "
+                f"{'utilization' if goal.get('averageUtilization') is not None else 'usage'}: {error}",
+            ) from None
+        now: dict[str, Any] = {"averageValue": f"{mean}m" if resource == "cpu" else str(mean)}
+        label = f"{resource} resource"
+        if requests is not None:
+            now["averageUtilization"] = utilization
+            label += " utilization (percentage of request)"
+        report: Obj = {"name": resource, "current": now}
+        if container:
+            report["container"] = container
+            label = f"{resource} container resource" + label.removeprefix(f"{resource} resource")
+        return replicas, {"type": kind, field_name: report}, label
+
+    async def _scale(
+        self,
+        hpa: Obj,
+        resource: str,
+        target: Obj,
+        current: int,
+        wanted: int,
+        reason: str,
+        conditions: dict[str, Obj],
+    ) -> None:
+        try:
+            await self.client.patch(
+                resource,
+                hpa["spec"]["scaleTargetRef"]["name"],
+                namespace_of(hpa),
+                {"spec": {"replicas": wanted}},
+                type="merge",
+                subresource="scale",
+            )
+        except StatusError as error:
+            self.recorder.event(
+                hpa,
+                "Warning",
+                "FailedRescale",
+                f"New size: {wanted}; reason: {reason}; error: {error.message}",
+            )
+            raise _Failure(
+                "AbleToScale",
+                "FailedUpdateScale",
+                f"the HPA controller was unable to update the target scale: {error.message}",
+            ) from None
+        self._set(
+            conditions,
+            "AbleToScale",
+            "True",
+            "SucceededRescale",
+            f"the HPA controller was able to update the target scale to {wanted}",
+        )
+        self.recorder.event(hpa, "Normal", "SuccessfulRescale", f"New size: {wanted}; reason: {reason}")
+
+
+def _tolerance(rules: Obj) -> float:
+    value = rules.get("tolerance")
+    return math.TOLERANCE if value is None else float(quantity.to_number(value))
