@@ -69,7 +69,6 @@ def authentication() -> list[Resource]:
             namespaced=False,
             verbs=CREATE,
             stored=False,
-            strategy=access.TOKEN_REVIEW,
         ),
     ]
 

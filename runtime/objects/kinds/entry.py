@@ -6,17 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import Obj
-from ..registry import ALL_VERBS, Printer, Resource, ScalePaths, Strategy, Subresource
+from ..printers import printer_for
+from ..registry import ALL_VERBS, Resource, ScalePaths, Strategy, Subresource
 from ..schema import definition_of
-
-try:
-    from ..printers import printer_for
-except ImportError:
-
-    def printer_for(group: str, kind: str) -> Printer | None:
-        """No columns."""
-        return None
-
 
 READ_WRITE = ("get", "patch", "update")
 CREATE = ("create",)

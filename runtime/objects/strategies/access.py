@@ -6,7 +6,8 @@ Follows registry/{rbac,certificates,authentication,authorization}/*.
 from __future__ import annotations
 
 from ..defaults.cluster import default_role_binding
-from ..errors import Obj
+from ..errors import FieldError, Obj
+from ..validation import access as rules
 from .base import KindStrategy, keep
 
 
@@ -30,15 +31,34 @@ class SigningRequestStrategy(KindStrategy):
             else:
                 keep(status, {}, "conditions")
 
+    def validate_subresource(self, subresource: str, new: Obj, old: Obj) -> list[FieldError]:
+        """``approval`` changes the same conditions as ``status`` and keeps the same rules."""
+        return self.validate_status_update(new, old)
 
-CLUSTER_ROLE = KindStrategy(create_on_update=True)
-ROLE = KindStrategy(create_on_update=True)
-CLUSTER_ROLE_BINDING = KindStrategy(default=default_role_binding, create_on_update=True)
-ROLE_BINDING = KindStrategy(default=default_role_binding, create_on_update=True)
-SIGNING_REQUEST = SigningRequestStrategy(
-    status="certificates.v1.CertificateSigningRequestStatus", status_keeps="all"
+
+CLUSTER_ROLE = KindStrategy(
+    check=rules.check_cluster_role, compare=rules.check_cluster_role_update, create_on_update=True
 )
-TOKEN_REVIEW = KindStrategy()
-ACCESS_REVIEW = KindStrategy()
-LOCAL_ACCESS_REVIEW = KindStrategy()
-SELF_ACCESS_REVIEW = KindStrategy()
+ROLE = KindStrategy(check=rules.check_role, compare=rules.check_role_update, create_on_update=True)
+CLUSTER_ROLE_BINDING = KindStrategy(
+    default=default_role_binding,
+    check=rules.check_cluster_role_binding,
+    compare=rules.check_cluster_role_binding_update,
+    create_on_update=True,
+)
+ROLE_BINDING = KindStrategy(
+    default=default_role_binding,
+    check=rules.check_role_binding,
+    compare=rules.check_role_binding_update,
+    create_on_update=True,
+)
+SIGNING_REQUEST = SigningRequestStrategy(
+    check=rules.check_signing_request,
+    compare=rules.check_signing_request_update,
+    compare_status=rules.check_signing_request_status,
+    status="certificates.v1.CertificateSigningRequestStatus",
+    status_keeps="all",
+)
+ACCESS_REVIEW = KindStrategy(check=rules.check_access_review)
+LOCAL_ACCESS_REVIEW = KindStrategy(check=rules.check_local_access_review)
+SELF_ACCESS_REVIEW = KindStrategy(check=rules.check_self_access_review)

@@ -12,6 +12,7 @@ import orjson
 
 from ..defaults.workloads import default_autoscaler_v1, default_autoscaler_v2
 from ..errors import Obj
+from ..validation.autoscaling import check_autoscaler, check_autoscaler_status, check_autoscaler_update
 from .base import KindStrategy
 
 METRICS = "autoscaling.alpha.kubernetes.io/metrics"
@@ -125,5 +126,17 @@ def hpa_v2_from_v1(obj: Obj) -> Obj:
     return new
 
 
-HPA_V2 = KindStrategy(default=default_autoscaler_v2, status="autoscaling.v2.HorizontalPodAutoscalerStatus")
-HPA_V1 = KindStrategy(default=default_autoscaler_v1, status="autoscaling.v1.HorizontalPodAutoscalerStatus")
+HPA_V2 = KindStrategy(
+    default=default_autoscaler_v2,
+    check=check_autoscaler,
+    compare=check_autoscaler_update,
+    compare_status=check_autoscaler_status,
+    status="autoscaling.v2.HorizontalPodAutoscalerStatus",
+)
+HPA_V1 = KindStrategy(
+    default=default_autoscaler_v1,
+    check=check_autoscaler,
+    compare=check_autoscaler_update,
+    compare_status=check_autoscaler_status,
+    status="autoscaling.v1.HorizontalPodAutoscalerStatus",
+)

@@ -13,6 +13,7 @@ from ..errors import FieldError, Obj
 from ..meta import copy
 from ..registry import Strategy
 from ..schema import zero_of
+from ..validation.meta import check_meta_update
 
 Change = Callable[[Obj], None]
 Check = Callable[[Obj], list[FieldError]]
@@ -38,6 +39,13 @@ def keep(new: Obj, old: Obj, *names: str) -> None:
             new[name] = old[name]
         else:
             new.pop(name, None)
+
+
+def metadata_only(new: Obj, old: Obj) -> list[FieldError]:
+    """The rules of a change where only the metadata has any."""
+    errors: list[FieldError] = []
+    check_meta_update(new, old, errors)
+    return errors
 
 
 class KindStrategy(Strategy):
@@ -121,11 +129,11 @@ class KindStrategy(Strategy):
 
     def validate_update(self, new: Obj, old: Obj) -> list[FieldError]:
         """All rules on a changed object."""
-        return self._compare(new, old) if self._compare is not None else []
+        return (self._compare or metadata_only)(new, old)
 
     def validate_status_update(self, new: Obj, old: Obj) -> list[FieldError]:
         """All rules on a change through ``/status``."""
-        return self._compare_status(new, old) if self._compare_status is not None else []
+        return (self._compare_status or metadata_only)(new, old)
 
     def warnings(self, obj: Obj, old: Obj | None) -> list[str]:
         """Sentences for the Warning header."""

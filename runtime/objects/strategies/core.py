@@ -17,7 +17,11 @@ from ..defaults.core import (
     default_service,
 )
 from ..errors import Obj
-from .base import KindStrategy, keep
+from ..validation import core as rules
+from ..validation import services, storage, workloads
+from ..validation.events import check_event, check_event_update
+from .base import KindStrategy, keep, metadata_only
+from .services import ServiceStrategy
 
 NAMESPACE_FINALIZER = "kubernetes"
 
@@ -78,25 +82,79 @@ class VolumeStrategy(KindStrategy):
         obj["status"] = {"phase": "Pending"}
 
 
-CONFIG_MAP = KindStrategy()
-ENDPOINTS = KindStrategy(default=default_endpoints, create_on_update=True)
-EVENT = KindStrategy(create_on_update=True)
-LIMIT_RANGE = KindStrategy(default=default_limit_range, create_on_update=True)
-NAMESPACE = NamespaceStrategy(default=default_namespace, status="core.v1.NamespaceStatus")
-NODE = NodeStrategy(default=default_node, status="core.v1.NodeStatus")
-CLAIM = VolumeStrategy(default=default_persistent_volume_claim, status="core.v1.PersistentVolumeClaimStatus")
-VOLUME = VolumeStrategy(default=default_persistent_volume, status="core.v1.PersistentVolumeStatus")
+def endpoints_warnings(obj: Obj, old: Obj | None) -> list[str]:
+    """Endpoints have a successor, and clients that still write them are told."""
+    return ["v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"]
+
+
+CONFIG_MAP = KindStrategy(check=rules.check_config_map, compare=rules.check_config_map_update)
+ENDPOINTS = KindStrategy(
+    default=default_endpoints,
+    check=rules.check_endpoints,
+    compare=rules.check_endpoints_update,
+    warn=endpoints_warnings,
+    create_on_update=True,
+)
+EVENT = KindStrategy(check=check_event, compare=check_event_update, create_on_update=True)
+LIMIT_RANGE = KindStrategy(
+    default=default_limit_range,
+    check=rules.check_limit_range,
+    compare=rules.check_limit_range_update,
+    create_on_update=True,
+)
+NAMESPACE = NamespaceStrategy(
+    default=default_namespace,
+    check=rules.check_namespace,
+    compare=rules.check_namespace_update,
+    compare_status=rules.check_namespace_status,
+    status="core.v1.NamespaceStatus",
+)
+NODE = NodeStrategy(
+    default=default_node,
+    check=rules.check_node,
+    compare=rules.check_node_update,
+    compare_status=rules.check_node_update,
+    status="core.v1.NodeStatus",
+)
+CLAIM = VolumeStrategy(
+    default=default_persistent_volume_claim,
+    check=storage.check_claim,
+    compare=storage.check_claim_update,
+    compare_status=storage.check_claim_status,
+    status="core.v1.PersistentVolumeClaimStatus",
+)
+VOLUME = VolumeStrategy(
+    default=default_persistent_volume,
+    check=storage.check_volume,
+    compare=storage.check_volume_update,
+    compare_status=metadata_only,
+    status="core.v1.PersistentVolumeStatus",
+)
 REPLICATION_CONTROLLER = KindStrategy(
     default=default_replication_controller,
+    check=workloads.check_replication_controller,
+    compare=workloads.check_replication_controller_update,
+    compare_status=workloads.check_replica_set_status,
     status="core.v1.ReplicationControllerStatus",
     generation=True,
     propagation="Orphan",
 )
-RESOURCE_QUOTA = KindStrategy(default=default_resource_quota, status="core.v1.ResourceQuotaStatus")
-SECRET = SecretStrategy()
-SERVICE_ACCOUNT = KindStrategy(unconditional_update=False)
-SERVICE = KindStrategy(
+RESOURCE_QUOTA = KindStrategy(
+    default=default_resource_quota,
+    check=rules.check_quota,
+    compare=rules.check_quota_update,
+    compare_status=metadata_only,
+    status="core.v1.ResourceQuotaStatus",
+)
+SECRET = SecretStrategy(check=rules.check_secret, compare=rules.check_secret_update)
+SERVICE_ACCOUNT = KindStrategy(
+    check=rules.check_service_account, compare=metadata_only, unconditional_update=False
+)
+SERVICE = ServiceStrategy(
     default=default_service,
+    check=services.check_service,
+    compare=services.check_service_update,
+    compare_status=services.check_service_status,
     status="core.v1.ServiceStatus",
     status_keeps="labels",
     create_on_update=True,

@@ -6,6 +6,7 @@ Follows pkg/apis/core/v1/conversion.go and pkg/apis/events/v1/conversion.go.
 from __future__ import annotations
 
 from ..errors import Obj
+from ..validation.events import check_event_v1, check_event_v1_update
 from .base import KindStrategy
 
 _NAMES = {
@@ -37,4 +38,4 @@ def core_event_from_v1(event: Obj) -> Obj:
     return core
 
 
-EVENTS_V1 = KindStrategy(create_on_update=True)
+EVENTS_V1 = KindStrategy(check=check_event_v1, compare=check_event_v1_update, create_on_update=True)

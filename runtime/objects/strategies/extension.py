@@ -11,6 +11,8 @@ from ..defaults.cluster import (
     default_webhooks,
 )
 from ..errors import Obj
+from ..validation import custom_resources
+from ..validation import extension as rules
 from .base import KindStrategy
 
 
@@ -39,22 +41,50 @@ def _remember_storage(obj: Obj) -> None:
 
 
 _CRD_STATUS = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionStatus"
-MUTATING_WEBHOOKS = KindStrategy(default=default_webhooks, generation=True, unconditional_update=False)
-VALIDATING_WEBHOOKS = KindStrategy(default=default_webhooks, generation=True, unconditional_update=False)
-ADMISSION_POLICY = KindStrategy(default=default_admission_policy, generation=True, unconditional_update=False)
-POLICY_BINDING = KindStrategy(default=default_policy_binding, generation=True, unconditional_update=False)
+MUTATING_WEBHOOKS = KindStrategy(
+    default=default_webhooks,
+    check=rules.check_webhooks,
+    compare=rules.check_webhooks_update,
+    generation=True,
+    unconditional_update=False,
+)
+VALIDATING_WEBHOOKS = MUTATING_WEBHOOKS
+"""Which of the two it is stands in the object."""
+ADMISSION_POLICY = KindStrategy(
+    default=default_admission_policy,
+    check=rules.check_admission_policy,
+    compare=rules.check_admission_policy_update,
+    generation=True,
+    unconditional_update=False,
+)
+POLICY_BINDING = KindStrategy(
+    default=default_policy_binding,
+    check=rules.check_policy_binding,
+    compare=rules.check_policy_binding_update,
+    generation=True,
+    unconditional_update=False,
+)
 CUSTOM_RESOURCE_DEFINITION = DefinitionStrategy(
     default=default_custom_resource_definition,
+    check=custom_resources.check_custom_resource_definition,
+    compare=custom_resources.check_custom_resource_definition_update,
+    compare_status=custom_resources.check_custom_resource_definition_status,
     status=_CRD_STATUS,
     status_keeps="all",
     generation=True,
     unconditional_update=False,
 )
 FLOW_SCHEMA = KindStrategy(
-    default=default_flow_schema, status="flowcontrol.v1.FlowSchemaStatus", generation=True
+    default=default_flow_schema,
+    check=rules.check_flow_schema,
+    compare=rules.check_flow_schema_update,
+    status="flowcontrol.v1.FlowSchemaStatus",
+    generation=True,
 )
 PRIORITY_LEVEL = KindStrategy(
     default=default_priority_level,
+    check=rules.check_priority_level,
+    compare=rules.check_priority_level_update,
     status="flowcontrol.v1.PriorityLevelConfigurationStatus",
     generation=True,
 )

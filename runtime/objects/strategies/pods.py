@@ -10,6 +10,16 @@ from ..defaults.pods import default_pod
 from ..errors import FieldError, Obj
 from ..qos import qos_class
 from ..registry import Strategy
+from ..validation.pods import (
+    check_ephemeral_update,
+    check_pod,
+    check_pod_status,
+    check_pod_template,
+    check_pod_template_update,
+    check_pod_update,
+    check_resize,
+)
+from ..validation.warnings import pod_warnings
 from .base import KindStrategy, keep
 
 
@@ -67,6 +77,32 @@ class PodStrategy(Strategy):
         keep(new, old, "status")
         keep(new["metadata"], old["metadata"], "labels", "annotations", "ownerReferences", "finalizers")
 
+    def validate(self, obj: Obj) -> list[FieldError]:
+        """All rules on a new pod."""
+        return check_pod(obj)
+
+    def validate_update(self, new: Obj, old: Obj) -> list[FieldError]:
+        """All rules on a changed pod."""
+        return check_pod_update(new, old)
+
+    def validate_status_update(self, new: Obj, old: Obj) -> list[FieldError]:
+        """All rules on a changed status."""
+        return check_pod_status(new, old)
+
+    def validate_subresource(self, subresource: str, new: Obj, old: Obj) -> list[FieldError]:
+        """The rules of ``ephemeralcontainers``, ``resize`` and ``status``."""
+        match subresource:
+            case "ephemeralcontainers":
+                return check_ephemeral_update(new, old)
+            case "resize":
+                return check_resize(new, old)
+            case _:
+                return super().validate_subresource(subresource, new, old)
+
+    def warnings(self, obj: Obj, old: Obj | None) -> list[str]:
+        """What is accepted and hardly meant."""
+        return pod_warnings(obj, old)
+
 
 def _resized(container: Obj, wanted: Obj | None) -> Obj:
     """The stored container with the resources (and resize policy) that are asked for."""
@@ -78,6 +114,9 @@ def _resized(container: Obj, wanted: Obj | None) -> Obj:
 
 
 POD = PodStrategy()
-POD_TEMPLATE = KindStrategy(default=default_pod_template, generation=True)
-
-__all__ = ["POD", "POD_TEMPLATE", "FieldError", "PodStrategy"]
+POD_TEMPLATE = KindStrategy(
+    default=default_pod_template,
+    check=check_pod_template,
+    compare=check_pod_template_update,
+    generation=True,
+)

@@ -13,6 +13,9 @@ from ..defaults.workloads import (
 )
 from ..errors import Obj
 from ..meta import annotations_of
+from ..validation import jobs
+from ..validation import workloads as rules
+from ..validation.warnings import cron_job_warnings, template_warnings
 from .base import KindStrategy
 
 TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
@@ -68,19 +71,75 @@ class JobStrategy(KindStrategy):
         matched.setdefault(CONTROLLER_UID, uid)
 
 
-CONTROLLER_REVISION = KindStrategy()
-DAEMON_SET = DaemonSetStrategy(default=default_daemon_set, status="apps.v1.DaemonSetStatus", generation=True)
+CONTROLLER_REVISION = KindStrategy(
+    check=rules.check_controller_revision, compare=rules.check_controller_revision_update
+)
+DAEMON_SET = DaemonSetStrategy(
+    default=default_daemon_set,
+    check=rules.check_daemon_set,
+    compare=rules.check_daemon_set_update,
+    compare_status=rules.check_daemon_set_status,
+    warn=template_warnings,
+    status="apps.v1.DaemonSetStatus",
+    generation=True,
+)
 DEPLOYMENT = KindStrategy(
     default=default_deployment,
+    check=rules.check_deployment,
+    compare=rules.check_deployment_update,
+    compare_status=rules.check_deployment_status,
+    warn=template_warnings,
     status="apps.v1.DeploymentStatus",
     status_keeps="labels",
     generation=True,
 )
-REPLICA_SET = KindStrategy(default=default_replica_set, status="apps.v1.ReplicaSetStatus", generation=True)
-STATEFUL_SET = KindStrategy(default=default_stateful_set, status="apps.v1.StatefulSetStatus", generation=True)
-CRON_JOB = KindStrategy(default=default_cron_job, status="batch.v1.CronJobStatus", generation=True)
-JOB = JobStrategy(default=default_job, status="batch.v1.JobStatus", generation=True, propagation="Orphan")
-DISRUPTION_BUDGET = KindStrategy(
-    status="policy.v1.PodDisruptionBudgetStatus", generation=True, unconditional_update=False
+REPLICA_SET = KindStrategy(
+    default=default_replica_set,
+    check=rules.check_replica_set,
+    compare=rules.check_replica_set_update,
+    compare_status=rules.check_replica_set_status,
+    warn=template_warnings,
+    status="apps.v1.ReplicaSetStatus",
+    generation=True,
 )
-PRIORITY_CLASS = KindStrategy(default=default_priority_class, generation=True)
+STATEFUL_SET = KindStrategy(
+    default=default_stateful_set,
+    check=rules.check_stateful_set,
+    compare=rules.check_stateful_set_update,
+    compare_status=rules.check_stateful_set_status,
+    warn=template_warnings,
+    status="apps.v1.StatefulSetStatus",
+    generation=True,
+)
+CRON_JOB = KindStrategy(
+    default=default_cron_job,
+    check=jobs.check_cron_job,
+    compare=jobs.check_cron_job_update,
+    warn=cron_job_warnings,
+    status="batch.v1.CronJobStatus",
+    generation=True,
+)
+JOB = JobStrategy(
+    default=default_job,
+    check=jobs.check_job,
+    compare=jobs.check_job_update,
+    compare_status=jobs.check_job_status,
+    warn=template_warnings,
+    status="batch.v1.JobStatus",
+    generation=True,
+    propagation="Orphan",
+)
+DISRUPTION_BUDGET = KindStrategy(
+    check=rules.check_budget,
+    compare=rules.check_budget_update,
+    compare_status=rules.check_budget_status,
+    status="policy.v1.PodDisruptionBudgetStatus",
+    generation=True,
+    unconditional_update=False,
+)
+PRIORITY_CLASS = KindStrategy(
+    default=default_priority_class,
+    check=rules.check_priority_class,
+    compare=rules.check_priority_class_update,
+    generation=True,
+)
