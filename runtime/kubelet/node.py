@@ -217,7 +217,7 @@ class NodeReporter:
             {"names": list(dict.fromkeys((*image.digests[:1], *image.names)))[:5], "sizeBytes": image.size}
             for image in self._images.images()[:_MAX_IMAGES]
         ]
-        return {
+        status: Obj = {
             **old,
             "addresses": [
                 {"type": "InternalIP", "address": facts.ip},
@@ -227,9 +227,11 @@ class NodeReporter:
             "capacity": capacity,
             "conditions": self._conditions(old),
             "daemonEndpoints": {"kubeletEndpoint": {"Port": self._options.port}},
-            "images": images or old.get("images") or [],
             "nodeInfo": facts.node_info(),
         }
+        if images:
+            status["images"] = images
+        return status
 
     def _conditions(self, old: Obj) -> list[Obj]:
         now = format_time(self._clock.now())

@@ -41,9 +41,10 @@ def log_attempt(pod: Obj, name: str, *, previous: bool) -> int:
             raise bad_request(f"previous terminated {where} not found")
         same = last["containerID"] == found.get("containerID")
         return count if same else count - 1
-    if state.get("running"):
+    if "running" in state:
         return count
-    if terminated := state.get("terminated"):
+    terminated = state.get("terminated")
+    if terminated is not None:
         if terminated.get("containerID"):
             return count
         if last.get("containerID"):

@@ -49,10 +49,9 @@ class StatusReporter:
     def report(self, state: PodState, status: Obj) -> None:
         """Make ``status`` the pod's, soon."""
         state.status = status
-        if state.written is None:
-            current = state.pod.get("status") or {}
-            if without_nulls(current) == without_nulls(status):
-                state.written = status
+        found_running = state.written is None and bool(state.before)
+        if found_running and without_nulls(state.pod.get("status")) == without_nulls(status):
+            state.written = status  # an earlier kubelet wrote just this
         if state.writer is None and status != state.written and not state.gone:
             state.writer = asyncio.get_running_loop().create_task(self._write(state), name="kubelet-status")
 

@@ -15,7 +15,14 @@ from runtime.kubelet.env import ConfigFailure, EnvContext, make_environment
 from runtime.kubelet.pods.context import PodContext
 from runtime.kubelet.pods.images import Say, StartFailure
 from runtime.kubelet.pods.policy import Attempts, latest
-from runtime.kubelet.pods.spec import ContainerPlace, container_spec, not_honoured, sandbox_spec
+from runtime.kubelet.pods.spec import (
+    HASH_LABEL,
+    ContainerPlace,
+    container_hash,
+    container_spec,
+    not_honoured,
+    sandbox_spec,
+)
 from runtime.kubelet.pods.state import PodState
 from runtime.kubelet.pods.stopper import Stopper
 from runtime.kubelet.probes.prober import HookFailure, Target
@@ -181,6 +188,7 @@ class Starter:
             image_id=image.id,
             sandbox_id=sandbox.id,
             created_at=now,
+            labels={HASH_LABEL: container_hash(spec)},
         )
         try:
             await self._runtime.start_container(container_id)
@@ -200,7 +208,7 @@ class Starter:
             say("Warning", "Failed", f"Error: {failure.message}")
             state.broken[container_id] = (self._clock.now(), failure.message)
             self._add(state, made)
-            raise StartFailure("RunContainerError", failure.message) from None
+            raise StartFailure("RunContainerError", failure.message, 1.0) from None
         say("Normal", "Started", "Container started")
         running = replace(made, state="running", started_at=self._clock.now())
         self._add(state, running, ready=True)

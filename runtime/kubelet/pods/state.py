@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from runtime.kubelet.container_status import Waiting
 from runtime.kubelet.pods.policy import Attempts
@@ -55,6 +56,8 @@ class PodState:
     written: Obj | None = None
     """The last status the API has taken."""
     writer: asyncio.Task[None] | None = None
+    stopping: dict[str, asyncio.Future[Any]] = field(default_factory=dict)
+    """Container id → what is waiting for its end: a hook, or the runtime's stop."""
     retry: Timer | None = None
     deadline: Timer | None = None
     renewal: Timer | None = None

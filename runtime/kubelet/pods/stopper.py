@@ -24,21 +24,18 @@ log = logging.getLogger(__name__)
 MINIMUM_GRACE = 2.0
 
 
-async def limited(clock: Clock, work: Coroutine[Any, Any, None], seconds: float) -> bool:
-    """Wait for ``work`` up to ``seconds`` of the clock's time; False when it did not end in time."""
+async def limited(clock: Clock, work: Coroutine[Any, Any, None], seconds: float) -> None:
+    """Wait for ``work`` up to ``seconds`` of the clock's time, and no longer."""
     task = asyncio.ensure_future(work)
     alarm = asyncio.ensure_future(clock.sleep(seconds))
     try:
         await asyncio.wait({task, alarm}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            return False
-        task.result()
-        return True
+        if task.done():
+            task.result()
     finally:
         alarm.cancel()
         task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 class Stopper:
@@ -82,15 +79,28 @@ class Stopper:
         hook = ((found[1].get("lifecycle") or {}) if found else {}).get("preStop")
         if hook and found and left > 0:
             left -= await self._pre_stop(state, container, found[1], hook, left, found[0])
-        await self._stop(container, max(MINIMUM_GRACE, left))
-
-    async def _stop(self, container: Container, grace: float) -> None:
         try:
-            await self._runtime.stop_container(container.id, grace)
+            await self._interruptible(
+                state, container.id, self._runtime.stop_container(container.id, max(MINIMUM_GRACE, left))
+            )
         except NoSuchItem:
             pass
         finally:
             self._context.probes.forget(container.id)
+
+    async def _interruptible(
+        self, state: PodState, container_id: str, work: Coroutine[Any, Any, None]
+    ) -> None:
+        """Wait for ``work``; :meth:`hurry` ends the waiting."""
+        task = asyncio.ensure_future(work)
+        state.stopping[container_id] = task
+        try:
+            await asyncio.wait({task})
+            if not task.cancelled():
+                task.result()
+        finally:
+            task.cancel()
+            state.stopping.pop(container_id, None)
 
     async def _pre_stop(
         self, state: PodState, container: Container, spec: Obj, hook: Obj, grace: float, field: str
@@ -105,7 +115,8 @@ class Stopper:
         )
         started = self._clock.monotonic()
         try:
-            await limited(self._clock, self._context.services.prober.run_hook(hook, target, grace), grace)
+            run = self._context.services.prober.run_hook(hook, target, grace)
+            await self._interruptible(state, container.id, limited(self._clock, run, grace))
         except HookFailure as failure:
             log.info("preStop of %s in %s: %s", spec["name"], state.full_name, failure)
             say = self._context.speaker(state, field, spec["name"])
@@ -145,14 +156,17 @@ class Stopper:
                 if container.name == name:
                     await self.stop_one(state, container, grace=max(0.0, deadline - self._clock.monotonic()))
 
-    async def kill_now(self, state: PodState) -> None:
-        """SIGKILL whatever still runs: the grace period was shortened while it ran."""
+    async def hurry(self, state: PodState) -> None:
+        """End it now: the grace period was shortened while it ran."""
         sandbox = self._cache.get(state.uid)
         for container in sandbox.containers if sandbox else ():
-            if is_running(container):
-                try:
-                    await self._runtime.kill_container(container.id, "SIGKILL")
-                except RuntimeUnavailable:
-                    return
-                except RuntimeFailure as failure:
-                    log.debug("killing %s: %s", container.id, failure.message)
+            waiting = state.stopping.get(container.id)
+            if waiting is None:
+                continue
+            try:
+                await self._runtime.stop_container(container.id, 0)
+            except RuntimeUnavailable:
+                return
+            except RuntimeFailure as failure:
+                log.debug("killing %s: %s", container.id, failure.message)
+            waiting.cancel()

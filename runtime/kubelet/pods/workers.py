@@ -73,11 +73,11 @@ class PodWorkers:
             return
         if version_of(pod) <= version_of(state.pod):
             return  # our own write, come back
-        before = state.pod["metadata"]
-        state.pod = pod
+        before, state.pod = state.pod, pod
         if state.terminating:
-            self._shorten(state, before.get("deletionGracePeriodSeconds"))
-        self.wake(state)
+            self._shorten(state, before["metadata"].get("deletionGracePeriodSeconds"))
+        if _concerns_us(state, before["metadata"], pod):
+            self.wake(state)
 
     def remove(self, uid: str) -> None:
         """The pod is no longer in the API (or no longer on this node)."""
@@ -222,6 +222,8 @@ class PodWorkers:
                 self._use_objects(state)
                 self._plan_renewal(state)
             if create_sandbox:
+                if state.before and state.status is None:
+                    state.status = self._status(state)  # what ran before is lost: say so
                 await self._starter.make_sandbox(state)
             attempts = attempts_of(self._view(state, self._cache.get(state.uid)))
             for index in ephemeral:
@@ -427,11 +429,10 @@ class PodWorkers:
 
     def _shorten(self, state: PodState, before: int | None) -> None:
         after = state.pod["metadata"].get("deletionGracePeriodSeconds")
-        if before is None or after is None or after >= before:
-            return
-        self._services.timers.call_later(
-            max(MINIMUM_GRACE, float(after)), lambda: self._spawn(self._stopper.kill_now(state))
-        )
+        if before is not None and after is not None and after < before:
+            self._services.timers.call_later(
+                max(MINIMUM_GRACE, float(after)), lambda: self._spawn(self._stopper.hurry(state))
+            )
 
     async def _end(self, state: PodState) -> None:
         """The pod has had its run: stop what is left of it, then report and finish."""
@@ -532,3 +533,15 @@ class PodWorkers:
             if timer is not None:
                 timer.cancel()
         state.retry = state.deadline = state.renewal = None
+
+
+def _concerns_us(state: PodState, before: Obj, pod: Obj) -> bool:
+    """Whether a newer object is more than our own status, come back before the write was answered."""
+    after = pod["metadata"]
+    if before.get("generation") != after.get("generation") or "deletionTimestamp" in after:
+        return True
+    return state.status is None or _gist(pod.get("status") or {}) != _gist(state.status)
+
+
+def _gist(status: Obj) -> tuple[Any, set[tuple[str, str]]]:
+    return status.get("phase"), {(entry["type"], entry["status"]) for entry in status.get("conditions") or ()}

@@ -167,6 +167,11 @@ class Rig:
 
         await self.until(check, f"{name} gone")
 
+    async def quiet(self) -> None:
+        """Let everything that does not wait for time run to its end."""
+        for _ in range(30):
+            await asyncio.sleep(0.002)
+
     async def advance(self, seconds: float) -> None:
         """Move time, in steps, and let what wakes run to the disk and back."""
         left = seconds

@@ -1,0 +1,229 @@
+"""What happens when the kubelet, its runtime, or a pod's infra process goes away and comes back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from node_rig import NODE, Rig, one_container, rig
+
+from runtime.podman.interface import RuntimeUnavailable, Sandbox, SandboxSpec
+from runtime.podman.simulated import SimulatedRuntime
+
+
+class Faulty(SimulatedRuntime):
+    """Answers to nobody while ``down``."""
+
+    down = False
+    _calls = frozenset(
+        {"sandboxes", "sandbox", "create_sandbox", "start_container", "stop_container", "image"}
+    )
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in Faulty._calls and self.down:
+
+            async def refuse(*_: Any, **__: Any) -> Any:
+                raise RuntimeUnavailable("dial unix podman.sock: connect: connection refused")
+
+            return refuse
+        return super().__getattribute__(name)
+
+
+async def test_running_pods_are_adopted_untouched(node: Rig) -> None:
+    probe = {"httpGet": {"path": "/", "port": 80}, "periodSeconds": 5}
+    await node.make(one_container("a"))
+    await node.make(one_container("b", readinessProbe=probe))
+    await node.phase("a", "Running")
+    await node.phase("b", "Running")
+    await node.advance(6)
+    before = {name: await node.pod(name) for name in ("a", "b")}
+    assert before["b"]["status"]["containerStatuses"][0]["ready"]
+    await node.stop()
+    await node.start()
+    await node.quiet()
+    for name, pod in before.items():
+        now = await node.pod(name)
+        assert now["metadata"]["resourceVersion"] == pod["metadata"]["resourceVersion"], "nothing to write"
+        assert now["status"]["containerStatuses"][0]["restartCount"] == 0
+    # and they are looked after: probed, restarted, deleted
+    uid = before["b"]["metadata"]["uid"]
+    container = (await node.runtime.sandbox(uid)).containers[0].id
+    node.runtime.crash(container)
+
+    async def again() -> Any:
+        status = (await node.status("b"))["containerStatuses"][0]
+        return status["restartCount"] == 1 and status["state"].get("running")
+
+    await node.until(again)
+    await node.client.delete("pods", "a", "default")
+    await node.gone("a")
+
+
+async def test_what_ended_meanwhile_is_restarted_with_its_count(node: Rig) -> None:
+    await node.make(one_container())
+    pod = await node.phase("a", "Running")
+    container = pod["status"]["containerStatuses"][0]["containerID"].removeprefix("podman://")
+    await node.stop()
+    node.runtime.crash(container, 7)
+    await node.start()
+
+    async def again() -> Any:
+        status = (await node.status("a"))["containerStatuses"][0]
+        return status if status["restartCount"] == 1 and status["state"].get("running") else None
+
+    status = await node.until(again)
+    assert status["lastState"]["terminated"]["exitCode"] == 7
+
+
+async def test_what_was_made_but_not_started_is_no_restart(node: Rig) -> None:
+    await node.stop()
+    pod = await node.make(one_container())
+    await node.runtime.pull_image("web:1")
+    meta = pod["metadata"]
+    sandbox = await node.runtime.create_sandbox(
+        SandboxSpec(uid=meta["uid"], namespace="default", name="a", node=NODE)
+    )
+    from runtime.podman.interface import ContainerSpec
+
+    await node.runtime.create_container(sandbox.id, ContainerSpec("c", 0, "web:1"))
+    await node.start()
+    found = await node.phase("a", "Running")
+    assert found["status"]["containerStatuses"][0]["restartCount"] == 0
+    assert len((await node.runtime.sandbox(meta["uid"])).containers) == 1
+
+
+async def test_orphans_are_removed_and_strangers_left_alone(node: Rig) -> None:
+    await node.make(one_container())
+    pod = await node.phase("a", "Running")
+    await node.stop()
+    await node.client.delete("pods", "a", "default", grace_period_seconds=0)
+    await node.runtime.create_sandbox(
+        SandboxSpec(uid="ghost", namespace="default", name="g", node="vanished")
+    )
+    (node.folder / "pods" / "leftover" / "volumes").mkdir(parents=True)
+    await node.start()
+
+    async def empty() -> bool:
+        return not await node.runtime.sandboxes()
+
+    await node.until(empty)
+    assert not (node.folder / "pods" / pod["metadata"]["uid"]).exists()
+    await node.advance(1)
+    await node.until(lambda: not (node.folder / "pods" / "leftover").exists())
+
+
+async def test_other_nodes_pods_are_not_touched(tmp_path: Path) -> None:
+    async with rig(tmp_path) as found:
+        await found.start("n1", "n2")
+        await found.make(one_container("a"))
+        await found.make(one_container("b", spec={"nodeName": "n2"}))
+        await found.phase("a", "Running")
+        await found.phase("b", "Running")
+        await found.advance(40)
+        nodes = {sandbox.name: sandbox.node for sandbox in await found.runtime.sandboxes()}
+        assert nodes == {"a": "n1", "b": "n2"}
+
+
+async def test_a_second_sandbox_of_a_pod_is_removed(node: Rig) -> None:
+    await node.make(one_container())
+    pod = await node.phase("a", "Running")
+    first = await node.runtime.sandbox(pod["metadata"]["uid"])
+    double = SandboxSpec(uid="other", namespace="default", name="a", node=NODE)
+    made = await node.runtime.create_sandbox(double)
+    inner = node.runtime._pods[made.id]
+    from dataclasses import replace
+
+    inner.spec = replace(double, uid=pod["metadata"]["uid"])
+    inner.view = None
+    await node.advance(20)
+    left = await node.runtime.sandboxes()
+    assert [sandbox.id for sandbox in left] == [first.id]
+
+
+async def test_a_broken_sandbox_is_made_anew(node: Rig) -> None:
+    await node.make(one_container())
+    pod = await node.phase("a", "Running")
+    node.runtime.break_sandbox(pod["metadata"]["uid"])
+
+    async def again() -> Any:
+        status = (await node.status("a"))["containerStatuses"][0]
+        return status if status["restartCount"] == 1 and status["state"].get("running") else None
+
+    status = await node.until(again)
+    assert status["lastState"]["terminated"]["exitCode"] == 137
+    reasons = [reason for _, reason, _ in await node.events("a")]
+    assert "SandboxChanged" in reasons
+
+
+async def test_a_sandbox_lost_without_a_trace_counts_as_a_restart(node: Rig) -> None:
+    await node.make(one_container())
+    pod = await node.phase("a", "Running")
+    await node.stop()
+    await node.runtime.remove_everything()
+    await node.start()
+
+    async def again() -> Any:
+        status = (await node.status("a"))["containerStatuses"][0]
+        return status if status["restartCount"] == 1 and status["state"].get("running") else None
+
+    status = await node.until(again)
+    assert status["lastState"]["terminated"]["reason"] == "ContainerStatusUnknown"
+    assert status["lastState"]["terminated"]["exitCode"] == 137
+    assert status["containerID"] != pod["status"]["containerStatuses"][0]["containerID"]
+
+
+async def test_runtime_down_and_up_again(tmp_path: Path) -> None:
+    from runtime.objects.clock import ManualClock
+
+    clock = ManualClock()
+    runtime = Faulty(clock=clock)
+    async with rig(tmp_path, clock, runtime) as node:
+        await node.start()
+        await node.make(one_container("before"))
+        await node.phase("before", "Running")
+        runtime.down = True
+        await node.make(one_container("during"))
+        await node.quiet()
+        await node.advance(20)
+
+        async def ready() -> tuple[str, str]:
+            found = await node.client.get("nodes", NODE)
+            entry = next(each for each in found["status"]["conditions"] if each["type"] == "Ready")
+            return entry["status"], entry["message"]
+
+        assert await ready() == ("False", "container runtime is down")
+        assert (await node.status("before"))["phase"] == "Running"
+        await node.client.delete("pods", "before", "default")
+        runtime.down = False
+        await node.advance(5)
+        await node.phase("during", "Running")
+        await node.gone("before")
+        await node.advance(1)
+        assert await ready() == ("True", "kubelet is posting ready status")
+
+
+async def test_a_sandbox_that_cannot_be_made_is_said_and_tried_again(tmp_path: Path) -> None:
+    from runtime.objects.clock import ManualClock
+    from runtime.podman.interface import RuntimeFailure
+
+    class Refuses(SimulatedRuntime):
+        left = 2
+
+        async def create_sandbox(self, spec: SandboxSpec) -> Sandbox:
+            if self.left:
+                self.left -= 1
+                raise RuntimeFailure("no network")
+            return await super().create_sandbox(spec)
+
+    clock = ManualClock()
+    async with rig(tmp_path, clock, Refuses(clock=clock)) as node:
+        await node.start()
+        await node.make(one_container())
+        await node.waiting("a", "ContainerCreating")
+        assert (
+            "Warning",
+            "FailedCreatePodSandBox",
+            "Failed to create pod sandbox: no network",
+        ) in await node.events("a")
+        await node.advance(22)
+        await node.phase("a", "Running")
