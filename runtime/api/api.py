@@ -7,11 +7,12 @@ who may, which path, which object, and only then the work.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 from runtime.objects import meta
-from runtime.objects.errors import Obj, bad_request, conflict, method_not_allowed
+from runtime.objects.errors import Obj, StatusError, bad_request, conflict, method_not_allowed
 from runtime.objects.registry import Resource
 from runtime.objects.schema import decode
 from runtime.store import Key, Record
@@ -23,6 +24,7 @@ from .deleting import check_options
 from .listing import list_objects
 from .metadata import check_kind
 from .node import NodeConnection
+from .serving import served
 from .subresources import read_scale, rescaled, scale_answer, scale_of
 from .watching import WatchStream
 from .writing import Planned, missing, report_unknown
@@ -60,7 +62,7 @@ class API(Core):
             raise missing(resource, name)
         if subresource == "scale":
             return scale_answer(resource, record)
-        return self._answer(resource, record)
+        return Answer.of(served(resource, record))
 
     async def list(
         self, ctx: RequestContext, resource: Resource, namespace: str, options: ListOptions
@@ -112,7 +114,7 @@ class API(Core):
         if not resource.stored:
             return await self._ask(ctx, resource, namespace, obj)
         clean = self._writer.read_body(ctx, resource, obj)
-        if resource.plural == "pods":
+        if resource.group_resource == "pods":
             await self._wait_for_default_account(namespace, clean)
         key = self._key(resource, namespace, meta.name_of(clean))
         return await self._carry_out(key, lambda: self._writer.create(ctx, resource, namespace, clean))
@@ -260,12 +262,20 @@ class API(Core):
             ctx.dry_run = True
         listed = list_objects(self.store, resource, namespace, list_options)
         plans: list[Planned] = []
-        for shown in listed.records:
+        refused: StatusError | None = None
+        for index, shown in enumerate(listed.records):
             record = self.store.latest(shown.key)
             if record is not None:
-                plans.append(self._writer.delete(ctx, resource, record, delete_options))
+                try:
+                    plans.append(self._writer.delete(ctx, resource, record, delete_options))
+                except StatusError as error:
+                    refused = refused or error
+            if index % _COLLECTION_STEP == _COLLECTION_STEP - 1:
+                await asyncio.sleep(0)  # thousands of deletions must not keep the loop to themselves
         for plan in plans:
             await self._writer.wait(plan)
+        if refused is not None:
+            raise refused
         return Answer(
             {
                 "kind": f"{resource.kind}List",
@@ -420,6 +430,7 @@ class API(Core):
         return await self._carry_out(record.key, plan)
 
 
+_COLLECTION_STEP = 100
 _SCALE = Resource("autoscaling", "v1", "Scale", "scales", definition="io.k8s.api.autoscaling.v1.Scale")
 
 

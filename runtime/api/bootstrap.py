@@ -7,6 +7,8 @@ are added, and what its owner took out of automatic care stays as it is.
 
 from __future__ import annotations
 
+import asyncio
+
 from runtime.objects import meta
 from runtime.objects.errors import Obj, StatusError
 
@@ -39,25 +41,26 @@ async def ensure_cluster(api: API, *, cluster_ip: str, port: int) -> None:
         port: where the API server itself listens.
     """
     ctx = RequestContext(system_user("system:apiserver"), "kube-apiserver", field_validation="Ignore")
-    for name in SYSTEM_NAMESPACES:
-        await _ensure(api, ctx, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    for role in cluster_roles():
-        await _ensure_rules(api, ctx, role)
-    for binding in cluster_role_bindings():
-        await _ensure(api, ctx, binding)
-    for name, value, description in _PRIORITIES:
-        await _ensure(
-            api,
-            ctx,
-            {
-                "apiVersion": "scheduling.k8s.io/v1",
-                "kind": "PriorityClass",
-                "metadata": {"name": name},
-                "value": value,
-                "description": description,
-            },
-        )
-    await _ensure(api, ctx, kubernetes_service(cluster_ip, port))
+    plain: list[Obj] = [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in SYSTEM_NAMESPACES
+    ]
+    plain += cluster_role_bindings()
+    plain += [
+        {
+            "apiVersion": "scheduling.k8s.io/v1",
+            "kind": "PriorityClass",
+            "metadata": {"name": name},
+            "value": value,
+            "description": description,
+        }
+        for name, value, description in _PRIORITIES
+    ]
+    plain.append(kubernetes_service(cluster_ip, port))
+    # All at once, so that they share a few writes of the disk; each sees those before it.
+    await asyncio.gather(
+        *(_ensure(api, ctx, obj) for obj in plain),
+        *(_ensure_rules(api, ctx, role) for role in cluster_roles()),
+    )
 
 
 def kubernetes_service(cluster_ip: str, port: int) -> Obj:

@@ -19,6 +19,7 @@ from .metadata import private_metadata
 from .node import Nodes
 from .reviews import Reviews
 from .rules import Request
+from .serving import served
 from .subresources import PodSubresources
 from .view import StoreView
 from .writing import Planned, Writer, missing
@@ -107,13 +108,7 @@ class Core:
 
     @staticmethod
     def _served(resource: Resource, record: Record) -> Obj:
-        return record.obj if resource.from_storage is None else resource.from_storage(record.obj)
-
-    @staticmethod
-    def _answer(resource: Resource, record: Record) -> Answer:
-        if resource.from_storage is None:
-            return Answer.of(record)
-        return Answer(resource.from_storage(record.obj))
+        return served(resource, record).obj
 
     async def _carry_out(self, key: Key, plan: Callable[[], Planned]) -> Answer:
         """Plan a write and wait for it; a refusal is told when what it was refused for can be seen."""

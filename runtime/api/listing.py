@@ -28,6 +28,7 @@ from runtime.store import Compacted, Key, Record, Store
 
 from .context import ListOptions, ListResult
 from .matching import Predicate
+from .serving import served
 
 TOKEN_VERSION = "meta.k8s.io/v1"
 
@@ -202,13 +203,11 @@ def list_objects(store: Store, resource: Resource, namespace: str, options: List
     if exact > store.revision:
         raise version_too_large(exact, store.revision)
     records, version = _records(store, place, namespace, exact, start, predicate)
-    if predicate.matches is not None:
-        convert = resource.from_storage
-        if convert is None:
-            matches = predicate.matches
-            records = [record for record in records if matches(record.obj)]
-        else:
-            records = [record for record in records if predicate.matches(convert(record.obj))]
+    if resource.from_storage is not None:
+        records = [served(resource, record) for record in records]
+    matches = predicate.matches
+    if matches is not None:
+        records = [record for record in records if matches(record.obj)]
     token, remaining = "", None
     if options.limit and len(records) > options.limit:
         remaining = len(records) - options.limit if predicate.everything else None
@@ -217,9 +216,6 @@ def list_objects(store: Store, resource: Resource, namespace: str, options: List
         token = encode_continue(
             version, last.name if namespace or not last.namespace else f"{last.namespace}/{last.name}"
         )
-    if resource.from_storage is not None:
-        convert = resource.from_storage
-        records = [Record(record.key, convert(record.obj), record.version) for record in records]
     return ListResult(records, version, token, remaining)
 
 

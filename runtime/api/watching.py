@@ -17,6 +17,7 @@ from runtime.store import Compacted, Event, Key, Record, SlowReader, Store
 from .context import ADDED, BOOKMARK, DELETED, MODIFIED, WatchOptions
 from .listing import check_match, parse_version
 from .matching import Predicate
+from .serving import served
 
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 BOOKMARK_SECONDS = 60.0
@@ -54,7 +55,7 @@ class WatchStream:
         predicate = Predicate(resource, options.label_selector, options.field_selector)
         self._resource = resource
         self._matches = predicate.matches
-        self._convert = resource.from_storage
+        self._plain = resource.from_storage is None
         self._store = store
         self._clock = clock
         self._place = resource.storage_resource
@@ -196,8 +197,8 @@ class WatchStream:
         return batch
 
     def _translate(self, events: list[Event]) -> Batch:
-        matches, convert = self._matches, self._convert
-        if matches is None and convert is None:
+        matches = self._matches
+        if matches is None and self._plain:
             return [(event.type, event.record) for event in events]
         batch: Batch = []
         for event in events:
@@ -216,9 +217,7 @@ class WatchStream:
         return batch
 
     def _served(self, record: Record) -> Record:
-        if self._convert is None:
-            return record
-        return Record(record.key, self._convert(record.obj), record.version)
+        return record if self._plain else served(self._resource, record)
 
     def _bookmark(self, version: int, *, initial_events_end: bool = False) -> Record:
         metadata: Obj = {"resourceVersion": str(version), "creationTimestamp": None}
