@@ -139,7 +139,7 @@ def pack(
 
     Args:
         existing: the entries of each slice there is.
-        wanted: the entries that should be, by their first address.
+        wanted: the entries that should be, by the uid of their pod (pods on the host's network share addresses).
 
     Returns:
         For each existing slice its new entries (None: it becomes superfluous), and the entries of new slices.
@@ -149,7 +149,7 @@ def pack(
     for entries in existing:
         own: list[Obj] = []
         for entry in entries:
-            fresh = left.pop((entry.get("addresses") or [""])[0], None)
+            fresh = left.pop((entry.get("targetRef") or {}).get("uid", ""), None)
             if fresh is not None:
                 own.append(fresh)
         kept.append(own)
@@ -312,7 +312,7 @@ class EndpointsController(BaseController):
             if not ports and service["spec"].get("ports"):
                 continue
             group = groups.setdefault(orjson.dumps(ports), (ports, {}))
-            group[1][backend.address] = endpoint_of(service, backend, self._zone(backend.pod))
+            group[1][uid_of(backend.pod)] = endpoint_of(service, backend, self._zone(backend.pod))
         if not groups:  # an empty slice says that there is nobody, which is something to know
             groups[b""] = ([], {})
         existing: dict[bytes, list[Obj]] = {}

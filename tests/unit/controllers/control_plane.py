@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -13,7 +14,7 @@ from runtime.api.bootstrap import ensure_cluster
 from runtime.api.context import system_user
 from runtime.client import Client, Delta, InformerFactory
 from runtime.controllers.manager import ControllerManager
-from runtime.objects.clock import SystemClock, format_micro_time, format_time
+from runtime.objects.clock import ManualClock, SystemClock, format_micro_time, format_time
 from runtime.objects.errors import Obj, StatusError
 from runtime.objects.kinds import builtin_registry
 from runtime.objects.meta import is_deleting, key_of, name_of, namespace_of
@@ -30,6 +31,7 @@ class FakeKubelet:
         self.plane = plane
         self.client = Client(plane.api, system_user("system:node:test"), field_manager="kubelet")
         self.started: set[str] = set()
+        self.addresses = itertools.count()
         self.outcome: Callable[[Obj], str] = lambda pod: "Running"
         self.ready: Callable[[Obj], bool] = lambda pod: True
         self.terminate = True
@@ -61,7 +63,7 @@ class FakeKubelet:
         status: Obj = {
             **(pod.get("status") or {}),
             "phase": phase,
-            "podIP": f"10.244.0.{len(self.started) % 250 + 1}",
+            "podIP": f"10.244.{next(self.addresses) % 250}.{next(self.addresses) % 250 + 1}",
         }
         status["podIPs"] = [{"ip": status["podIP"]}]
         status["startTime"] = stamp
@@ -121,6 +123,10 @@ class ControlPlane:
             clock,
         )
         self.kubelet = FakeKubelet(self)
+        self.step = 0.05
+        """Seconds a ManualClock goes on per look in :meth:`until`."""
+        self.beating: set[str] = set()
+        """Nodes whose lease is renewed at every look."""
 
     def client_for(self, account: str) -> Client:
         return Client(
@@ -199,6 +205,10 @@ class ControlPlane:
         while not (found := check()):
             if loop.time() > end:
                 raise AssertionError("it did not come to pass in time")
+            if isinstance(self.clock, ManualClock):
+                await self.clock.advance(self.step)
+                for name in self.beating:
+                    await self.heartbeat(name)
             await asyncio.sleep(0.005)
         return found
 
