@@ -41,7 +41,8 @@ class API(Core):
         token_issuer: signs and reads ServiceAccount tokens; may be set later.
         admission: the admission chain; upstream's default plugins unless given.
         service_cidr: where cluster addresses come from.
-        reserved_addresses: service addresses that are only given to who names them.
+        reserved_addresses: service addresses that are only given to who names them; those of the API itself (the
+            first of the range) and of the DNS (the tenth) unless given.
     """
 
     # -- reading -------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from runtime.objects.errors import Obj, StatusError, bad_request, method_not_all
 from runtime.objects.registry import Registry, Resource, Subresource
 from runtime.store import Key, Record, Store
 
-from .admission import default_chain
+from .admission import default_chain, well_known_addresses
 from .admission.chain import Chain
 from .authorization import Authorizer
 from .context import Answer, RequestContext, TokenIssuer
@@ -43,7 +43,7 @@ class Core:
         token_issuer: TokenIssuer | None = None,
         admission: Chain | None = None,
         service_cidr: str = "10.96.0.0/16",
-        reserved_addresses: tuple[str, ...] = ("10.96.0.1", "10.96.0.10"),
+        reserved_addresses: tuple[str, ...] | None = None,
     ) -> None:
         self.registry = registry
         self.store = store
@@ -51,6 +51,8 @@ class Core:
         self.nodes = nodes
         self.view = StoreView(store)
         self.authorizer = Authorizer(self.view)
+        if reserved_addresses is None:
+            reserved_addresses = well_known_addresses(service_cidr)
         self._chain = admission or default_chain(service_cidr, reserved_addresses)
         self._writer = Writer(store, clock, self._chain, self.view, self.authorizer)
         self._pods = PodSubresources(store, self.view, clock, self._writer)

@@ -14,9 +14,9 @@ from .pods import (
 )
 from .quota import ResourceQuota
 from .security import PodSecurity
-from .services import ServiceAllocation
+from .services import ServiceAllocation, well_known_addresses
 
-__all__ = ["Chain", "default_chain"]
+__all__ = ["Chain", "default_chain", "well_known_addresses"]
 
 
 def default_chain(service_cidr: str, reserved_addresses: tuple[str, ...]) -> Chain:

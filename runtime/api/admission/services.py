@@ -22,6 +22,12 @@ _WITH_NODE_PORTS = ("NodePort", "LoadBalancer")
 _T = TypeVar("_T", str, int)
 
 
+def well_known_addresses(service_cidr: str) -> tuple[str, ...]:
+    """The addresses of a range that have a use before anybody asks: the API's, the first, and the DNS', the tenth."""
+    first = ipaddress.ip_network(service_cidr).network_address
+    return (str(first + 1), str(first + 10))
+
+
 class ServiceAllocation(Plugin):
     """Completes a Service with ``clusterIP(s)``, ``ipFamilies`` and node ports.
 
