@@ -1,0 +1,327 @@
+"""The kubelet on real Podman: what only real processes, files and networks can show."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "unit" / "kubelet"))
+
+from node_rig import Rig, config_map, one_container, rig
+
+from runtime.api.node import LogOptions
+from runtime.objects.clock import SystemClock
+from runtime.objects.errors import Obj, StatusError
+from runtime.podman.runtime import PodmanRuntime
+
+if TYPE_CHECKING:
+    from tests.e2e.conftest import PodmanStorage
+
+pytestmark = pytest.mark.podman
+
+
+def shell(name: str, script: str, **more: Any) -> Obj:
+    spec = {"terminationGracePeriodSeconds": 1, **more.pop("spec", {})}
+    return one_container(
+        name,
+        image="busybox:1.36",
+        command=["sh", "-c", script],
+        imagePullPolicy="IfNotPresent",
+        spec=spec,
+        **more,
+    )
+
+
+@pytest.fixture
+async def node(podman_storage: PodmanStorage, tmp_path: Path) -> AsyncIterator[Rig]:
+    clock = SystemClock()
+    runtime = PodmanRuntime("kubelet-e2e", tmp_path, subnet=podman_storage.free_subnet())
+    await runtime.start()
+    async with rig(tmp_path, clock, runtime) as found:
+        await found.start()
+        try:
+            yield found
+        finally:
+            await found.stop()
+            await runtime.remove_everything()
+
+
+async def eventually(check: Any, seconds: float = 30.0) -> Any:
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            found = await check()
+        except StatusError as error:
+            if error.code != 404:
+                raise
+            found = None
+        if found:
+            return found
+        if time.monotonic() > end:
+            raise AssertionError("never came true")
+        await asyncio.sleep(0.05)
+
+
+async def running(node: Rig, name: str) -> Obj:
+    async def check() -> Any:
+        pod = await node.pod(name)
+        return pod if (pod.get("status") or {}).get("phase") == "Running" else None
+
+    return await eventually(check)
+
+
+async def ended(node: Rig, name: str) -> Obj:
+    async def check() -> Any:
+        pod = await node.pod(name)
+        return pod if (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed") else None
+
+    return await eventually(check)
+
+
+async def text_of(node: Rig, name: str, **options: Any) -> str:
+    pod = await node.pod(name)
+    return b"".join([part async for part in node.nodes["n1"].logs(pod, LogOptions(**options))]).decode()
+
+
+async def has_gone(node: Rig, name: str) -> None:
+    async def check() -> bool:
+        try:
+            await node.pod(name)
+        except StatusError:
+            return True
+        return False
+
+    await eventually(check)
+
+
+async def test_environment_volumes_and_logs(node: Rig) -> None:
+    await node.client.create(config_map("settings", {"a": "1", "b": "two"}), "default")
+    pod = shell(
+        "a",
+        "echo $WORD $IP; cat /etc/settings/b; echo; cat /labels/labels; echo; ls -l /scratch | wc -l;"
+        " cat /var/run/secrets/kubernetes.io/serviceaccount/namespace; echo; echo done >&2",
+        env=[
+            {"name": "WORD", "valueFrom": {"configMapKeyRef": {"name": "settings", "key": "a"}}},
+            {"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+        ],
+        volumeMounts=[
+            {"name": "settings", "mountPath": "/etc/settings"},
+            {"name": "labels", "mountPath": "/labels"},
+            {"name": "scratch", "mountPath": "/scratch"},
+        ],
+        metadata={"labels": {"app": "web"}},
+        spec={
+            "restartPolicy": "Never",
+            "volumes": [
+                {"name": "settings", "configMap": {"name": "settings"}},
+                {
+                    "name": "labels",
+                    "downwardAPI": {
+                        "items": [{"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}}]
+                    },
+                },
+                {"name": "scratch", "emptyDir": {}},
+            ],
+        },
+    )
+    # tokens need the API server's keys, which this rig has none of
+    await node.make({**pod, "spec": {**pod["spec"], "automountServiceAccountToken": False}})
+    found = await ended(node, "a")
+    ip = found["status"]["podIP"]
+    text = await text_of(node, "a")
+    assert text.splitlines()[:3] == [f"1 {ip}", "two", 'app="web"']
+    assert await text_of(node, "a", stream="Stderr") != "" and "done" in await text_of(
+        node, "a", tail_lines=1
+    )
+
+
+async def test_a_killed_container_comes_back_quickly(node: Rig) -> None:
+    await node.make(no_token(shell("a", "echo up; sleep 1000")))
+    pod = await running(node, "a")
+    first = pod["status"]["containerStatuses"][0]["containerID"].removeprefix("podman://")
+    started = time.monotonic()
+    await node.runtime.kill_container(first, "SIGKILL")
+
+    async def again() -> Any:
+        status = (await node.status("a"))["containerStatuses"][0]
+        return status if status["restartCount"] == 1 and "running" in status["state"] else None
+
+    status = await eventually(again)
+    assert time.monotonic() - started < 5
+    assert status["lastState"]["terminated"]["exitCode"] == 137
+    assert "up" in await text_of(node, "a", previous=True)
+
+
+def no_token(pod: Obj) -> Obj:
+    return {**pod, "spec": {**pod["spec"], "automountServiceAccountToken": False}}
+
+
+async def test_files_follow_their_config_map(node: Rig) -> None:
+    await node.client.create(config_map("settings", {"a": "1"}), "default")
+    await node.make(
+        no_token(
+            shell(
+                "a",
+                "while sleep 0.1; do cat /s/a; echo; done",
+                volumeMounts=[{"name": "s", "mountPath": "/s"}],
+                spec={"volumes": [{"name": "s", "configMap": {"name": "settings"}}]},
+            )
+        )
+    )
+    await running(node, "a")
+    found = await node.client.get("configmaps", "settings", "default")
+    await node.client.update({**found, "data": {"a": "2"}})
+
+    async def seen() -> bool:
+        return "2\n" in await text_of(node, "a", tail_lines=3)
+
+    await eventually(seen)
+
+
+async def test_termination_messages_and_exit_codes(node: Rig) -> None:
+    await node.make(
+        no_token(shell("file", "echo -n why > /dev/termination-log; exit 3", spec={"restartPolicy": "Never"}))
+    )
+    await node.make(
+        no_token(
+            shell(
+                "logs",
+                "echo the end; exit 4",
+                terminationMessagePolicy="FallbackToLogsOnError",
+                spec={"restartPolicy": "Never"},
+            )
+        )
+    )
+    for name, code, message in (("file", 3, "why"), ("logs", 4, "the end\n")):
+        state = (await ended(node, name))["status"]["containerStatuses"][0]["state"]["terminated"]
+        assert (state["exitCode"], state["message"], state["reason"]) == (code, message, "Error")
+
+
+async def test_probes_reach_the_pod(node: Rig) -> None:
+    ready = {"tcpSocket": {"port": 8080}, "periodSeconds": 1}
+    web = {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1, "failureThreshold": 30}
+    script = "echo hello > /tmp/index.html; sleep 1; exec httpd -f -p 8080 -h /tmp"
+    await node.make(no_token(shell("a", script, readinessProbe=ready, startupProbe=web)))
+
+    async def is_ready() -> bool:
+        return bool((await node.status("a"))["containerStatuses"][0]["ready"])
+
+    await running(node, "a")
+    assert not await is_ready()
+    await eventually(is_ready)
+    stream = await node.nodes["n1"].port_forward(await node.pod("a"), 8080)
+    await stream.write(b"GET / HTTP/1.0\r\n\r\n")
+    data = b""
+    while piece := await stream.read():
+        data += piece
+    await stream.close()
+    assert b"hello" in data
+
+
+async def test_exec_liveness_restarts(node: Rig) -> None:
+    probe = {"exec": {"command": ["cat", "/tmp/healthy"]}, "periodSeconds": 1, "failureThreshold": 1}
+    await node.make(
+        no_token(shell("a", "touch /tmp/healthy; sleep 2; rm /tmp/healthy; sleep 600", livenessProbe=probe))
+    )
+    await running(node, "a")
+
+    async def restarted() -> bool:
+        return int((await node.status("a"))["containerStatuses"][0]["restartCount"]) >= 1
+
+    await eventually(restarted)
+    messages = [message for _, reason, message in await node.events("a") if reason == "Unhealthy"]
+    assert any("can't open '/tmp/healthy'" in message for message in messages)
+
+
+async def test_sidecars_and_shared_memory_volume(node: Rig) -> None:
+    mount = [{"name": "m", "mountPath": "/m"}]
+    busybox = {"image": "busybox:1.36", "imagePullPolicy": "IfNotPresent", "volumeMounts": mount}
+    pod = {
+        "metadata": {"name": "a"},
+        "spec": {
+            "restartPolicy": "Never",
+            "terminationGracePeriodSeconds": 1,
+            "automountServiceAccountToken": False,
+            "volumes": [{"name": "m", "emptyDir": {"medium": "Memory"}}],
+            "initContainers": [
+                {"name": "first", **busybox, "command": ["sh", "-c", "echo one > /m/log"]},
+                {
+                    "name": "side",
+                    **busybox,
+                    "restartPolicy": "Always",
+                    "command": ["sh", "-c", "trap 'exit 0' TERM; tail -f /m/log & wait"],
+                },
+            ],
+            "containers": [
+                {"name": "c", **busybox, "command": ["sh", "-c", "echo two >> /m/log; df /m; sleep 2"]}
+            ],
+        },
+    }
+    await node.make(pod)
+    found = await ended(node, "a")
+    assert found["status"]["phase"] == "Succeeded"
+    assert "one\ntwo\n" in await text_of(node, "a", container="side")
+    assert "shm" in await text_of(node, "a", container="c") or "tmpfs" in await text_of(
+        node, "a", container="c"
+    )
+
+
+async def test_users_groups_and_subpaths(node: Rig) -> None:
+    await node.make(
+        no_token(
+            shell(
+                "a",
+                "id -u; id -G; touch /data/x && stat -c %g /data/x; cat /one/b",
+                volumeMounts=[
+                    {"name": "data", "mountPath": "/data"},
+                    {"name": "s", "mountPath": "/one/b", "subPath": "b"},
+                ],
+                spec={
+                    "restartPolicy": "Never",
+                    "securityContext": {"runAsUser": 1000, "runAsGroup": 1001, "fsGroup": 2000},
+                    "volumes": [
+                        {"name": "data", "emptyDir": {}},
+                        {"name": "s", "configMap": {"name": "settings"}},
+                    ],
+                },
+            )
+        )
+    )
+    await node.client.create(config_map("settings", {"b": "bee"}), "default")
+    await ended(node, "a")
+    lines = (await text_of(node, "a")).splitlines()
+    assert lines[0] == "1000" and set(lines[1].split()) == {"1001", "2000"}
+    assert lines[2:] == ["2000", "bee"]
+
+
+async def test_adoption_keeps_containers_and_deletion_cleans_up(node: Rig) -> None:
+    await node.make(no_token(shell("a", "sleep 1000")))
+    before = await running(node, "a")
+    await node.stop()
+    await node.start()
+    await asyncio.sleep(1)
+    after = await node.pod("a")
+    assert after["status"]["containerStatuses"] == before["status"]["containerStatuses"]
+    assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
+    await node.client.delete("pods", "a", "default")
+    await has_gone(node, "a")
+    assert not await node.runtime.sandboxes()
+    assert not (node.folder / "pods" / before["metadata"]["uid"]).exists()
+
+
+async def test_many_pods_at_once(node: Rig) -> None:
+    started = time.monotonic()
+    await asyncio.gather(*(node.make(no_token(shell(f"p{number}", "sleep 1000"))) for number in range(12)))
+    for number in range(12):
+        await running(node, f"p{number}")
+    print(f"12 pods in {time.monotonic() - started:.2f} s")
+    await asyncio.gather(*(node.client.delete("pods", f"p{number}", "default") for number in range(12)))
+    for number in range(12):
+        await has_gone(node, f"p{number}")
+    print(f"and gone after {time.monotonic() - started:.2f} s")
