@@ -40,6 +40,7 @@ async def ensure_cluster(api: API, *, cluster_ip: str, port: int) -> None:
         cluster_ip: the address of the ``kubernetes`` Service.
         port: where the API server itself listens.
     """
+    api.expiry.attend()
     ctx = RequestContext(system_user("system:apiserver"), "kube-apiserver", field_validation="Ignore")
     plain: list[Obj] = [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in SYSTEM_NAMESPACES

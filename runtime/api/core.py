@@ -15,6 +15,7 @@ from .admission import default_chain, well_known_addresses
 from .admission.chain import Chain
 from .authorization import Authorizer
 from .context import Answer, RequestContext, TokenIssuer
+from .expiry import EVENTS, EventExpiry
 from .metadata import private_metadata
 from .node import Nodes
 from .reviews import Reviews
@@ -56,6 +57,7 @@ class Core:
         self._chain = admission or default_chain(service_cidr, reserved_addresses)
         self._writer = Writer(store, clock, self._chain, self.view, self.authorizer)
         self._pods = PodSubresources(store, self.view, clock, self._writer)
+        self.expiry = EventExpiry(store, clock)
         self._reviews = Reviews(self.authorizer, token_issuer)
 
     @property
@@ -114,6 +116,8 @@ class Core:
 
     async def _carry_out(self, key: Key, plan: Callable[[], Planned]) -> Answer:
         """Plan a write and wait for it; a refusal is told when what it was refused for can be seen."""
+        if key.resource == EVENTS:
+            self.expiry.attend()
         try:
             planned = plan()
         except StatusError as error:
