@@ -12,8 +12,7 @@ import contextlib
 import errno
 import math
 import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +20,10 @@ from podman import PodmanClient
 
 from runtime.objects.clock import Clock, SystemClock
 
-from . import doctor, exits, spec, state
+from . import doctor, execs, housekeeping, spec
 from .addresses import AddressPool
 from .images import ImageStore
 from .interface import (
-    Container,
     ContainerSpec,
     ContainerStats,
     ExecResult,
@@ -405,114 +403,22 @@ class PodmanRuntime:
 
     async def exec_sync(self, container_id: str, command: Sequence[str], timeout: float) -> ExecResult:
         """Run a command to its end. TimeoutError after ``timeout`` seconds; the command is killed then."""
-        output = bytearray()
-        exec_id = await self._make_exec(
-            container_id, command, tty=False, stdin=False, stdout=True, stderr=True
-        )
-        session = await self._start_exec(exec_id, tty=False, stdout=True, stderr=True)
-        try:
-            async with asyncio.timeout(timeout if timeout > 0 else None):
-                while (piece := await session.read()) is not None:
-                    if len(output) < 1 << 20:
-                        output += piece[1]
-                code = await session.wait()
-        except TimeoutError:
-            self._spawn(self._kill_exec(exec_id, container_id))
-            raise TimeoutError(f"command {' '.join(command)!r} timed out after {timeout:g} s") from None
-        finally:
-            await session.close()
-        return ExecResult(code, bytes(output))
+        return await execs.exec_sync(self.transport, container_id, command, timeout)
 
     async def exec(
         self, container_id: str, command: Sequence[str], *, tty: bool, stdin: bool, stdout: bool, stderr: bool
     ) -> HijackedSession:
         """Run a command with its streams."""
-        exec_id = await self._make_exec(
-            container_id, command, tty=tty, stdin=stdin, stdout=stdout, stderr=stderr
+        wanted = execs.Streams(tty, stdin, stdout, stderr)
+        return await execs.start(
+            self.transport, await execs.create(self.transport, container_id, command, wanted), wanted
         )
-        return await self._start_exec(exec_id, tty=tty, stdout=stdout, stderr=stderr)
-
-    async def _make_exec(
-        self, container_id: str, command: Sequence[str], *, tty: bool, stdin: bool, stdout: bool, stderr: bool
-    ) -> str:
-        body = {
-            "AttachStdin": stdin,
-            "AttachStdout": stdout,
-            "AttachStderr": stderr and not tty,
-            "Tty": tty,
-            "Cmd": list(command),
-        }
-        made = await self.transport.post(f"/containers/{container_id}/exec", body)
-        return str(made["Id"])
-
-    async def _start_exec(self, exec_id: str, *, tty: bool, stdout: bool, stderr: bool) -> HijackedSession:
-        answer = await self.transport.stream(
-            "POST", f"/exec/{exec_id}/start", body={"Detach": False, "Tty": tty}, upgrade=True, timeout=30.0
-        )
-
-        async def exit_code() -> int:
-            delay = 0.005
-            while True:
-                try:
-                    found = await self.transport.get(f"/exec/{exec_id}/json")
-                except NoSuchItem:
-                    return 137  # its container was removed meanwhile
-                if not found.get("Running"):
-                    return int(found.get("ExitCode") or 0)
-                await asyncio.sleep(delay)
-                delay = min(delay * 1.5, 0.25)
-
-        return HijackedSession(
-            answer,
-            tty=tty,
-            wanted=frozenset(number for number, on in ((1, stdout), (2, stderr)) if on),
-            exit_code=exit_code,
-            set_size=self._resizer(f"/exec/{exec_id}/resize"),
-        )
-
-    def _resizer(self, path: str) -> Callable[[int, int], Any]:
-        async def resize(width: int, height: int) -> None:
-            await self.transport.post(path, params={"h": height, "w": width})
-
-        return resize
-
-    async def _kill_exec(self, exec_id: str, container_id: str) -> None:
-        with contextlib.suppress(RuntimeFailure, OSError):
-            found = await self.transport.get(f"/exec/{exec_id}/json")
-            pid = int(found.get("Pid") or 0)
-            if found.get("Running") and pid > 0:
-                exits.kill_process(pid, container_id)
 
     async def attach(
         self, container_id: str, *, tty: bool, stdin: bool, stdout: bool, stderr: bool
     ) -> HijackedSession:
-        """Join the container's own streams."""
-        params = {
-            "stream": True,
-            "logs": False,
-            "stdin": stdin,
-            "stdout": stdout,
-            "stderr": stderr and not tty,
-        }
-        answer = await self.transport.stream(
-            "POST", f"/containers/{container_id}/attach", params=params, upgrade=True, timeout=30.0
-        )
-
-        async def exit_code() -> int:
-            with contextlib.suppress(NoSuchItem):
-                found = state.inspected_container(
-                    await self.transport.get(f"/containers/{container_id}/json")
-                )
-                return found.exit_code if found.state == "exited" else 0
-            return 0
-
-        return HijackedSession(
-            answer,
-            tty=tty,
-            wanted=frozenset(number for number, on in ((1, stdout), (2, stderr)) if on),
-            exit_code=exit_code,
-            set_size=self._resizer(f"/containers/{container_id}/resize"),
-        )
+        """Join the container's own streams. Its input ends with the first client's (``stdinOnce``, always)."""
+        return await execs.attach(self.transport, container_id, execs.Streams(tty, stdin, stdout, stderr))
 
     async def connect(
         self, sandbox_id: str, port: int, timeout: float = 5.0, *, host: str = ""
@@ -543,88 +449,20 @@ class PodmanRuntime:
     # -- numbers ------------------------------------------------------------------------------------------------
 
     async def stats(self) -> list[ContainerStats]:
-        """One sample of every running container of this cluster: one listing and one call for all numbers."""
-        running: dict[str, Container] = {
+        """One sample of every running container of this cluster: a listing and one call for all numbers."""
+        running = {
             one.id: one
             for found in await self.sandboxes()
             for one in found.containers
             if one.state == "running"
         }
-        if not running:
-            return []
-        try:
-            answer = await self.transport.get("/containers/stats", {"stream": False, "containers": list(running)})
-        except RuntimeFailure as error:
-            if "only available for cgroup v2" in error.message:
-                return []  # rootless on cgroup v1: nobody counts
-            raise
-        now = datetime.now(UTC)
-        samples = []
-        for item in (answer or {}).get("Stats") or []:
-            container = running.get(str(item.get("ContainerID")))
-            if container is None:
-                continue
-            group = exits.cgroup_of(container.pid) if container.pid else None
-            used = int(item.get("MemUsage") or 0)
-            limit = container.labels.get(spec.CONTAINER_MEMORY, "")
-            network = item.get("Network")
-            if isinstance(network, dict):  # 5.x: per interface
-                received = sum(int(one.get("RxBytes") or 0) for one in network.values())
-                sent = sum(int(one.get("TxBytes") or 0) for one in network.values())
-            else:
-                received, sent = int(item.get("NetInput") or 0), int(item.get("NetOutput") or 0)
-            samples.append(
-                ContainerStats(
-                    container_id=container.id,
-                    time=now,
-                    cpu_nanoseconds=int(item.get("CPUNano") or 0),
-                    memory=max(0, used - (exits.reclaimable(group) if group else 0)),
-                    memory_limit=int(limit) if limit.isdigit() else 0,
-                    network_in=received,
-                    network_out=sent,
-                    pids=int(item.get("PIDs") or 0),
-                )
-            )
-        return samples
+        return await housekeeping.stats(self.transport, running)
 
     async def remove_everything(self, volumes: bool = False) -> list[str]:
         """Remove every pod, container, network (and volume) with this cluster's label; what was removed."""
-        transport, removed = self.transport, []
-        label = {"label": [f"{spec.CLUSTER}={self.cluster_id}"]}
-
-        async def remove(kind: str, path: str, name: str, params: Mapping[str, Any]) -> None:
-            with contextlib.suppress(NoSuchItem):
-                await transport.delete(path, params)
-                removed.append(f"{kind} {name}")
-
-        force = {"force": True, "timeout": 0}
         for known in await self.sandboxes():
             self._list().prepare_removal(known.id)
-        pods = await transport.get("/pods/json", {"filters": label}) or []
-        await asyncio.gather(
-            *(
-                remove(
-                    "pod",
-                    f"/pods/{pod['Id']}",
-                    "/".join(
-                        (pod.get("Labels") or {}).get(key, "") for key in (spec.POD_NAMESPACE, spec.POD_NAME)
-                    ),
-                    force,
-                )
-                for pod in pods
-            )
-        )
-        containers = await transport.get("/containers/json", {"all": True, "filters": label}) or []
-        for one in containers:
-            await remove("container", f"/containers/{one['Id']}", (one.get("Names") or [one["Id"]])[0], force)
-        for one in await transport.get("/networks/json", {"filters": label}) or []:
-            await remove("network", f"/networks/{one['name']}", str(one["name"]), {"force": True})
-        if volumes:
-            for one in await transport.get("/volumes/json", {"filters": label}) or []:
-                await remove("volume", f"/volumes/{one['Name']}", str(one["Name"]), {"force": True})
-        with contextlib.suppress(RuntimeFailure):  # another cluster's pods may use it
-            await transport.delete(f"/images/{PAUSE_IMAGE}")
-        return removed
+        return await housekeeping.remove_everything(self.transport, self.cluster_id, volumes=volumes)
 
 
 def _os_image() -> str:

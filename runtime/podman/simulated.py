@@ -131,8 +131,7 @@ class SimulatedRuntime:
 
     async def sandbox(self, uid: str) -> Sandbox | None:
         """One pod by its Kubernetes uid."""
-        pod = self._by_uid.get(uid)
-        return None if pod is None else self._view(pod)
+        return None if (pod := self._by_uid.get(uid)) is None else self._view(pod)
 
     def _view(self, pod: _Pod) -> Sandbox:
         if pod.view is None:
@@ -154,8 +153,7 @@ class SimulatedRuntime:
 
     async def create_sandbox(self, spec: SandboxSpec) -> Sandbox:
         """Make a pod; one of the same uid is replaced."""
-        old = self._by_uid.get(spec.uid)
-        if old is not None:
+        if (old := self._by_uid.get(spec.uid)) is not None:
             await self.remove_sandbox(old.id)
         address = "" if spec.host_network else self._addresses.allocate()
         pod = _Pod(f"{next(self._ids):064x}", spec, address, self._clock.now())
@@ -278,8 +276,7 @@ class SimulatedRuntime:
 
     async def remove_container(self, container_id: str) -> None:
         """Remove it; no error when it is gone."""
-        one = self._containers.pop(container_id, None)
-        if one is not None:
+        if (one := self._containers.pop(container_id, None)) is not None:
             one.attempt_of_run += 1
             one.pod.containers.pop(container_id, None)
             one.pod.view = None
@@ -291,8 +288,7 @@ class SimulatedRuntime:
         self._end(one, 137 if oom_killed else exit_code, signal=9 if oom_killed else 0)
 
     def _get(self, container_id: str) -> _Simulated:
-        one = self._containers.get(container_id)
-        if one is None:
+        if (one := self._containers.get(container_id)) is None:
             raise NoSuchItem(f"no container with ID {container_id} found: no such container")
         return one
 
