@@ -26,6 +26,7 @@ from runtime.objects.registry import Resource
 from runtime.objects.schema import decode, type_of
 
 from .context import RequestContext
+from .metadata import check_kind
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -104,8 +105,10 @@ def read_patched(ctx: RequestContext, resource: Resource, patched: Obj) -> Obj:
     """
     if not isinstance(patched, dict) or not isinstance(patched.get("metadata", {}), dict):
         raise _unfit(patched, "the patch made an object that can't be read")
+    private = meta.copy(patched)
+    check_kind(resource, private)
     try:
-        clean, unknown = decode(resource, meta.copy(patched))
+        clean, unknown = decode(resource, private)
     except StatusError as error:
         raise _unfit(patched, error.message) from None
     if unknown and ctx.field_validation != "Ignore":
