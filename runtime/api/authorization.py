@@ -14,7 +14,7 @@ from runtime.objects.errors import Obj, StatusError, forbidden, not_found
 from runtime.objects.registry import Resource
 
 from .context import MASTERS, RequestContext, User
-from .rules import Request, allows, describe, missing
+from .rules import Request, describe, missing, names_allowed
 
 RBAC_GROUP = "rbac.authorization.k8s.io"
 ROLES = "roles.rbac.authorization.k8s.io"
@@ -39,7 +39,8 @@ class Authorizer:
 
     def __init__(self, reader: RoleReader) -> None:
         self._reader = reader
-        self._decisions: dict[tuple[str, tuple[str, ...], Request], bool] = {}
+        self._decisions: dict[tuple[str, ...], frozenset[str] | None] = {}
+        """(user, groups, request without the name) → the names it is allowed for; None means for all."""
         self._rules: dict[tuple[str, tuple[str, ...], str], list[Obj]] = {}
         self._roles: dict[tuple[str, str], list[Obj]] | None = None
         self._bindings: list[tuple[str, Obj]] = []
@@ -54,14 +55,23 @@ class Authorizer:
         """Whether the user may make this request."""
         if MASTERS in user.groups:
             return True
-        key = (user.name, user.groups, request)
-        known = self._decisions.get(key)
-        if known is None:
-            known = any(allows(rule, request) for rule in self.rules_for(user, request.namespace))
+        key = (
+            user.name,
+            *user.groups,
+            "",
+            request.verb,
+            request.group,
+            request.resource,
+            request.subresource,
+            request.namespace,
+            request.path,
+        )
+        if key not in self._decisions:
             if len(self._decisions) >= _CACHE_LIMIT:
                 self._decisions.clear()
-            self._decisions[key] = known
-        return known
+            self._decisions[key] = names_allowed(self.rules_for(user, request.namespace), request)
+        names = self._decisions[key]
+        return names is None or request.name in names
 
     def require(self, user: User, request: Request) -> None:
         """Return when allowed.

@@ -55,17 +55,22 @@ def url_matches(rule: Obj, path: str) -> bool:
     return False
 
 
-def allows(rule: Obj, request: Request) -> bool:
-    """Whether one rule allows the request."""
-    if request.path:
-        return _has(rule.get("verbs"), request.verb) and url_matches(rule, request.path)
-    names = rule.get("resourceNames")
-    return (
-        _has(rule.get("verbs"), request.verb)
-        and _has(rule.get("apiGroups"), request.group)
-        and resource_matches(rule, request.full_resource, request.subresource)
-        and (not names or request.name in names)
-    )
+def names_allowed(rules: Iterable[Obj], request: Request) -> frozenset[str] | None:
+    """The names of objects for which some rule allows the request (its own name aside); None means all names."""
+    names: set[str] = set()
+    for rule in rules:
+        if not _has(rule.get("verbs"), request.verb):
+            continue
+        if request.path:
+            if url_matches(rule, request.path):
+                return None
+        elif _has(rule.get("apiGroups"), request.group) and resource_matches(
+            rule, request.full_resource, request.subresource
+        ):
+            if not rule.get("resourceNames"):
+                return None
+            names.update(rule["resourceNames"])
+    return frozenset(names)
 
 
 def _break_down(rule: Obj) -> list[Obj]:
