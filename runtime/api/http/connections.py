@@ -90,6 +90,7 @@ class Connections:
             headers["Content-Type"] = "text/plain"
             response = web.StreamResponse(headers=headers)
             response.enable_chunked_encoding()
+            exchange.response = response
             await response.prepare(request)
             piece = await first
             while piece is not None:
@@ -155,6 +156,7 @@ class Connections:
             socket = await ChannelSocket.accept(
                 exchange.request, remotecommand.WEBSOCKET_PROTOCOLS, exchange.headers
             )
+            exchange.response = socket.response
             streams = remotecommand.SocketStreams(socket)
             first = remotecommand.STDOUT if wanted.stdout else remotecommand.STDERR
             await socket.send(first if wanted.stdout or wanted.stderr else remotecommand.ERROR, b"")
@@ -197,12 +199,15 @@ class Connections:
         dial = _dialer(node, pod)
         if is_websocket(request):
             if portforward.TUNNEL_PROTOCOL in offered_protocols(request):
-                socket = await open_socket(request, portforward.TUNNEL_PROTOCOL, exchange.headers)
+                exchange.response = socket = await open_socket(
+                    request, portforward.TUNNEL_PROTOCOL, exchange.headers
+                )
                 await self._forward_session(SocketWire(socket), dial, name)
                 await socket.close()
                 return socket
             ports = portforward.parse_ports(request.query.getall("ports", []))
             channels = await ChannelSocket.accept(request, portforward.WEBSOCKET_PROTOCOLS, exchange.headers)
+            exchange.response = channels.response
             await portforward.forward_channels(channels, dial, ports, name)
             return channels.response
         if is_spdy(request):

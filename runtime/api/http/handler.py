@@ -90,14 +90,14 @@ class Handler:
             ending.code = response.status
         except StatusError as refusal:
             ending.code = refusal.code
-            response = self._failure(headers, refusal, ending)
+            response = self._failure(request, headers, refusal, ending)
         except (asyncio.CancelledError, ConnectionError):
             ending.code = 499  # the client is gone; nobody reads an answer
             raise
         except Exception:
             logger.exception("%s %s failed", request.method, info.path)
             response = self._failure(
-                headers, internal("unexpected failure; the server's log has the details"), ending
+                request, headers, internal("unexpected failure; the server's log has the details"), ending
             )
         finally:
             self._note(request, info, ending, perf_counter() - started, streaming)
@@ -119,9 +119,17 @@ class Handler:
                 )
         return response
 
-    def _failure(self, headers: CIMultiDict[str], error: StatusError, ending: Ending) -> web.StreamResponse:
-        if ending.exchange is not None:
-            for value in ending.exchange.warnings():
+    def _failure(
+        self, request: web.BaseRequest, headers: CIMultiDict[str], error: StatusError, ending: Ending
+    ) -> web.StreamResponse:
+        exchange = ending.exchange
+        if exchange is not None:
+            if exchange.response is not None and exchange.response.prepared:
+                # The answer has begun: all that can still be told is that it did not end well.
+                if request.transport is not None:
+                    request.transport.abort()
+                return exchange.response
+            for value in exchange.warnings():
                 headers.add("Warning", value)
         return status_response(headers, error)
 

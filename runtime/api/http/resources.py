@@ -70,6 +70,8 @@ class Exchange:
     verb: str = ""
     """The request's verb as RBAC and metrics name it, once it is known."""
     resource: Resource | None = None
+    response: web.StreamResponse | None = None
+    """The answer, once its head may have been sent: after that a failure can't be told any more."""
     context: RequestContext = field(init=False)
 
     def __post_init__(self) -> None:
@@ -226,6 +228,7 @@ class Resources:
             meta["continue"] = result.continue_
         if result.remaining is not None:
             meta["remainingItemCount"] = result.remaining
+        body: bytes | list[bytes]
         if accepted.transform == TABLE:
             body = tables.table(
                 resource.printer,
@@ -258,6 +261,7 @@ class Resources:
         self._warn(exchange)
         response = web.StreamResponse(headers=headers)
         response.enable_chunked_encoding()
+        exchange.response = response
         try:
             await response.prepare(request)
         except BaseException:
@@ -442,7 +446,7 @@ class Resources:
         return await self._respond(exchange, body, answer.code, accepted)
 
     async def _respond(
-        self, exchange: Exchange, body: bytes, code: int, accepted: Accepted
+        self, exchange: Exchange, body: bytes | list[bytes], code: int, accepted: Accepted
     ) -> web.StreamResponse:
         self._warn(exchange)
         headers = exchange.request.headers

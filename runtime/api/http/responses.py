@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 import yaml
 from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
 from multidict import CIMultiDict
 
 from runtime.objects.errors import StatusError
@@ -18,6 +19,11 @@ from .negotiation import JSON, YAML
 
 COMPRESS_FROM = 128 * 1024
 """Bytes from which a body is compressed when the client takes gzip (apiserver's ``defaultGzipThresholdBytes``)."""
+WHOLE_UP_TO = 512 * 1024
+"""Bytes up to which a body is written at once."""
+PIECE = 256 * 1024
+STALL_SECONDS = 60.0
+"""How long a client may leave a full connection unread."""
 _OFF_LOOP_FROM = 1024 * 1024
 WARNINGS_LIMIT = 4096
 """Bytes of Warning headers in one answer (apiserver's ``truncateAtTotalRunes``)."""
@@ -66,32 +72,82 @@ def accepts_gzip(header: str) -> bool:
     return False
 
 
-def _gzip(body: bytes) -> bytes:
+def _gzip(pieces: list[bytes]) -> bytes:
     packer = zlib.compressobj(1, zlib.DEFLATED, 31)
-    return packer.compress(body) + packer.flush()
+    return b"".join([*(packer.compress(piece) for piece in pieces), packer.flush()])
 
 
 async def respond(
     headers: CIMultiDict[str],
-    body: bytes,
+    body: bytes | list[bytes],
     *,
     code: int = 200,
     media: str = JSON,
     pretty: bool = False,
     accept_encoding: str = "",
-) -> web.Response:
-    """An answer whose body is JSON, given as ``media`` wants it."""
+) -> web.StreamResponse:
+    """An answer whose body is JSON, whole or in pieces, given as ``media`` wants it."""
+    pieces = body if isinstance(body, list) else [body]
+    size = sum(map(len, pieces))
     if media == YAML:
-        body = as_yaml(body) if len(body) < _OFF_LOOP_FROM else await asyncio.to_thread(as_yaml, body)
+        body = b"".join(pieces)
+        body = as_yaml(body) if size < _OFF_LOOP_FROM else await asyncio.to_thread(as_yaml, body)
+        pieces, size = [body], len(body)
     elif pretty:
-        body = indent(body)
+        body = indent(b"".join(pieces))
+        pieces, size = [body], len(body)
     headers["Content-Type"] = media
-    if len(body) > COMPRESS_FROM and accept_encoding and accepts_gzip(accept_encoding):
+    if size > COMPRESS_FROM and accept_encoding and accepts_gzip(accept_encoding):
         # zlib lets go of the interpreter while it works, so the loop goes on beside it.
-        body = await asyncio.to_thread(_gzip, body)
+        body = await asyncio.to_thread(_gzip, pieces)
+        pieces, size = [body], len(body)
         headers["Content-Encoding"] = "gzip"
         headers["Vary"] = "Accept-Encoding"
-    return web.Response(status=code, body=body, headers=headers)
+    if size > WHOLE_UP_TO:
+        return LargeResponse(pieces, size, code, headers)
+    return web.Response(
+        status=code, body=pieces[0] if len(pieces) == 1 else b"".join(pieces), headers=headers
+    )
+
+
+class LargeResponse(web.StreamResponse):
+    """A body that is written piece by piece.
+
+    Encrypting all of a large list before any of it is sent costs twice the time and memory, and everybody else's
+    patience.
+    """
+
+    def __init__(self, pieces: list[bytes], size: int, code: int, headers: CIMultiDict[str]) -> None:
+        super().__init__(status=code, headers=headers)
+        self.content_length = size
+        self._pieces = pieces
+        self._empty = False
+        self._client: asyncio.Transport | None = None
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Write the head."""
+        self._empty = request.method == "HEAD"
+        self._client = request.transport
+        return await super().prepare(request)
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Write the body."""
+        if not self._empty:
+            for piece in self._pieces:
+                view = memoryview(piece)
+                while view:
+                    await self._write_piece(view[:PIECE])
+                    view = view[PIECE:]
+        await super().write_eof(data)
+
+    async def _write_piece(self, piece: memoryview) -> None:
+        try:
+            async with asyncio.timeout(STALL_SECONDS):
+                await self.write(piece)
+        except TimeoutError:
+            if self._client is not None:
+                self._client.abort()
+            raise ConnectionResetError("the client does not read") from None
 
 
 def status_response(headers: CIMultiDict[str], error: StatusError, *, pretty: bool = False) -> web.Response:

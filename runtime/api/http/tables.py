@@ -16,6 +16,8 @@ import orjson
 from runtime.objects.errors import FieldError, Obj, StatusError, bad_request, not_supported
 from runtime.objects.registry import Column, Printer
 
+PIECE_BYTES = 256 * 1024
+"""About how much of a list is put together at once."""
 INCLUDE = ("None", "Metadata", "Object")
 
 
@@ -151,7 +153,23 @@ def partial_list(entries: Sequence[Stored], version: str, meta: Obj) -> bytes:
     )
 
 
-def object_list(kind: str, api_version: str, entries: Sequence[Stored], meta: Obj) -> bytes:
-    """A list of whole objects as JSON: their stored JSON, joined."""
+def object_list(kind: str, api_version: str, entries: Sequence[Stored], meta: Obj) -> list[bytes]:
+    """A list of whole objects as JSON: their stored JSON, in the pieces that it is joined from."""
     head = orjson.dumps({"kind": f"{kind}List", "apiVersion": api_version, "metadata": meta})
-    return b'%b,"items":[%b]}' % (head[:-1], b",".join([entry.json for entry in entries]))
+    pieces = [head[:-1] + b',"items":[']
+    batch: list[bytes] = []
+    size = 0
+    for entry in entries:
+        body = entry.json
+        batch.append(body)
+        size += len(body)
+        if size > PIECE_BYTES:
+            pieces.append(b",".join(batch))
+            pieces.append(b",")
+            batch, size = [], 0
+    if batch:
+        pieces.append(b",".join(batch))
+    elif len(pieces) > 1:
+        pieces.pop()
+    pieces.append(b"]}")
+    return pieces

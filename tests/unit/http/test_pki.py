@@ -1,4 +1,3 @@
-import os
 import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,8 +22,8 @@ def test_everything_is_made_once_and_private(tmp_path: Path) -> None:
         "sa.key",
         "tokens.csv",
     }
-    assert all(os.stat(path).st_mode & 0o777 == 0o600 for path in pki.folder.iterdir())
-    assert os.stat(pki.folder).st_mode & 0o777 == 0o700
+    assert all(path.stat().st_mode & 0o777 == 0o600 for path in pki.folder.iterdir())
+    assert pki.folder.stat().st_mode & 0o777 == 0o700
     prepare_pki(tmp_path)
     assert {path.name: path.read_bytes() for path in pki.folder.iterdir()} == files
 
@@ -70,7 +69,7 @@ def test_kubeconfig_is_private_whole_and_embedded(tmp_path: Path) -> None:
     pki = prepare_pki(tmp_path)
     path = tmp_path / "kubeconfig"
     assert write_kubeconfig(path, pki, port=7443) == "https://127.0.0.1:7443"
-    assert os.stat(path).st_mode & 0o777 == 0o600
+    assert path.stat().st_mode & 0o777 == 0o600
     config = yaml.safe_load(path.read_text())
     assert config["current-context"] == "kubetui"
     assert config["clusters"][0]["cluster"]["server"] == "https://127.0.0.1:7443"

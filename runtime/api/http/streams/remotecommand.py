@@ -96,7 +96,7 @@ def exit_status(code: int) -> Obj:
 async def run(session: StreamSession, streams: Streams, wanted: Wanted, *, report_exit: bool) -> None:
     """Carry bytes both ways until the command ends or the client goes.
 
-    The session stays open; its owner closes it. ``report_exit`` False (attach) reports the end, but not the exit code:
+    The session stays open: its owner closes it. ``report_exit`` False (attach) tells the end, but not the exit code:
     that is in the pod's status.
     """
     helpers: list[asyncio.Task[None]] = []
