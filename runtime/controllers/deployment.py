@@ -16,8 +16,8 @@ from runtime.objects.meta import controller_of, is_deleting, key_of, name_of, na
 from runtime.objects.selectors import label_selector
 
 from . import deployment_math as math
+from .conditions import get_condition, new_condition, set_condition
 from .context import BaseController, Context, namespace_terminating
-from .hashing import object_hash
 from .lookup import ORPHANS, matching_owners, orphan_namespace
 from .pods import is_finished
 from .refs import RefManager
@@ -148,22 +148,20 @@ class _Sync:
     def _check_paused(self) -> None:
         if self.d["spec"].get("progressDeadlineSeconds") is None:
             return
-        current = math.get_condition(self.d["status"], "Progressing")
+        current = get_condition(self.d["status"], "Progressing")
         if current is not None and current.get("reason") == "ProgressDeadlineExceeded":
             return  # lack of progress, once reported, is not covered up
         paused = bool(self.d["spec"].get("paused"))
         known = current is not None and current.get("reason") == "DeploymentPaused"
         if paused and not known:
-            math.set_condition(
+            set_condition(
                 self.d["status"],
-                math.new_condition(
-                    "Progressing", "Unknown", "DeploymentPaused", "Deployment is paused", self.now
-                ),
+                new_condition("Progressing", "Unknown", "DeploymentPaused", "Deployment is paused", self.now),
             )
         elif not paused and known:
-            math.set_condition(
+            set_condition(
                 self.d["status"],
-                math.new_condition(
+                new_condition(
                     "Progressing", "Unknown", "DeploymentResumed", "Deployment is resumed", self.now
                 ),
             )
@@ -241,10 +239,10 @@ class _Sync:
             new = await self.client.update(changed)
             self._replace(new)
         self._set_revision(meta.annotations_of(new).get(math.REVISION, str(number)))
-        if math.has_deadline(d) and math.get_condition(d["status"], "Progressing") is None:
-            math.set_condition(
+        if math.has_deadline(d) and get_condition(d["status"], "Progressing") is None:
+            set_condition(
                 d["status"],
-                math.new_condition(
+                new_condition(
                     "Progressing",
                     "True",
                     "FoundNewReplicaSet",
@@ -259,28 +257,8 @@ class _Sync:
 
     async def _create(self, old: list[Obj], number: int) -> Obj:
         d = self.d
-        template = meta.copy(d["spec"]["template"])
-        template_hash = object_hash(template, d["status"].get("collisionCount"))
-        labels = {**(template.setdefault("metadata", {}).get("labels") or {}), math.HASH_LABEL: template_hash}
-        template["metadata"]["labels"] = labels
-        selector = meta.copy(d["spec"]["selector"])
-        selector["matchLabels"] = {**(selector.get("matchLabels") or {}), math.HASH_LABEL: template_hash}
-        spec: Obj = {"replicas": 0, "selector": selector, "template": template}
-        if d["spec"].get("minReadySeconds"):
-            spec["minReadySeconds"] = d["spec"]["minReadySeconds"]
-        wanted: Obj = {
-            "apiVersion": "apps/v1",
-            "kind": "ReplicaSet",
-            "metadata": {
-                "name": f"{name_of(d)}-{template_hash}",
-                "namespace": namespace_of(d),
-                "labels": dict(labels),
-                "ownerReferences": [meta.controller_reference(d)],
-            },
-            "spec": spec,
-        }
-        spec["replicas"] = math.new_replicas(d, [*old, wanted], wanted)
-        math.set_new_annotations(d, wanted, number, exists=False)
+        wanted = math.new_replica_set(d, old, number)
+        size = math.replicas_of(wanted)
         existed = False
         try:
             made = await self.client.create(wanted, namespace_of(d))
@@ -292,13 +270,13 @@ class _Sync:
                 if not namespace_terminating(error):
                     await self._creation_failed(wanted, error)
                 raise
-        if not existed and spec["replicas"] > 0:
-            self._say("up", made, 0, spec["replicas"])
+        if not existed and size > 0:
+            self._say("up", made, 0, size)
         self._set_revision(str(max(number, math.revision(made))))
         if not existed and math.has_deadline(d):
-            math.set_condition(
+            set_condition(
                 d["status"],
-                math.new_condition(
+                new_condition(
                     "Progressing",
                     "True",
                     "NewReplicaSetCreated",
@@ -324,9 +302,9 @@ class _Sync:
         self.recorder.event(self.d, "Warning", "ReplicaSetCreateError", message)
         if math.has_deadline(self.d):
             status = meta.copy(self.d["status"])
-            math.set_condition(
+            set_condition(
                 status,
-                math.new_condition("Progressing", "False", "ReplicaSetCreateError", message, self.now),
+                new_condition("Progressing", "False", "ReplicaSetCreateError", message, self.now),
             )
             await self._write(status)
 
@@ -432,7 +410,7 @@ class _Sync:
 
     def _look_again(self, status: Obj) -> float | None:
         """When to check the deadline (``requeueStuckDeployment``): nothing else would wake us then."""
-        condition = math.get_condition(status, "Progressing")
+        condition = get_condition(status, "Progressing")
         if not math.has_deadline(self.d) or condition is None:
             return None
         if math.is_complete(self.d, status) or condition.get("reason") in (

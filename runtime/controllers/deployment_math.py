@@ -10,9 +10,13 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 
-from runtime.objects.clock import format_time, parse_time
+from runtime.objects import meta
+from runtime.objects.clock import parse_time
 from runtime.objects.errors import Obj
-from runtime.objects.meta import annotations_of, name_of, uid_of
+from runtime.objects.meta import annotations_of, controller_reference, name_of, namespace_of, uid_of
+
+from .conditions import get_condition, new_condition, remove_condition, set_condition
+from .hashing import object_hash
 
 REVISION = "deployment.kubernetes.io/revision"
 REVISION_HISTORY = "deployment.kubernetes.io/revision-history"
@@ -289,45 +293,34 @@ def set_new_annotations(d: Obj, rs: Obj, new_revision: int, *, exists: bool) -> 
     return changed
 
 
-# --- status -----------------------------------------------------------------------------------------------------
-
-
-def get_condition(status: Obj, kind: str) -> Obj | None:
-    """A condition of a status by type."""
-    for entry in status.get("conditions") or ():
-        if entry.get("type") == kind:
-            found: Obj = entry
-            return found
-    return None
-
-
-def new_condition(kind: str, status: str, reason: str, message: str, now: datetime) -> Obj:
-    """A Deployment condition that changed now."""
-    moment = format_time(now)
-    return {
-        "type": kind,
-        "status": status,
-        "lastUpdateTime": moment,
-        "lastTransitionTime": moment,
-        "reason": reason,
-        "message": message,
+def new_replica_set(d: Obj, old: Sequence[Obj], number: int) -> Obj:
+    """The ReplicaSet of the Deployment's present template, as revision ``number`` beside the ``old`` ones."""
+    template = meta.copy(d["spec"]["template"])
+    template_hash = object_hash(template, (d.get("status") or {}).get("collisionCount"))
+    labels = {**(template.setdefault("metadata", {}).get("labels") or {}), HASH_LABEL: template_hash}
+    template["metadata"]["labels"] = labels
+    selector = meta.copy(d["spec"]["selector"])
+    selector["matchLabels"] = {**(selector.get("matchLabels") or {}), HASH_LABEL: template_hash}
+    spec: Obj = {"replicas": 0, "selector": selector, "template": template}
+    if d["spec"].get("minReadySeconds"):
+        spec["minReadySeconds"] = d["spec"]["minReadySeconds"]
+    wanted: Obj = {
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "metadata": {
+            "name": f"{name_of(d)}-{template_hash}",
+            "namespace": namespace_of(d),
+            "labels": dict(labels),
+            "ownerReferences": [controller_reference(d)],
+        },
+        "spec": spec,
     }
+    spec["replicas"] = new_replicas(d, [*old, wanted], wanted)
+    set_new_annotations(d, wanted, number, exists=False)
+    return wanted
 
 
-def set_condition(status: Obj, condition: Obj) -> None:
-    """Replace the condition of its type, unless status and reason are what they were."""
-    current = get_condition(status, condition["type"])
-    if current is not None and current["status"] == condition["status"]:
-        if current.get("reason") == condition["reason"]:
-            return
-        condition = {**condition, "lastTransitionTime": current.get("lastTransitionTime")}
-    remove_condition(status, condition["type"])
-    status["conditions"].append(condition)
-
-
-def remove_condition(status: Obj, kind: str) -> None:
-    """Drop the condition of this type."""
-    status["conditions"] = [entry for entry in status.get("conditions") or () if entry.get("type") != kind]
+# --- status -----------------------------------------------------------------------------------------------------
 
 
 def has_deadline(d: Obj) -> bool:
@@ -392,11 +385,7 @@ def calculate_status(d: Obj, sets: Sequence[Obj], new: Obj | None, now: datetime
         "terminatingReplicas": status_total(sets, "terminatingReplicas"),
     }
     # absent where upstream's omitempty leaves them out
-    status = {
-        key: value for key, value in status.items() if value or key in ("replicas", "terminatingReplicas")
-    }
-    if not status["replicas"]:
-        del status["replicas"]
+    status = {key: value for key, value in status.items() if value or key == "terminatingReplicas"}
     old = d.get("status") or {}
     if old.get("collisionCount") is not None:
         status["collisionCount"] = old["collisionCount"]

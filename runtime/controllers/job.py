@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from runtime.client.informer import BY_CONTROLLER, Delta
@@ -31,6 +31,7 @@ from runtime.objects.selectors import label_selector
 from . import job_math as math
 from .context import BaseController, Context, namespace_terminating
 from .expectations import Expectations
+from .job_verdict import State, Verdict, count, verdict
 from .lookup import ORPHANS, matching_owners, orphan_namespace, owner_key
 from .pods import (
     PodControl,
@@ -54,32 +55,6 @@ UNCOUNTED_BATCH = 500
 class _Backoff:
     failures: int = 0
     last: datetime | None = None
-
-
-@dataclass(slots=True)
-class _Verdict:
-    """A condition the job has earned."""
-
-    kind: str
-    reason: str
-    message: str
-
-
-@dataclass(slots=True)
-class _State:
-    """One sync's working notes."""
-
-    job: Obj
-    pods: list[Obj]
-    status: Obj
-    active: list[Obj]
-    now: datetime
-    succeeded: int = 0
-    failed: int = 0
-    succeeded_indexes: list[int] = field(default_factory=list)
-    failed_indexes: list[int] = field(default_factory=list)
-    events: list[tuple[str, str, str]] = field(default_factory=list)
-    again: float | None = None
 
 
 class JobController(BaseController):
@@ -191,118 +166,34 @@ class JobController(BaseController):
         now = self.clock.now()
         status = meta.copy(job.get("status") or {})
         active = [pod for pod in pods if is_active(pod)]
-        state = _State(job, pods, status, active, now)
-        self._count(state)
+        state = State(job, pods, status, active, now)
+        count(state)
         suspended = bool(job["spec"].get("suspend"))
         if "startTime" not in status and not suspended:
             status["startTime"] = format_time(now)
         deadline = job["spec"].get("activeDeadlineSeconds")
-        verdict = self._verdict(key, state)
+        earned = verdict(state)
         failure: Exception | None = None
-        if verdict is not None and verdict.kind != "SuccessCriteriaMet":
+        if earned is not None and earned.kind != "SuccessCriteriaMet":
             failure = await self._remove(key, state, state.active)
-        elif verdict is not None or suspended or is_deleting(job):
+        elif earned is not None or suspended or is_deleting(job):
             if not is_deleting(job) and self.expectations.satisfied(key):
                 failure = await self._remove(key, state, state.active)
         elif self.expectations.satisfied(key):
             failure = await self._manage(key, state)
         if not is_deleting(job):
             self._suspension(state, suspended)
-        if deadline is not None and not suspended and verdict is None and "startTime" in status:
+        if deadline is not None and not suspended and earned is None and "startTime" in status:
             left = int(deadline) - (now - parse_time(status["startTime"])).total_seconds()
             state.again = (
                 min(state.again or left, max(left, 0.0)) if state.again is not None else max(left, 0.0)
             )
-        await self._settle(key, state, verdict)
+        await self._settle(key, state, earned)
         if failure is not None:
             raise failure
         return state.again
 
-    def _count(self, state: _State) -> None:
-        """What has ended so far: the status, plus what is not counted yet."""
-        job, status = state.job, state.status
-        uncounted = status.get("uncountedTerminatedPods") or {}
-        known_good, known_bad = set(uncounted.get("succeeded") or ()), set(uncounted.get("failed") or ())
-        state.succeeded = int(status.get("succeeded") or 0) + len(known_good)
-        state.failed = int(status.get("failed") or 0) + len(known_bad)
-        completions = int(job["spec"].get("completions") or 0)
-        if math.is_indexed(job):
-            done = set(math.parse_indexes(status.get("completedIndexes") or "", completions))
-            bad = set(math.parse_indexes(status.get("failedIndexes") or "", completions))
-            per_index = job["spec"].get("backoffLimitPerIndex")
-            for pod in state.pods:
-                index = math.index_of(pod)
-                if not 0 <= index < completions or not math.has_tracking(pod):
-                    continue
-                if phase(pod) == "Succeeded":
-                    done.add(index)
-                elif per_index is not None and math.has_failed(job, pod):
-                    action, _ = math.match_failure_policy(job, pod)
-                    failures = int(meta.annotations_of(pod).get(math.INDEX_FAILURES) or 0)
-                    if action == "FailIndex" or (action != "Ignore" and failures >= int(per_index)):
-                        bad.add(index)
-            state.succeeded_indexes, state.failed_indexes = sorted(done), sorted(bad - done)
-        for pod in state.pods:
-            uid = uid_of(pod)
-            if not math.has_tracking(pod) or uid in known_good or uid in known_bad:
-                continue
-            if phase(pod) == "Succeeded":
-                state.succeeded += 1
-            elif math.has_failed(job, pod) and math.match_failure_policy(job, pod)[0] != "Ignore":
-                state.failed += 1
-        if math.is_indexed(job):
-            state.succeeded = len(state.succeeded_indexes)
-
-    def _verdict(self, key: str, state: _State) -> _Verdict | None:
-        job = state.job
-        for kind in ("FailureTarget", "SuccessCriteriaMet"):
-            earlier = meta.condition(state.job, kind)
-            if earlier is not None and earlier["status"] == "True":
-                return _Verdict(kind, earlier.get("reason", ""), earlier.get("message", ""))
-        for pod in state.pods:
-            if math.has_tracking(pod) and math.has_failed(job, pod):
-                action, message = math.match_failure_policy(job, pod)
-                if action == "FailJob":
-                    return _Verdict("FailureTarget", "PodFailurePolicy", message)
-        if state.failed > math.backoff_limit(job) or math.past_restarts(job, state.pods):
-            return _Verdict(
-                "FailureTarget", "BackoffLimitExceeded", "Job has reached the specified backoff limit"
-            )
-        deadline = job["spec"].get("activeDeadlineSeconds")
-        start = state.status.get("startTime")
-        timed = deadline is not None and start and not job["spec"].get("suspend")
-        if timed and (state.now - parse_time(start)).total_seconds() >= int(deadline):
-            return _Verdict(
-                "FailureTarget", "DeadlineExceeded", "Job was active longer than specified deadline"
-            )
-        if math.is_indexed(job) and job["spec"].get("backoffLimitPerIndex") is not None:
-            limit = job["spec"].get("maxFailedIndexes")
-            if limit is not None and len(state.failed_indexes) > int(limit):
-                return _Verdict(
-                    "FailureTarget",
-                    "MaxFailedIndexesExceeded",
-                    "Job has exceeded the specified maximal number of failed indexes",
-                )
-            done = len(state.failed_indexes) + len(state.succeeded_indexes)
-            if state.failed_indexes and done >= int(job["spec"].get("completions") or 0):
-                return _Verdict("FailureTarget", "FailedIndexes", "Job has failed indexes")
-        message = math.match_success_policy(job, state.succeeded_indexes)
-        if message:
-            return _Verdict("SuccessCriteriaMet", "SuccessPolicy", message)
-        completions = job["spec"].get("completions")
-        if completions is None:
-            complete = state.succeeded > 0 and not state.active
-        else:
-            complete = state.succeeded >= int(completions) and not (
-                math.is_indexed(job) and state.failed_indexes
-            )
-        if complete:
-            return _Verdict(
-                "SuccessCriteriaMet", "CompletionsReached", "Reached expected number of succeeded pods"
-            )
-        return None
-
-    async def _manage(self, key: str, state: _State) -> Exception | None:
+    async def _manage(self, key: str, state: State) -> Exception | None:
         """Make or remove pods (``manageJob``)."""
         job = state.job
         wanted = math.wanted_active(job, state.succeeded, len(state.active))
@@ -336,7 +227,7 @@ class JobController(BaseController):
             indexes = list(free[:missing])
         return await self._create(key, state, indexes[:BURST])
 
-    def _unique_indexes(self, state: _State) -> tuple[list[Obj], list[Obj]]:
+    def _unique_indexes(self, state: State) -> tuple[list[Obj], list[Obj]]:
         """Active pods with a wanted index of their own, and those too many."""
         completions = int(state.job["spec"].get("completions") or 0)
         done = set(state.succeeded_indexes) | set(state.failed_indexes)
@@ -353,7 +244,7 @@ class JobController(BaseController):
                 extra.append(pod)
         return kept, extra
 
-    def _backoff(self, key: str, state: _State) -> float:
+    def _backoff(self, key: str, state: State) -> float:
         """Failures since the last success decide how long to wait."""
         record = self._backoffs.setdefault(key, _Backoff())
         last_success = max(
@@ -375,7 +266,7 @@ class JobController(BaseController):
         record.last = max(failures, default=None)
         return math.backoff_left(record.failures, record.last, state.now)
 
-    async def _create(self, key: str, state: _State, indexes: Sequence[int | None]) -> Exception | None:
+    async def _create(self, key: str, state: State, indexes: Sequence[int | None]) -> Exception | None:
         job = state.job
         reference = controller_reference(job)
         shared = None if math.is_indexed(job) else math.pod_template(job, None)
@@ -405,7 +296,7 @@ class JobController(BaseController):
             self.expectations.created(key)
         return failure
 
-    def _index_failures(self, state: _State, index: int | None) -> int:
+    def _index_failures(self, state: State, index: int | None) -> int:
         known = [
             int(meta.annotations_of(pod).get(math.INDEX_FAILURES) or 0)
             + (math.match_failure_policy(state.job, pod)[0] != "Ignore")
@@ -414,7 +305,7 @@ class JobController(BaseController):
         ]
         return max(known, default=0)
 
-    async def _remove(self, key: str, state: _State, pods: Sequence[Obj]) -> Exception | None:
+    async def _remove(self, key: str, state: State, pods: Sequence[Obj]) -> Exception | None:
         pods = [pod for pod in pods if not is_deleting(pod)]
         if not pods:
             return None
@@ -428,7 +319,7 @@ class JobController(BaseController):
 
     # -- status
 
-    def _suspension(self, state: _State, suspended: bool) -> None:
+    def _suspension(self, state: State, suspended: bool) -> None:
         known = next((c for c in state.status.get("conditions") or () if c["type"] == "Suspended"), None)
         was = known is not None and known["status"] == "True"
         if suspended and not was:
@@ -440,7 +331,7 @@ class JobController(BaseController):
             state.status["startTime"] = format_time(state.now)
             state.events.append(("Normal", "Resumed", "Job resumed"))
 
-    def _set(self, state: _State, kind: str, status: str, reason: str, message: str) -> None:
+    def _set(self, state: State, kind: str, status: str, reason: str, message: str) -> None:
         moment = format_time(state.now)
         conditions = [c for c in state.status.get("conditions") or () if c["type"] != kind]
         conditions.append(
@@ -455,7 +346,7 @@ class JobController(BaseController):
         )
         state.status["conditions"] = conditions
 
-    async def _settle(self, key: str, state: _State, verdict: _Verdict | None) -> None:
+    async def _settle(self, key: str, state: State, earned: Verdict | None) -> None:
         """Count what ended, lift finalizers, and say how the job stands (``trackJobStatusAndRemoveFinalizers``)."""
         job, status = state.job, state.status
         terminating = sum(1 for pod in state.pods if is_deleting(pod) and not is_finished(pod))
@@ -475,7 +366,7 @@ class JobController(BaseController):
             status["failed"] = int(status.get("failed") or 0) + len(settled_bad)
         if not math.is_indexed(job) and settled_good:
             status["succeeded"] = int(status.get("succeeded") or 0) + len(settled_good)
-        over = verdict is not None
+        over = earned is not None
         to_lift: list[Obj] = []
         for pod in state.pods:
             if not math.has_tracking(pod):
@@ -505,12 +396,12 @@ class JobController(BaseController):
         status["uncountedTerminatedPods"] = {
             name: uids for name, uids in (("succeeded", good), ("failed", bad)) if uids
         }
-        if verdict is not None:
-            known = meta.condition(job, verdict.kind)
+        if earned is not None:
+            known = meta.condition(job, earned.kind)
             if known is None or known["status"] != "True":
-                self._set(state, verdict.kind, "True", verdict.reason, verdict.message)
+                self._set(state, earned.kind, "True", earned.reason, earned.message)
             if not terminating and not state.active and not to_lift and not good and not bad:
-                self._finish(state, verdict)
+                self._finish(state, earned)
         if status != (job.get("status") or {}):
             await self.client.update_status({**job, "status": status})
             for event in state.events:
@@ -518,14 +409,14 @@ class JobController(BaseController):
         if to_lift:
             await asyncio.gather(*(self._lift(pod) for pod in to_lift))
 
-    def _finish(self, state: _State, verdict: _Verdict) -> None:
-        if verdict.kind == "SuccessCriteriaMet":
-            self._set(state, "Complete", "True", verdict.reason, verdict.message)
+    def _finish(self, state: State, earned: Verdict) -> None:
+        if earned.kind == "SuccessCriteriaMet":
+            self._set(state, "Complete", "True", earned.reason, earned.message)
             state.status["completionTime"] = format_time(state.now)
             state.events.append(("Normal", "Completed", "Job completed"))
         else:
-            self._set(state, "Failed", "True", verdict.reason, verdict.message)
-            state.events.append(("Warning", verdict.reason, verdict.message))
+            self._set(state, "Failed", "True", earned.reason, earned.message)
+            state.events.append(("Warning", earned.reason, earned.message))
 
 
 def _finished(job: Obj) -> bool:

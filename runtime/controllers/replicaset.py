@@ -23,8 +23,9 @@ from runtime.objects.meta import (
     uid_of,
 )
 
+from .conditions import get_condition
 from .context import BaseController, Context, namespace_terminating
-from .deployment_math import get_condition, replicas_of
+from .deployment_math import replicas_of
 from .expectations import Expectations
 from .lookup import ORPHANS, matching_owners, orphan_namespace, owner_key, selector_of
 from .pods import (

@@ -7,7 +7,7 @@ is worked out once per shape and node version.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from runtime.objects.errors import Obj
@@ -122,3 +122,37 @@ def room(shape: Shape, node: NodeInfo, nominated: Sequence[Shape] = ()) -> Refus
     if lacking:
         return Refusal("NodeResourcesFit", tuple(lacking), never)
     return None
+
+
+def summary(reasons: Mapping[str, int], total: int, prefix: str = "") -> str:
+    """``0/3 nodes are available: 1 Insufficient cpu, 2 node(s) were unschedulable.``"""
+    listed = sorted(f"{count} {reason}" for reason, count in reasons.items() if count)
+    text = f"{prefix}0/{total} nodes are available"
+    return f"{text}: {', '.join(listed)}." if listed else f"{text}."
+
+
+class Unschedulable(Exception):
+    """No node will do: why not, node by node or for all of them."""
+
+    def __init__(
+        self, refusals: Mapping[str, Refusal], total: int, problem: str = "", plugin: str = ""
+    ) -> None:
+        super().__init__(problem)
+        self.refusals = refusals
+        self.total = total
+        self.problem = problem
+        self.plugins = frozenset({r.plugin for r in refusals.values()} | ({plugin} if plugin else set()))
+
+    def message(self, after: str = "") -> str:
+        """The sentence for condition and event; ``after`` is what preemption has to say."""
+        if not self.total:
+            return "no nodes available to schedule pods"
+        if self.problem:
+            text = f"0/{self.total} nodes are available: {self.problem}."
+        else:
+            counts: dict[str, int] = {}
+            for refusal in self.refusals.values():
+                for reason in refusal.reasons:
+                    counts[reason] = counts.get(reason, 0) + 1
+            text = summary(counts, self.total)
+        return f"{text} {after}" if after else text

@@ -180,11 +180,14 @@ class Cache:
 
     @staticmethod
     def _same(old: Obj, new: Obj) -> bool:
-        """Whether nothing changed that a shape is made of (pods' specs hardly ever change)."""
+        """Whether nothing changed that a shape is made of: nearly always, since most updates are of status."""
         before, after = old["metadata"], new["metadata"]
-        return before.get("labels") == after.get("labels") and (
-            before.get("generation") == after.get("generation") and before.get("generation") is not None
-        )
+        if before.get("labels") != after.get("labels"):
+            return False
+        generation = after.get("generation")
+        return (generation is not None and before.get("generation") == generation) or old["spec"] == new[
+            "spec"
+        ]
 
     def pod_gone(self, key: str) -> None:
         """The pod was deleted or has finished: it takes nothing any more."""

@@ -15,7 +15,7 @@ from runtime.objects.errors import Obj
 from runtime.objects.meta import is_deleting
 from runtime.objects.selectors import label_selector
 
-from .filters import Refusal
+from .filters import Refusal, summary
 from .nodeinfo import NodeInfo, Placed
 from .shape import Shape
 
@@ -131,10 +131,3 @@ def explain(refusals: Mapping[str, Refusal], total: int) -> str:
     """What the message says about preemption when it found nothing."""
     helpless = sum(1 for refusal in refusals.values() if refusal.final)
     return summary({NOT_HELPFUL: helpless, NO_VICTIMS: len(refusals) - helpless}, total, "preemption: ")
-
-
-def summary(reasons: Mapping[str, int], total: int, prefix: str = "") -> str:
-    """``0/3 nodes are available: 1 Insufficient cpu, 2 node(s) were unschedulable.``"""
-    listed = sorted(f"{count} {reason}" for reason, count in reasons.items() if count)
-    text = f"{prefix}0/{total} nodes are available"
-    return f"{text}: {', '.join(listed)}." if listed else f"{text}."

@@ -30,7 +30,7 @@ from runtime.objects.meta import (
 )
 
 from . import preemption
-from .filters import Refusal, room, static
+from .filters import Refusal, Unschedulable, room, static
 from .nodeinfo import Cache, NodeInfo
 from .queue import LEFTOVER_EVERY, SchedulingQueue, Waiting
 from .scores import totals
@@ -49,33 +49,6 @@ BATCH = 256
 _ROOM = frozenset({"NodeResourcesFit", "NodePorts", "InterPodAffinity", "PodTopologySpread"})
 _PEERS = frozenset({"InterPodAffinity", "PodTopologySpread"})
 _STORAGE = frozenset({"VolumeBinding"})
-
-
-class Unschedulable(Exception):
-    """No node will do: why not, node by node or for all of them."""
-
-    def __init__(
-        self, refusals: Mapping[str, Refusal], total: int, problem: str = "", plugin: str = ""
-    ) -> None:
-        super().__init__(problem)
-        self.refusals = refusals
-        self.total = total
-        self.problem = problem
-        self.plugins = frozenset({r.plugin for r in refusals.values()} | ({plugin} if plugin else set()))
-
-    def message(self, after: str = "") -> str:
-        """The sentence for condition and event; ``after`` is what preemption has to say."""
-        if not self.total:
-            return "no nodes available to schedule pods"
-        if self.problem:
-            text = f"0/{self.total} nodes are available: {self.problem}."
-        else:
-            counts: dict[str, int] = {}
-            for refusal in self.refusals.values():
-                for reason in refusal.reasons:
-                    counts[reason] = counts.get(reason, 0) + 1
-            text = preemption.summary(counts, self.total)
-        return f"{text} {after}" if after else text
 
 
 class Scheduler(Controller):
