@@ -1,0 +1,264 @@
+"""Paths, options, Accept headers and bodies."""
+
+from __future__ import annotations
+
+import pytest
+from multidict import MultiDict
+
+from runtime.api.http.body import duplicate_fields, parse_json, parse_yaml, read_object
+from runtime.api.http.negotiation import (
+    PATCH_TYPES,
+    body_format,
+    negotiate,
+    parse_accept,
+    patch_type,
+    wants_pretty,
+)
+from runtime.api.http.request import (
+    delete_options,
+    flag,
+    list_options,
+    number,
+    parse_path,
+    watch_options,
+    write_options,
+)
+from runtime.objects.errors import StatusError
+
+
+@pytest.mark.parametrize(
+    ("path", "wanted"),
+    [
+        ("/api/v1/pods", ("", "v1", "", "pods", "", "")),
+        ("/api/v1/namespaces", ("", "v1", "", "namespaces", "", "")),
+        ("/api/v1/namespaces/a", ("", "v1", "a", "namespaces", "a", "")),
+        ("/api/v1/namespaces/a/status", ("", "v1", "a", "namespaces", "a", "status")),
+        ("/api/v1/namespaces/a/finalize", ("", "v1", "a", "namespaces", "a", "finalize")),
+        ("/api/v1/namespaces/a/pods", ("", "v1", "a", "pods", "", "")),
+        ("/api/v1/namespaces/a/pods/p", ("", "v1", "a", "pods", "p", "")),
+        ("/api/v1/namespaces/a/pods/p/log", ("", "v1", "a", "pods", "p", "log")),
+        ("/api/v1/nodes/n/status", ("", "v1", "", "nodes", "n", "status")),
+        ("/apis/apps/v1/deployments", ("apps", "v1", "", "deployments", "", "")),
+        ("/apis/apps/v1/namespaces/a/deployments/d/scale", ("apps", "v1", "a", "deployments", "d", "scale")),
+        ("/apis/r.io/v1/roles/system%3Anode", ("r.io", "v1", "", "roles", "system:node", "")),
+    ],
+)
+def test_resource_paths(path: str, wanted: tuple[str, ...]) -> None:
+    info = parse_path("GET", path)
+    assert info.is_resource
+    found = (info.group, info.version, info.namespace, info.resource, info.name, info.subresource)
+    assert found == wanted
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/api", "/apis", "/api/v1", "/apis/apps", "/apis/apps/v1", "/version", "/x/y/z"]
+)
+def test_plain_paths(path: str) -> None:
+    info = parse_path("GET", path)
+    assert not info.is_resource and info.path == path and info.verb == "get"
+
+
+def test_proxy_paths_keep_their_rest_as_it_was() -> None:
+    assert parse_path("GET", "/api/v1/namespaces/a/pods/p:80/proxy/x/%2F/y/").rest == "x/%2F/y/"
+    assert parse_path("GET", "/api/v1/namespaces/a/pods/p/proxy").rest == ""
+
+
+def test_old_watch_paths() -> None:
+    info = parse_path("GET", "/api/v1/watch/namespaces/a/pods/p")
+    assert info.watch and (info.namespace, info.resource, info.name) == ("a", "pods", "p")
+    assert watch_options(MultiDict({"fieldSelector": "a=b"}), "p").field_selector == "a=b,metadata.name=p"
+
+
+def test_options_are_read_as_go_reads_them() -> None:
+    assert [flag({"w": value}, "w") for value in ("true", "1", "yes", "", "false", "0")] == [
+        True,
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
+    assert not flag({}, "w")
+    assert number({"n": "-5"}, "n") == -5 and number({}, "n") is None
+    for wrong in ("x", "1.5", " 1", "9" * 30):
+        with pytest.raises(StatusError, match="invalid syntax"):
+            number({"n": wrong}, "n")
+    options = list_options({"limit": "5", "continue": "t", "labelSelector": "a=b"})
+    assert (options.limit, options.continue_, options.label_selector) == (5, "t", "a=b")
+    assert watch_options({"sendInitialEvents": "true"}).send_initial_events is True
+    assert watch_options({"sendInitialEvents": "false"}).send_initial_events is False
+    assert watch_options({}).send_initial_events is None
+
+
+@pytest.mark.parametrize(
+    ("query", "patch", "field"),
+    [
+        ({"dryRun": "x"}, "", "dryRun"),
+        ({"fieldManager": "x" * 129}, "", "fieldManager"),
+        ({"fieldManager": "a\nb"}, "", "fieldManager"),
+        ({"fieldValidation": "x"}, "", "fieldValidation"),
+        ({"force": "true"}, "merge", "force"),
+        ({}, "apply", "fieldManager"),
+    ],
+)
+def test_write_options_are_checked(query: dict[str, str], patch: str, field: str) -> None:
+    with pytest.raises(StatusError) as refused:
+        write_options(MultiDict(query), "PatchOptions", patch)
+    assert refused.value.code == 422
+    assert [cause["field"] for cause in refused.value.details["causes"]] == [field]
+
+
+def test_delete_options_from_body_and_query() -> None:
+    body = {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 3, "dryRun": ["All"]}
+    assert delete_options(MultiDict(), body) == {"gracePeriodSeconds": 3, "dryRun": ["All"]}
+    query = MultiDict({"gracePeriodSeconds": "0", "propagationPolicy": "Orphan", "orphanDependents": "true"})
+    assert delete_options(query, None) == {
+        "gracePeriodSeconds": 0,
+        "propagationPolicy": "Orphan",
+        "orphanDependents": True,
+    }
+    for wrong in ({"dryRun": ["Some"]}, {"dryRun": "All"}, {"kind": "Pod"}):
+        with pytest.raises(StatusError):
+            delete_options(MultiDict(), wrong)
+
+
+TABLES = frozenset({"Table"})
+
+
+@pytest.mark.parametrize(
+    ("header", "wanted"),
+    [
+        ("", ("application/json", "")),
+        ("*/*", ("application/json", "")),
+        ("application/yaml", ("application/yaml", "")),
+        ("application/vnd.kubernetes.protobuf,application/json", ("application/json", "")),
+        ("application/json;q=0.1, application/yaml", ("application/yaml", "")),
+        ("application/json;as=Table;v=v1;g=meta.k8s.io,application/json", ("application/json", "Table")),
+        ("application/json;as=Table;v=v9;g=meta.k8s.io,application/json", ("application/json", "")),
+        ("application/json;as=Other;v=v1;g=meta.k8s.io,application/json", ("application/json", "")),
+        ("nonsense, application/json", ("application/json", "")),
+    ],
+)
+def test_accept(header: str, wanted: tuple[str, str]) -> None:
+    accepted = negotiate(header, TABLES)
+    assert (accepted.media, accepted.transform) == wanted
+
+
+@pytest.mark.parametrize(
+    "header", ["text/html", "application/json;q=0", "application/json;as=Table;v=v1;g=x"]
+)
+def test_not_acceptable(header: str) -> None:
+    with pytest.raises(StatusError) as refused:
+        negotiate(header, TABLES)
+    assert refused.value.code == 406
+
+
+def test_a_watch_is_never_yaml() -> None:
+    assert (
+        negotiate("application/yaml, application/json;stream=watch", stream=True).media == "application/json"
+    )
+    with pytest.raises(StatusError):
+        negotiate("application/yaml", stream=True)
+
+
+def test_the_order_of_clauses() -> None:
+    found = [f"{c.type}/{c.subtype}" for c in parse_accept("*/*, text/*;q=0.5, a/b, a/c;q=0.9")]
+    assert found == ["a/b", "*/*", "a/c", "text/*"]
+
+
+def test_media_types_of_bodies() -> None:
+    assert body_format("") == "json"
+    assert body_format("Application/JSON; charset=utf-8") == "json"
+    assert body_format("application/vnd.kubernetes.protobuf") == "protobuf"
+    assert {patch_type(media) for media in PATCH_TYPES} == {"json", "merge", "strategic", "apply"}
+    for wrong in ("text/plain", "application/json"):
+        with pytest.raises(StatusError) as refused:
+            patch_type(wrong)
+        assert refused.value.code == 415
+
+
+def test_pretty() -> None:
+    assert wants_pretty({}, "curl/8") and not wants_pretty({"pretty": "false"}, "curl/8")
+    assert wants_pretty({"pretty": "true"}, "x") and not wants_pretty({}, "kubectl/v1")
+
+
+@pytest.mark.parametrize(
+    ("body", "wanted"),
+    [
+        (b'{"a":1,"b":{"c":1}}', []),
+        (b'{"a":1,"a":2}', ["a"]),
+        (b'{"s":{"c":[{"n":1},{"n":1,"n":2,"x":{"y":1,"y":1}}]}}', ["s.c[1].n", "s.c[1].x.y"]),
+        (b'{"a":{"b":1,"b":2},"a":3}', ["a.b", "a"]),
+    ],
+)
+def test_duplicate_fields(body: bytes, wanted: list[str]) -> None:
+    assert duplicate_fields(body) == wanted
+
+
+def test_yaml_is_read_as_gos_library_reads_it() -> None:
+    text = b"""
+    port: 22:22
+    day: 2026-01-02
+    mode: 0644
+    octal: 0o17
+    yes: on
+    3: three
+    float: 1e3
+    text: "1"
+    none: ~
+    under: 1_000
+    """
+    assert parse_yaml(text) == {
+        "port": "22:22",
+        "day": "2026-01-02",
+        "mode": 0o644,
+        "octal": 0o17,
+        "true": True,
+        "3": "three",
+        "float": 1000.0,
+        "text": "1",
+        "none": None,
+        "under": 1000,
+    }
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"a: [",
+        b"a: !!python/object:os.system x",
+        b"a: !!binary aGk=",
+        b"? [1]\n: 2",
+        b"--- 1\n--- 2",
+        b"a: &a [*a]",
+        b"a: &a [1,1,1,1,1,1,1,1,1,1]\n"
+        + b"".join(
+            b"%c: &%c [%s]\n" % (98 + i, 98 + i, b",".join([b"*%c" % (97 + i)] * 10)) for i in range(8)
+        ),
+        b"\xff\xfe\x00",
+    ],
+)
+def test_bad_yaml_is_a_bad_request(body: bytes) -> None:
+    with pytest.raises(StatusError) as refused:
+        parse_yaml(body)
+    assert refused.value.code == 400
+
+
+def test_repeated_yaml_keys_are_told_with_their_line() -> None:
+    value, repeated = read_object(b"a: 1\nb: {c: 1,\n c: 2}\n", "yaml", "Warn")
+    assert value == {"a": 1, "b": {"c": 2}}
+    assert repeated == ['line 3: key "c" already set in map']
+    assert read_object(b"a: 1\na: 2", "yaml", "Ignore")[1] == []
+
+
+@pytest.mark.parametrize("body", [b"", b"nope", b'{"a":1', b"\xff", b"[" * 2000])
+def test_bad_json_is_a_bad_request(body: bytes) -> None:
+    with pytest.raises(StatusError) as refused:
+        parse_json(body)
+    assert refused.value.code == 400
+
+
+@pytest.mark.parametrize("body", [b"[]", b"1", b'"x"', b"null", b"true"])
+def test_a_body_has_to_be_an_object(body: bytes) -> None:
+    with pytest.raises(StatusError, match="cannot unmarshal"):
+        read_object(body, "json", "Warn")
