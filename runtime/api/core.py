@@ -54,7 +54,7 @@ class Core:
         self.authorizer = Authorizer(self.view)
         if reserved_addresses is None:
             reserved_addresses = well_known_addresses(service_cidr)
-        self._chain = admission or default_chain(service_cidr, reserved_addresses)
+        self._chain = admission or default_chain(clock, service_cidr, reserved_addresses)
         self._writer = Writer(store, clock, self._chain, self.view, self.authorizer)
         self._pods = PodSubresources(store, self.view, clock, self._writer)
         self.expiry = EventExpiry(store, clock)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import orjson
 
@@ -285,7 +286,9 @@ class Writer:
         if a.ctx.dry_run:
             return Planned(answer)
         future = self._send([Change(record.key, None, record.version), *a.changes])
-        done = [*a.done, lambda: self._chain.removed(resource.group_resource, record.obj)]
+        done = list(a.done)
+        for hook in self._chain.removal_hooks(resource.group_resource):
+            done.append(partial(hook, record.obj))
         final = answer
         return Planned(None, future, 200, a.undo, self._with_rbac(resource, done), lambda _: final)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from runtime.objects.clock import Clock
+
+from .certificates import CertificateRequests
 from .chain import Chain
 from .classes import DefaultIngressClass, DefaultStorageClass
 from .lifecycle import ImmortalNamespaces, NamespaceLifecycle, TaintNodesByCondition
@@ -19,7 +22,7 @@ from .services import ServiceAllocation, well_known_addresses
 __all__ = ["Chain", "default_chain", "well_known_addresses"]
 
 
-def default_chain(service_cidr: str, reserved_addresses: tuple[str, ...]) -> Chain:
+def default_chain(clock: Clock, service_cidr: str, reserved_addresses: tuple[str, ...]) -> Chain:
     """Upstream's default plugins that mean something here, in upstream's order; quota is always last."""
     return Chain(
         [
@@ -33,6 +36,7 @@ def default_chain(service_cidr: str, reserved_addresses: tuple[str, ...]) -> Cha
             DefaultTolerationSeconds(),
             DefaultStorageClass(),
             RuntimeClassAdmission(),
+            CertificateRequests(clock),
             DefaultIngressClass(),
             ServiceAllocation(service_cidr, reserved_addresses),
             ResourceQuota(),

@@ -117,8 +117,8 @@ class Chain:
             )
         return known
 
-    def removed(self, resource: str, obj: Obj) -> None:
-        """Tell the plugins that hold something for an object that it is gone."""
+    def removal_hooks(self, resource: str) -> tuple[Callable[[Obj], None], ...]:
+        """Whom to tell when an object of the resource is gone: the plugins that hold something for it."""
         hooks = self._removed.get(resource)
         if hooks is None:
             hooks = self._removed[resource] = tuple(
@@ -128,5 +128,4 @@ class Chain:
                 and resource in plugin.resources
                 and type(plugin).removed is not Plugin.removed
             )
-        for hook in hooks:
-            hook(obj)
+        return hooks

@@ -309,3 +309,39 @@ async def test_runtime_classes(plane) -> None:
     assert (
         'RuntimeClass "nope" not found' in (await _refused(plane, pod("q", runtimeClassName="nope"))).message
     )
+
+
+async def test_certificate_requests_name_their_author(plane) -> None:
+    import base64
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "jane")])
+    csr = (
+        x509.CertificateSigningRequestBuilder()
+        .subject_name(name)
+        .sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
+    )
+    request = base64.b64encode(csr.public_bytes(serialization.Encoding.PEM)).decode()
+    made = await plane.client.create(
+        {
+            "apiVersion": "certificates.k8s.io/v1",
+            "kind": "CertificateSigningRequest",
+            "metadata": {"name": "jane"},
+            "spec": {
+                "request": request,
+                "signerName": "kubernetes.io/kube-apiserver-client",
+                "usages": ["client auth"],
+                "username": "somebody-else",
+            },
+        }
+    )
+    assert made["spec"]["username"] == "system:tests"
+    await plane.clock.advance(5)
+    approved = meta.copy(made)
+    approved["status"] = {"conditions": [{"type": "Approved", "status": "True", "reason": "Fine"}]}
+    approved = await plane.client.update_subresource("approval", approved)
+    (condition,) = approved["status"]["conditions"]
+    assert condition["lastUpdateTime"] == condition["lastTransitionTime"] == "2026-01-01T00:00:05Z"
