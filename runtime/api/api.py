@@ -304,9 +304,13 @@ class API(Core):
     ) -> Obj:
         """The object that a status update or patch asks for.
 
-        Only its status and metadata can matter, so only they are read; the rest, and metadata that was handed
+        Only its status and metadata can matter, so only they are taken; the rest, and metadata that was handed
         through unchanged, are the stored object's own.
         """
+        if ctx.owns_body and not patched:
+            # A body from outside is read whole: what is wrong anywhere in it has to be said.
+            obj, unknown = decode(resource, obj)
+            report_unknown(ctx, resource, unknown)
         part: Obj = {field: obj[field] for field in ("apiVersion", "kind", "status") if field in obj}
         untouched = obj.get("metadata") is current["metadata"]
         if not untouched:

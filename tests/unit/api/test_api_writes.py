@@ -317,3 +317,20 @@ async def test_writers_never_lose_an_update_to_each_other(plane) -> None:
 
     await asyncio.gather(*(add() for _ in range(20)))
     assert (await plane.client.get("configmaps", "counter", "default"))["data"]["n"] == "20"
+
+
+async def test_a_status_body_from_outside_is_read_whole(plane) -> None:
+    made = await plane.client.create(deployment("web"), "default")
+    resource = plane.resource("deployments.apps")
+    body = meta.copy(made)
+    body["spec"]["replicas"] = "many"
+    with pytest.raises(StatusError) as caught:
+        await plane.api.update(
+            plane.ctx(owns_body=True), resource, "default", "web", body, subresource="status"
+        )
+    assert caught.value.code == 400
+    body = meta.copy(made)
+    body["spec"]["bogus"] = 1
+    ctx = plane.ctx(owns_body=True)
+    await plane.api.update(ctx, resource, "default", "web", body, subresource="status")
+    assert ctx.warnings == ['unknown field "spec.bogus"']
