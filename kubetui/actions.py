@@ -593,7 +593,7 @@ ACTIONS: tuple[Action, ...] = (
     ),
     # program
     Action("theme", "Theme", ("ctrl+y",), "choose:theme", "Program"),
-    Action("help", "Help", ("f1", "question_mark"), "view:help_screen", "Program", footer=90),
+    Action("help", "Help", ("question_mark", "f1"), "view:help_screen", "Program", footer=90),
     Action("quit", "Quit", ("q", "ctrl+q"), "choose:quit_app", "Program", footer=91),
 )
 

@@ -108,10 +108,16 @@ def _add_cluster(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--podman-url", default="", metavar="URL", help="the Podman service (unix:///…)")
     parser.add_argument(
-        "--pod-subnet", type=_subnet, default="10.244.0.0/16", metavar="CIDR", help="default: %(default)s"
+        "--pod-subnet",
+        type=_subnet,
+        metavar="CIDR",
+        help="addresses of pods (default: 10.244.0.0/16)",
     )
     parser.add_argument(
-        "--service-subnet", type=_subnet, default="10.96.0.0/16", metavar="CIDR", help="default: %(default)s"
+        "--service-subnet",
+        type=_subnet,
+        metavar="CIDR",
+        help="addresses of Services (default: 10.96.0.0/16)",
     )
     parser.add_argument(
         "--audit-log", type=Path, metavar="FILE", help="write one line of JSON for each request"
@@ -216,8 +222,8 @@ def _cluster_options(options: argparse.Namespace) -> ClusterOptions:
         port=options.port,
         podman_url=options.podman_url,
         paths=tuple(options.paths),
-        pod_subnet=options.pod_subnet,
-        service_subnet=options.service_subnet,
+        pod_subnet=options.pod_subnet or "",
+        service_subnet=options.service_subnet or "",
         audit_log=options.audit_log,
     )
 

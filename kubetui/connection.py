@@ -114,6 +114,12 @@ class Connection:
         """The client once connected."""
         return self._ready.result() if self._ready.done() and not self._ready.cancelled() else None
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The network thread's event loop, once connected."""
+        assert self._loop is not None
+        return self._loop
+
     def start_cache(self, target: Target) -> None:
         """Begin to list and watch a collection (see :class:`kubetui.live.hub.Watcher`)."""
         from kubetui.live.cache import Cache

@@ -143,7 +143,8 @@ class KubeClient:
         if self._session is not None:
             await self._session.close()
 
-    def _options(self, extra: Mapping[str, str] | None) -> dict[str, Any]:
+    def request_options(self, extra: Mapping[str, str] | None) -> dict[str, Any]:
+        """Headers, TLS and proxy of one request."""
         headers = dict(extra or {})
         if self.credentials.token:
             headers["Authorization"] = f"Bearer {self.credentials.token}"
@@ -176,7 +177,7 @@ class KubeClient:
                 params=params,
                 data=data,
                 allow_redirects=False,
-                **self._options(headers),
+                **self.request_options(headers),
             )
             response = await asyncio.wait_for(request, timeout) if timeout else await request
             if response.status < 400:

@@ -8,13 +8,14 @@ to the revision; StatefulSets and DaemonSets keep theirs in ControllerRevisions,
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
-from kubetui.live.health import images_of
+from kubetui.live.health import images_of, short_image
 from kubetui.live.objects import Obj, annotations_of, controller_of, dig, meta, name_of, uid_of
 from kubetui.live.rollout import CHANGE_CAUSE, REVISION, current_replica_set, revision_number
 from kubetui.live.text import parse_time
@@ -168,7 +169,9 @@ def summarize_change(old: Obj, new: Obj, limit: int = 3) -> str:
     parts = []
     changes = changed_fields(old, new)
     for path, before, after in changes[:limit]:
-        short = path.removeprefix("spec.").removeprefix("metadata.").replace("containers", "")
+        short = _short_path(path, old)
+        if path.endswith(".image"):
+            before, after = short_image(str(before)), short_image(str(after))
         if short.startswith("annotations.kubectl.kubernetes.io/restartedAt"):
             parts.append("restarted")
             continue
@@ -180,6 +183,16 @@ def summarize_change(old: Obj, new: Obj, limit: int = 3) -> str:
     if len(changes) > limit:
         parts.append(f"+{len(changes) - limit} more")
     return ", ".join(parts)
+
+
+def _short_path(path: str, template: Obj) -> str:
+    """``spec.containers[app].image`` → ``image`` where there is one container, ``app.image`` where there are more."""
+    text = path.removeprefix("spec.").removeprefix("metadata.")
+    containers = dig(template, "spec", "containers", default=[])
+    match = re.match(r"containers\[([^\]]+)\]\.(.*)", text)
+    if match is None:
+        return text
+    return match[2] if len(containers) == 1 else f"{match[1]}.{match[2]}"
 
 
 def _plain(value: Any) -> str:

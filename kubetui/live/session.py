@@ -119,10 +119,11 @@ class Session:
                 self._pods_by_owner.get(owner, set()).discard(uid)
         self.broken -= change.deletes
         for uid, pod in change.upserts.items():
-            if cached_view(pod).health == "bad":
-                self.broken.add(uid)
-            else:
-                self.broken.discard(uid)
+            bad = cached_view(pod).health == "bad"
+            if bad != (uid in self.broken):
+                self.broken ^= {uid}
+                owner_uid = str((controller_of(pod) or {}).get("uid") or "")
+                self.changed_workloads.add(self._parent.get(owner_uid, owner_uid))
             reference = controller_of(pod)
             owner = str(reference.get("uid")) if reference else None
             before = self._owner_of_pod.get(uid)
@@ -189,6 +190,10 @@ class Session:
         """Whether a pod is below a workload."""
         owner = self._owner_of_pod.get(pod_uid)
         return owner is not None and workload_uid in (owner, self._parent.get(owner))
+
+    def has_broken(self, workload_uid: str) -> bool:
+        """Whether a pod below a workload is broken."""
+        return any(self.belongs(uid, workload_uid) for uid in self.broken)
 
     def workload_of(self, pod: Obj) -> Obj | None:
         """The workload at the top of a pod's chain of owners."""

@@ -7,6 +7,7 @@ from kubetui.live.discovery import EVENTS
 from kubetui.live.events import event_view
 from kubetui.live.objects import Obj
 from kubetui.live.session import Session
+from kubetui.live.text import plural
 from kubetui.widgets.pane import Pane
 from kubetui.widgets.table import Column, Row, Table, cell, since
 
@@ -85,7 +86,7 @@ class EventsPane(Pane):
         left = [(str(len(self.table.order)), "dim")]
         if self.table.filter:
             left.append((f"  /{self.table.filter.text}", "key"))
-        self.set_status(left, [(f"{warnings} warnings", "warn")] if warnings else [])
+        self.set_status(left, [(plural(warnings, "warning"), "warn")] if warnings else [])
 
     def refs(self) -> list[Ref]:
         """The events themselves."""

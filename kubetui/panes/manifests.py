@@ -11,9 +11,9 @@ from kubetui.widgets.pane import Pane
 from kubetui.widgets.table import Cell, Column, Row, Table, cell, since
 
 COLUMNS = [
-    Column("file", "FILE", grow=True, minimum=16, maximum=60, middle=True),
+    Column("file", "FILE", minimum=14, maximum=32, middle=True),
     Column("state", "STATE"),
-    Column("detail", "", maximum=200, drop=1),
+    Column("detail", "DETAIL", grow=True, minimum=14, maximum=300),
     Column("applied", "APPLIED", right=True, drop=2),
 ]
 

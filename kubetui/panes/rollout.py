@@ -86,12 +86,6 @@ def rollout_lines(
             )
         else:
             lines.append(line(f" {rollout.strategy}", "dim"))
-    lines.append(line())
-    scale = max([rollout.desired, *(max(r.desired, r.replicas, len(r.pods)) for r in rollout.revisions), 1])
-    for revision in rollout.revisions:
-        lines += _revision_lines(revision, summaries.get(revision.uid, ""), scale, width, now)
-    if not rollout.revisions:
-        lines.append(line(" no revision has been created yet", "dim"))
     for trouble in rollout.troubles:
         if trouble.kind == "waiting" and rollout.phase != "stuck":
             continue
@@ -102,9 +96,15 @@ def rollout_lines(
         first = width - cell_len(word) - len(count) - 5
         lines.append(Line(((f" ▲ {word}{count} ", tint), (text[: max(10, first)], "text"))))
         rest = text[max(10, first) :]
-        while rest and len(lines) < 60:
+        while rest and len(lines) < 8:
             lines.append(line("   " + rest[: width - 4], "text"))
             rest = rest[width - 4 :]
+    lines.append(line())
+    scale = max([rollout.desired, *(max(r.desired, r.replicas, len(r.pods)) for r in rollout.revisions), 1])
+    for revision in rollout.revisions:
+        lines += _revision_lines(revision, summaries.get(revision.uid, ""), scale, width, now)
+    if not rollout.revisions:
+        lines.append(line(" no revision has been created yet", "dim"))
     if last_lines:
         lines.append(line())
         lines.append(line(" last lines of the pod", "faint"))

@@ -38,17 +38,21 @@ COLUMNS = [
 ]
 
 
-def workload_row(obj: Obj, wanted: int | None) -> Row:
+def workload_row(obj: Obj, wanted: int | None, broken: bool = False) -> Row:
     """One workload as a row; ``wanted`` is a scale that the server has not confirmed yet."""
     view: WorkloadView = workload_view(obj)
     ready_style: str
     state_style: str
     ready, ready_style = view.ready, "text" if view.health in ("ok", "idle", "done") else view.health
     state, state_style = view.state, view.health
+    health = view.health
+    if broken and health == "busy":  # it waits for something that will not come by itself
+        state, state_style, health = f"Stuck {view.ready}", "bad", "bad"
+        ready_style = "bad"
     if wanted is not None and wanted != view.desired:
         ready, ready_style = f"{view.ready.partition('/')[0]}/{wanted}", "accent-strong"
         state, state_style = f"Scaling {view.desired}→{wanted}", "busy"
-    name_style = "strong" if view.health == "bad" else "text"
+    name_style = "strong" if health == "bad" else "text"
     return Row(
         view.uid,
         (
@@ -61,7 +65,7 @@ def workload_row(obj: Obj, wanted: int | None) -> Row:
             cell(view.images, "dim"),
         ),
         labels_of(obj),
-        view.health,
+        health,
         obj,
     )
 
@@ -89,7 +93,7 @@ class WorkloadsPane(Pane):
             if wanted is not None and (obj.get("spec") or {}).get("replicas") == wanted:
                 del self.wanted[uid]
                 wanted = None
-            upserts.append(workload_row(obj, wanted))
+            upserts.append(workload_row(obj, wanted, session.has_broken(uid)))
         self.table.update_rows(upserts, deletes)
         self.show_counts()
 

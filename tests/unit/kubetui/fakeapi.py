@@ -62,8 +62,13 @@ class Status(Exception):
     def body(self) -> Obj:
         details = {"causes": self.causes} if self.causes else {}
         return {
-            "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": self.code,
-            "reason": self.reason, "message": self.message, "details": details,
+            "kind": "Status",
+            "apiVersion": "v1",
+            "status": "Failure",
+            "code": self.code,
+            "reason": self.reason,
+            "message": self.message,
+            "details": details,
         }
 
 
@@ -217,12 +222,20 @@ class FakeAPI:
         path.write_text(
             json.dumps(
                 {
-                    "apiVersion": "v1", "kind": "Config", "current-context": "fake",
+                    "apiVersion": "v1",
+                    "kind": "Config",
+                    "current-context": "fake",
                     "clusters": [{"name": "fake", "cluster": {"server": self.url}}],
                     "users": [{"name": "fake", "user": {"token": self.token}}],
                     "contexts": [
-                        {"name": "fake", "context": {"cluster": "fake", "user": "fake", "namespace": namespace}},
-                        {"name": "other", "context": {"cluster": "fake", "user": "fake", "namespace": "kube-system"}},
+                        {
+                            "name": "fake",
+                            "context": {"cluster": "fake", "user": "fake", "namespace": namespace},
+                        },
+                        {
+                            "name": "other",
+                            "context": {"cluster": "fake", "user": "fake", "namespace": "kube-system"},
+                        },
                     ],
                 }
             )
@@ -262,7 +275,9 @@ class FakeAPI:
             raise Status(404, "NotFound", "the server could not find the requested resource")
         if kind.resource in self.forbidden:
             raise Status(
-                403, "Forbidden", f'{kind.resource} is forbidden: User "you" cannot list resource "{kind.resource}"'
+                403,
+                "Forbidden",
+                f'{kind.resource} is forbidden: User "you" cannot list resource "{kind.resource}"',
             )
         if len(rest) == 1:
             if request.method == "POST":
@@ -286,18 +301,27 @@ class FakeAPI:
                 continue
             groups.setdefault(k.group, {}).setdefault(k.version, []).append(
                 {
-                    "resource": k.resource, "singularResource": k.kind.lower(),
+                    "resource": k.resource,
+                    "singularResource": k.kind.lower(),
                     "responseKind": {"group": k.group, "version": k.version, "kind": k.kind},
-                    "scope": "Namespaced" if k.namespaced else "Cluster", "shortNames": list(k.short),
+                    "scope": "Namespaced" if k.namespaced else "Cluster",
+                    "shortNames": list(k.short),
                     "verbs": ["create", "delete", "get", "list", "patch", "update", "watch"],
-                    "subresources": [{"subresource": s, "responseKind": {"kind": "X"}, "verbs": []} for s in k.subresources],
+                    "subresources": [
+                        {"subresource": s, "responseKind": {"kind": "X"}, "verbs": []} for s in k.subresources
+                    ],
                 }
             )
         items = [
-            {"metadata": {"name": g}, "versions": [{"version": v, "resources": r} for v, r in versions.items()]}
+            {
+                "metadata": {"name": g},
+                "versions": [{"version": v, "resources": r} for v, r in versions.items()],
+            }
             for g, versions in groups.items()
         ]
-        return web.json_response({"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "items": items})
+        return web.json_response(
+            {"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "items": items}
+        )
 
     def _list(self, request: web.Request, kind: Kind, namespace: str) -> web.Response:
         query = request.query
@@ -307,7 +331,12 @@ class FakeAPI:
             found = [
                 self.objects[kind][k]
                 for k in keys
-                if matches(namespace, query.get("labelSelector", ""), query.get("fieldSelector", ""), self.objects[kind][k])
+                if matches(
+                    namespace,
+                    query.get("labelSelector", ""),
+                    query.get("fieldSelector", ""),
+                    self.objects[kind][k],
+                )
             ]
         start = int(query.get("continue") or 0)
         limit = min(int(query.get("limit") or self.page), self.page)
@@ -317,20 +346,35 @@ class FakeAPI:
             meta["continue"] = str(start + limit)
         if "as=Table" in request.headers.get("Accept", "") and kind.resource != "widgets":
             return web.Response(
-                body=orjson.dumps({"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": meta,
-                                   "columnDefinitions": columns(kind), "rows": [table_row(kind, o) for o in page]}),
+                body=orjson.dumps(
+                    {
+                        "kind": "Table",
+                        "apiVersion": "meta.k8s.io/v1",
+                        "metadata": meta,
+                        "columnDefinitions": columns(kind),
+                        "rows": [table_row(kind, o) for o in page],
+                    }
+                ),
                 content_type="application/json",
             )
         return web.Response(
-            body=orjson.dumps({"kind": f"{kind.kind}List", "apiVersion": api_version(kind), "metadata": meta,
-                               "items": [{k: v for k, v in o.items() if k not in ("kind", "apiVersion")} for o in page]}),
+            body=orjson.dumps(
+                {
+                    "kind": f"{kind.kind}List",
+                    "apiVersion": api_version(kind),
+                    "metadata": meta,
+                    "items": [{k: v for k, v in o.items() if k not in ("kind", "apiVersion")} for o in page],
+                }
+            ),
             content_type="application/json",
         )
 
     async def _watch(self, request: web.Request, kind: Kind, namespace: str) -> web.StreamResponse:
         query = request.query
         table = "as=Table" in request.headers.get("Accept", "") and kind.resource != "widgets"
-        watcher = Watcher(kind, namespace, query.get("labelSelector", ""), query.get("fieldSelector", ""), table)
+        watcher = Watcher(
+            kind, namespace, query.get("labelSelector", ""), query.get("fieldSelector", ""), table
+        )
         since = int(query.get("resourceVersion") or 0)
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         await response.prepare(request)
@@ -339,8 +383,13 @@ class FakeAPI:
         async def send(word: str, obj: Obj) -> None:
             nonlocal first
             if table and word != "BOOKMARK":
-                obj = {"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": {},
-                       "columnDefinitions": columns(kind) if first else None, "rows": [table_row(kind, obj)]}
+                obj = {
+                    "kind": "Table",
+                    "apiVersion": "meta.k8s.io/v1",
+                    "metadata": {},
+                    "columnDefinitions": columns(kind) if first else None,
+                    "rows": [table_row(kind, obj)],
+                }
                 first = False
             await response.write(orjson.dumps({"type": word, "object": obj}) + b"\n")
 
@@ -384,14 +433,18 @@ class FakeAPI:
             raise Status(409, "AlreadyExists", f'{kind.resource} "{key[1]}" already exists')
         body["metadata"].pop("resourceVersion", None)
         body["metadata"].pop("uid", None)
-        return web.json_response(self.put({"kind": kind.kind, "apiVersion": api_version(kind), **body}), status=201)
+        return web.json_response(
+            self.put({"kind": kind.kind, "apiVersion": api_version(kind), **body}), status=201
+        )
 
     def _refuse(self) -> None:
         if self.refuse is not None:
             status, self.refuse = self.refuse, None
             raise status
 
-    async def _item(self, request: web.Request, kind: Kind, namespace: str, name: str, sub: str) -> web.Response:
+    async def _item(
+        self, request: web.Request, kind: Kind, namespace: str, name: str, sub: str
+    ) -> web.Response:
         key = (namespace, name)
         raw = await request.read()
         if request.method != "GET":
@@ -410,8 +463,13 @@ class FakeAPI:
                     obj = self.put(obj)
                     self._written(kind, obj)
                 return web.json_response(
-                    {"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": obj["metadata"],
-                     "spec": {"replicas": obj["spec"].get("replicas", 1)}, "status": {"replicas": 0}}
+                    {
+                        "kind": "Scale",
+                        "apiVersion": "autoscaling/v1",
+                        "metadata": obj["metadata"],
+                        "spec": {"replicas": obj["spec"].get("replicas", 1)},
+                        "status": {"replicas": 0},
+                    }
                 )
             if sub == "eviction":
                 self.remove(kind.kind, name, namespace)
@@ -553,7 +611,12 @@ def apply_patch(obj: Obj, patch: Any, content_type: str) -> Obj:
 
 def merge(old: Any, patch: Any, strategic: bool) -> Any:
     if not isinstance(patch, dict):
-        if strategic and isinstance(patch, list) and isinstance(old, list) and all(isinstance(i, dict) and "name" in i for i in [*patch, *old]):
+        if (
+            strategic
+            and isinstance(patch, list)
+            and isinstance(old, list)
+            and all(isinstance(i, dict) and "name" in i for i in [*patch, *old])
+        ):
             by_name = {i["name"]: i for i in old}
             for item in patch:
                 by_name[item["name"]] = merge(by_name.get(item["name"], {}), item, True)
@@ -594,13 +657,29 @@ def table_row(kind: Kind, o: Obj) -> Obj:
     cells: list[Any] = [meta["name"], old]
     if kind.resource == "pods" and not kind.group:
         v = pod_view(o)
-        cells = [v.name, f"{v.ready}/{v.total}", v.status, v.restarts_text(now), old, v.ip or "<none>", v.node or "<none>"]
+        cells = [
+            v.name,
+            f"{v.ready}/{v.total}",
+            v.status,
+            v.restarts_text(now),
+            old,
+            v.ip or "<none>",
+            v.node or "<none>",
+        ]
     elif kind.resource == "deployments":
         w = workload_view(o)
         cells = [w.name, w.ready, int(w.updated), int(w.available), old, "c", w.images]
     elif kind.resource == "services":
         ports = ",".join(f"{p['port']}/TCP" for p in spec.get("ports", []))
-        cells = [meta["name"], spec.get("type", "ClusterIP"), spec.get("clusterIP", ""), "<none>", ports, old, "<none>"]
+        cells = [
+            meta["name"],
+            spec.get("type", "ClusterIP"),
+            spec.get("clusterIP", ""),
+            "<none>",
+            ports,
+            old,
+            "<none>",
+        ]
     elif kind.resource == "nodes":
         word = "Ready,SchedulingDisabled" if spec.get("unschedulable") else "Ready"
         cells = [meta["name"], word, "<none>", old, "v1.36.2", "10.0.0.1"]
@@ -612,6 +691,12 @@ def table_row(kind: Kind, o: Obj) -> Obj:
         cells = [meta["name"], o.get("type", "Opaque"), len(o.get("data", {})), old]
     elif kind.resource == "events":
         about = o.get("involvedObject", {})
-        cells = [old, o.get("type"), o.get("reason"), f"{about.get('kind', '').lower()}/{about.get('name')}", o.get("message")]
+        cells = [
+            old,
+            o.get("type"),
+            o.get("reason"),
+            f"{about.get('kind', '').lower()}/{about.get('name')}",
+            o.get("message"),
+        ]
     partial = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": meta}
     return {"cells": cells, "object": partial}

@@ -1,0 +1,186 @@
+"""Editing an object in ``$EDITOR``: what the server refuses is shown at its line, and the text is never lost."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shlex
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kubetui.commands.change import perform, undo_to
+from kubetui.commands.view import full, shown
+from kubetui.context import Context, Ref
+from kubetui.live.client import ApiError, KubeClient
+from kubetui.live.history import changed_fields, to_yaml
+from kubetui.live.objects import Obj, meta
+
+HEADER = (
+    "# {word}{flags}: save and leave to send it, leave without a change (or empty the file) to do nothing.\n"
+)
+_INDEX = re.compile(r"([^.\[\]]+)|\[([^\]]+)\]")
+
+
+def editor_command() -> list[str]:
+    """``$KUBE_EDITOR``, ``$VISUAL``, ``$EDITOR`` or vi, as words."""
+    for name in ("KUBE_EDITOR", "VISUAL", "EDITOR"):
+        if os.environ.get(name):
+            return shlex.split(os.environ[name])
+    return ["vi"]
+
+
+def line_of_field(text: str, path: str) -> int:
+    """The line (from 1) of a field such as ``spec.template.spec.containers[0].image``; 0 when it is not there."""
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError:
+        return 0
+    found = 0
+    for match in _INDEX.finditer(path):
+        key, index = match[1], match[2]
+        if isinstance(node, yaml.MappingNode):
+            wanted = key if key is not None else index
+            for key_node, value_node in node.value:
+                if key_node.value == wanted:
+                    node, found = value_node, key_node.start_mark.line + 1
+                    break
+            else:
+                return found
+        elif isinstance(node, yaml.SequenceNode) and index is not None and index.isdigit():
+            if int(index) >= len(node.value):
+                return found
+            node = node.value[int(index)]
+            found = node.start_mark.line + 1
+        else:
+            return found
+    return found
+
+
+def with_errors(text: str, error: ApiError | str) -> str:
+    """The text with the server's complaints as comments: at the top, and above the lines that they are about."""
+    lines = [row for row in text.splitlines() if not row.startswith("#! ")]
+    if isinstance(error, str):
+        return "\n".join([f"#! {part}" for part in error.splitlines()] + lines) + "\n"
+    plain = "\n".join(lines)
+    notes: dict[int, list[str]] = {}
+    for path, message in error.causes:
+        at = line_of_field(plain, path)
+        if at:
+            notes.setdefault(at, []).append(f"#! ^ below: {path}: {message}".replace("\n", " "))
+    built = [f"#! {part}" for part in error.message.splitlines()]
+    for number, row in enumerate(lines, 1):
+        built += notes.get(number, [])
+        built.append(row)
+    return "\n".join(built) + "\n"
+
+
+async def edit(context: Context) -> None:
+    """Edit, send, and come back to the editor as long as the server refuses."""
+    app, ref = context.app, context.ref
+    before = await full(context, ref)
+    text = HEADER.format(word=ref.word, flags=ref.flags) + to_yaml(shown(before, False))
+    handle, name = tempfile.mkstemp(prefix=f"{ref.kind.lower()}-{ref.name}-", suffix=".yaml")
+    path = Path(name)
+    with os.fdopen(handle, "w", encoding="utf-8") as out:
+        out.write(text)
+    original = before
+    while True:
+        sent = path.read_text("utf-8")
+        failure = await run_editor(context, path)
+        if failure:
+            app.fail(f"{failure} The text is kept in {path}.")
+            return
+        edited = path.read_text("utf-8")
+        body_text = "\n".join(row for row in edited.splitlines() if not row.startswith("#"))
+        if not body_text.strip() or edited == sent:
+            app.say("Nothing was changed." if edited == sent and "#! " not in edited else "Edit cancelled.")
+            if "#! " in edited:
+                app.say(f"The text is kept in {path}.")
+            else:
+                path.unlink(missing_ok=True)
+            return
+        try:
+            new = yaml.safe_load(body_text)
+        except yaml.YAMLError as error:
+            path.write_text(with_errors(edited, f"not YAML: {error}"), "utf-8")
+            continue
+        if not isinstance(new, dict) or not isinstance(new.get("metadata"), dict):
+            path.write_text(with_errors(edited, "this is not a Kubernetes object"), "utf-8")
+            continue
+        changes = changed_fields(shown(original, False), new)
+        if not changes:
+            app.say("Nothing was changed.")
+            path.unlink(missing_ok=True)
+            return
+        problem = await send(context, ref, before, new, changes)
+        if problem is None:
+            path.unlink(missing_ok=True)
+            return
+        path.write_text(with_errors(edited, problem), "utf-8")
+        if problem.code == 409:  # somebody else changed it: edit on top of what it is now
+            before = await full(context, ref)
+            new["metadata"]["resourceVersion"] = meta(before).get("resourceVersion")
+            path.write_text(with_errors(to_yaml(new), problem), "utf-8")
+
+
+async def send(
+    context: Context, ref: Ref, before: Obj, new: Obj, changes: list[tuple[str, Any, Any]]
+) -> ApiError | None:
+    """PUT the edited object; return what the server refused."""
+    app = context.app
+    text = f"kubectl edit {ref.kind.lower()} {ref.name}{ref.flags}"
+    if "managedFields" in meta(before):
+        new = {**new, "metadata": {**new["metadata"], "managedFields": meta(before)["managedFields"]}}
+    refused: list[ApiError] = []
+
+    async def put(client: KubeClient) -> object:
+        try:
+            return await client.replace(ref.path, new, fieldValidation="Strict")
+        except ApiError as error:
+            refused.append(error)
+            return None
+
+    undo = undo_to(ref, before, text)
+    undo.preview = [(path, after, old) for path, old, after in changes]
+    done = await perform(app, text, put, undo)
+    if refused:
+        app.undo_stack.remove(undo)
+        app.command_log.pop()
+        app.log_command(text, refused[0].message, ok=False)
+        return refused[0]
+    if done:
+        app.say(f"{ref.word} has been changed.")
+    return None
+
+
+async def run_editor(context: Context, path: Path) -> str:
+    """Give the terminal to the editor; return what went wrong, or an empty text."""
+    command = [*editor_command(), str(path)]
+
+    def run() -> str:
+        try:
+            code = subprocess.run(command, check=False).returncode
+        except OSError as error:
+            return f"{command[0]}: {error.strerror or error}."
+        return "" if code == 0 else f"{command[0]} failed with exit code {code}."
+
+    return await give_terminal(context, run)
+
+
+async def give_terminal(context: Context, run: Any) -> Any:
+    """Suspend the screen where there is a real one, and run ``run()`` with the terminal to itself."""
+    from textual.app import SuspendNotSupported
+
+    app = context.app
+    try:
+        with app.suspend():
+            result = run()
+    except SuspendNotSupported:
+        result = await asyncio.to_thread(run)
+    app.refresh()
+    return result
