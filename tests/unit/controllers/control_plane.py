@@ -152,7 +152,7 @@ class ControlPlane:
         await self.manager.stop()
         await self.informers.stop()
 
-    async def add_node(self, name: str, **more: Any) -> Obj:
+    async def add_node(self, name: str, cpu: str = "64", **more: Any) -> Obj:
         node = await self.client.create(
             {
                 "apiVersion": "v1",
@@ -164,7 +164,7 @@ class ControlPlane:
                 "spec": more,
             }
         )
-        amounts = {"cpu": "64", "memory": "256Gi", "pods": "6000", "ephemeral-storage": "1Ti"}
+        amounts = {"cpu": cpu, "memory": "256Gi", "pods": "6000", "ephemeral-storage": "1Ti"}
         stamp = format_time(self.clock.now())
         status = {
             "allocatable": amounts,
