@@ -185,9 +185,9 @@ class Cache:
         if before.get("labels") != after.get("labels"):
             return False
         generation = after.get("generation")
-        return (generation is not None and before.get("generation") == generation) or old["spec"] == new[
-            "spec"
-        ]
+        if generation is not None and before.get("generation") == generation:
+            return True
+        return bool(old["spec"] == new["spec"])
 
     def pod_gone(self, key: str) -> None:
         """The pod was deleted or has finished: it takes nothing any more."""

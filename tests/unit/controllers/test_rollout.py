@@ -41,10 +41,13 @@ async def test_a_deployment_comes_up(tmp_path: Path) -> None:
         )
         assert conditions["Available"]["reason"] == "MinimumReplicasAvailable"
         await plane.until(lambda: len(plane.events("Scheduled")) == 3)
-        assert plane.events("ScalingReplicaSet") == [
-            f"Scaled up replica set {rs['metadata']['name']} from 0 to 3"
-        ]
-        assert len(plane.events("SuccessfulCreate")) == 3
+        await plane.until(lambda: len(plane.events("SuccessfulCreate")) == 3)
+        await plane.until(
+            lambda: (
+                plane.events("ScalingReplicaSet")
+                == [f"Scaled up replica set {rs['metadata']['name']} from 0 to 3"]
+            )
+        )
 
 
 async def test_rollout_keeps_its_promises_and_rolls_back(tmp_path: Path) -> None:

@@ -99,8 +99,12 @@ async def test_statefulset_partition_keeps_the_old_revision(tmp_path: Path) -> N
         body = {"spec": {"template": {"spec": {"containers": [{"name": "main", "image": "app:2"}]}}}}
         await plane.client.patch("statefulsets.apps", "db", "default", body, type="strategic")
         await plane.until(lambda: _status(plane, "statefulsets.apps", "db").get("updatedReplicas") == 1)
-        await plane.client.delete("pods", "db-0", "default")
         await plane.until(lambda: _status(plane, "statefulsets.apps", "db").get("availableReplicas") == 3)
+        before = meta.uid_of(plane.get("pods", "db-0"))
+        await plane.client.delete("pods", "db-0", "default")
+        await plane.until(
+            lambda: plane.get("pods", "db-0") and meta.uid_of(plane.get("pods", "db-0")) != before
+        )
         images = {name_of(p): p["spec"]["containers"][0]["image"] for p in plane.all("pods")}
         assert images == {"db-0": "app:1", "db-1": "app:1", "db-2": "app:2"}
 
