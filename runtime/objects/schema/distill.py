@@ -22,7 +22,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from .go_source import read_go_types
+from .go_source import read_enums, read_go_types
 
 VERSION = "v1.36.0"
 HERE = Path(__file__).parent
@@ -125,6 +125,15 @@ def distill(definitions: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]
     return facts, descriptions
 
 
+def keep_enums(before: dict[str, Any], facts: dict[str, Any]) -> None:
+    """Carry the values of enumerations over from earlier facts, where they came from Go's declarations."""
+    for definition, entry in facts.items():
+        for name, field in entry["f"].items():
+            old = before.get(definition, {}).get("f", {}).get(name)
+            if isinstance(old, dict) and "e" in old:
+                entry["f"][name] = {**({"t": field} if isinstance(field, str) else field), "e": old["e"]}
+
+
 def write(path: Path, content: Any) -> None:
     """Compressed JSON with a fixed time stamp, so that equal content is equal bytes."""
     raw = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
@@ -148,8 +157,11 @@ def main() -> None:
     target = HERE / "facts.json.gz"
     if arguments.go_source:
         go_types = read_go_types(arguments.go_source, facts)
+        read_enums(arguments.go_source, facts)
     elif target.exists():
-        go_types = json.loads(gzip.decompress(target.read_bytes())).get("goTypes", {})
+        before = json.loads(gzip.decompress(target.read_bytes()))
+        go_types = before.get("goTypes", {})
+        keep_enums(before["definitions"], facts)
     else:
         go_types = {}
     write(target, {"version": VERSION, "definitions": facts, "goTypes": go_types})

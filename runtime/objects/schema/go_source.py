@@ -14,6 +14,8 @@ from typing import Any
 STRUCT = re.compile(r"^type (\w+) struct \{\n(.*?)^\}", re.M | re.S)
 FIELD = re.compile(r"^\s+(?:(\w+)\s+)?([\w.*\[\]]+)\s+`([^`]*)`", re.M)
 NAMED = re.compile(r"^type (\w+) (?:string\b|int32\b|int64\b|bool\b|map\[)", re.M)
+ENUM = re.compile(r"^// \+enum\n(?:^//.*\n)*^type (\w+) string", re.M)
+CONSTANT = re.compile(r'^\s+\w+\s+(\w+)\s*=\s*"([^"]*)"', re.M)
 TAG = re.compile(r'json:"([^"]*)"')
 
 
@@ -39,6 +41,7 @@ class _Package:
         text = "\n".join(path.read_text() for path in sorted(folder.glob("*types*.go")))
         self.structs = dict(STRUCT.findall(text))
         self.scalars = set(NAMED.findall(text))
+        self.enums = enumerations(text)
 
 
 def _fields(package: _Package, struct: str) -> dict[str, tuple[str, str]]:
@@ -56,6 +59,32 @@ def _fields(package: _Package, struct: str) -> dict[str, tuple[str, str]]:
         elif kind.rpartition(".")[2] != "TypeMeta":
             found.update(_fields(package, kind.lstrip("*")))
     return found
+
+
+def enumerations(text: str) -> dict[str, list[str]]:
+    """The values of the string types that are marked as enumerations."""
+    names = set(ENUM.findall(text))
+    found: dict[str, list[str]] = {}
+    for name, value in CONSTANT.findall(text):
+        if name in names and value:
+            found.setdefault(name, []).append(value)
+    return {name: sorted(set(values)) for name, values in found.items()}
+
+
+def read_enums(root: Path, facts: dict[str, Any]) -> None:
+    """Add the values of enumerations to the facts of the fields that hold them (the swagger has lost them)."""
+    core = _Package(root / "api/core/v1").enums
+    for definition, entry in facts.items():
+        folder, _ = _folder(root, definition)
+        if not folder.is_dir():
+            continue
+        package = _Package(folder)
+        for name, (kind, _) in _fields(package, definition.rpartition(".")[2]).items():
+            bare = kind.lstrip("*")
+            values = core.get(bare.rpartition(".")[2]) if "." in bare else package.enums.get(bare)
+            if values and name in entry["f"]:
+                field = entry["f"][name]
+                entry["f"][name] = {**({"t": field} if isinstance(field, str) else field), "e": values}
 
 
 def read_go_types(root: Path, facts: dict[str, Any]) -> dict[str, dict[str, str]]:
