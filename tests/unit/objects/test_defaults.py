@@ -1,4 +1,4 @@
-# ruff: noqa: E501 -- tables read better than wrapped sentences
+
 """What Kubernetes fills in, kind by kind."""
 
 from typing import Any
