@@ -23,7 +23,6 @@ from runtime.objects.errors import (
 
 from .node import LogOptions, NodeConnection, Nodes
 
-DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 _STREAMS = ("All", "Stdout", "Stderr")
 
 
@@ -42,14 +41,8 @@ def node_connection(nodes: Nodes, pod: Obj) -> NodeConnection:
     return connection
 
 
-def choose_container(pod: Obj, asked: str, *, streams: bool = False) -> str:
-    """The container that a request means.
-
-    Args:
-        pod: the stored pod.
-        asked: the request's ``container`` parameter, or ``""``.
-        streams: exec and attach, which follow the default-container annotation no more than logs do, but which
-            do not reach containers that have not been created in the pod's spec either.
+def choose_container(pod: Obj, asked: str) -> str:
+    """The container that a request means: the one it names (``""``: none), or the pod's only one.
 
     Raises:
         StatusError: 400, more than one container to choose from or none of that name.

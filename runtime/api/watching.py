@@ -231,8 +231,3 @@ def _left(previous: Record, record: Record) -> Record:
     """What a watcher sees of an object that leaves its selection: the last state in it, at the new version."""
     metadata = {**previous.obj["metadata"], "resourceVersion": str(record.version)}
     return Record(record.key, {**previous.obj, "metadata": metadata}, record.version)
-
-
-def watch_error(error: StatusError) -> Obj:
-    """An error in the form in which a running watch tells it."""
-    return {"type": "ERROR", "object": error.status}

@@ -120,7 +120,7 @@ class Connections:
         )
         if not (wanted.stdin or wanted.stdout or wanted.stderr):
             raise bad_request("you must specify at least 1 of stdin, stdout, stderr")
-        container = connect.choose_container(pod, query.get("container", ""), streams=True)
+        container = connect.choose_container(pod, query.get("container", ""))
         node = self._api.node_connection(pod)
 
         async def start() -> StreamSession:
