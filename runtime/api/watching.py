@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 
 from runtime.objects.clock import Clock
-from runtime.objects.errors import Obj, StatusError, expired, version_too_large
+from runtime.objects.errors import Obj, expired, version_too_large
 from runtime.objects.registry import Resource
 from runtime.store import Compacted, Event, Key, Record, SlowReader, Store
 
