@@ -43,7 +43,7 @@ from .pods import (
     pod_from_template,
     slow_start,
 )
-from .refs import RefManager
+from .refs import Matches, RefManager
 from .revisions import HASH_LABEL, History
 
 RESOURCE = "daemonsets.apps"
@@ -282,7 +282,7 @@ class DaemonSetController(BaseController):
                 await self.client.update_status({**ds, "status": status})
             raise
 
-    async def _pods(self, ds: Obj, matches) -> list[Obj]:  # type: ignore[no-untyped-def]
+    async def _pods(self, ds: Obj, matches: Matches) -> list[Obj]:
         candidates = [
             *self.pods.by_index(BY_CONTROLLER, uid_of(ds)),
             *self.pods.by_index(ORPHANS, namespace_of(ds)),

@@ -67,7 +67,8 @@ class GarbageCollector(BaseController):
         super().__init__(context)
         self.nodes: dict[str, Node] = {}
         self._monitored: set[str] = set()
-        self._absent: set[str] = set()
+        self._absent: set[tuple[str, str]] = set()
+        """(namespace, uid) of owners known to be gone: the same uid may well exist in another namespace."""
 
     async def start(self) -> None:
         """Watch every kind there is, and look for new kinds now and then."""
@@ -114,7 +115,7 @@ class GarbageCollector(BaseController):
 
     def _seen(self, resource: str, old: Obj | None, new: Obj) -> None:
         uid = uid_of(new)
-        self._absent.discard(uid)
+        self._absent.discard((namespace_of(new), uid))
         owners = owners_of(new)
         node = self.nodes.get(uid)
         if node is None:
@@ -157,10 +158,11 @@ class GarbageCollector(BaseController):
             self.nodes[uid] = owner
             self.queue.add_after(f"d:{uid}", 0.5)  # most often its own event is just behind
         elif owner.namespace and owner.namespace != node.namespace:
+            kind = self._resource(node.resource)
             self.recorder.event(
                 {
-                    "kind": "",
-                    "apiVersion": "",
+                    "kind": kind.kind if kind else "",
+                    "apiVersion": kind.api_version if kind else "",
                     "metadata": {"name": node.name, "namespace": node.namespace, "uid": node.uid},
                 },
                 "Warning",
@@ -213,14 +215,14 @@ class GarbageCollector(BaseController):
             elif owner.virtual and not owner.dependents:
                 del self.nodes[owner.uid]
         if node.dependents:
-            self._remember_absent(uid)
+            self._remember_absent(node.namespace, uid)
         for dependent in node.dependents:
             self.queue.add(f"d:{dependent}")
 
-    def _remember_absent(self, uid: str) -> None:
+    def _remember_absent(self, namespace: str, uid: str) -> None:
         if len(self._absent) > 5000:
             self._absent.clear()
-        self._absent.add(uid)
+        self._absent.add((namespace, uid))
 
     # -- the work
 
@@ -297,8 +299,6 @@ class GarbageCollector(BaseController):
     async def _owner(self, node: Node, reference: Obj) -> tuple[Obj | None, bool]:
         """The live owner (None: absent) and whether the answer can be trusted."""
         uid = reference.get("uid", "")
-        if uid in self._absent:
-            return None, True
         resource = self.context.registry.by_kind(reference.get("apiVersion", ""), reference.get("kind", ""))
         if resource is None:
             log.debug("garbage collector: no kind %s %s", reference.get("apiVersion"), reference.get("kind"))
@@ -306,9 +306,11 @@ class GarbageCollector(BaseController):
         if resource.namespaced and not node.namespace:
             return None, False  # upstream never resolves a cluster-scoped object's namespaced owner
         namespace = node.namespace if resource.namespaced else ""
+        if (namespace, uid) in self._absent:
+            return None, True
         owner = await self._live(resource.group_resource, namespace, reference.get("name", ""), uid)
         if owner is None:
-            self._remember_absent(uid)
+            self._remember_absent(namespace, uid)
         return owner, True
 
     async def _finish_foreground(self, node: Node, latest: Obj) -> None:

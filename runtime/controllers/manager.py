@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -116,5 +117,4 @@ class ControllerManager:
         """Stop the controllers, then let the events they said be written. Informers belong to the caller."""
         for controller in reversed(self.controllers):
             await controller.stop()
-        for recorder in self._recorders:
-            await recorder.stop()
+        await asyncio.gather(*(recorder.stop() for recorder in self._recorders))

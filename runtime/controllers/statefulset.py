@@ -6,7 +6,7 @@ After ``statefulset/{stateful_set,stateful_set_control,stateful_pod_control}.go`
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from runtime.client.informer import BY_CONTROLLER, Delta, controller_uids
 from runtime.objects import meta
@@ -188,7 +188,7 @@ class _Step:
             return
         await self._roll(ordinals, replicas)
 
-    async def _each(self, ordinals: range, work) -> None:  # type: ignore[no-untyped-def]
+    async def _each(self, ordinals: range, work: Callable[[int], Awaitable[None]]) -> None:
         listed = list(ordinals)
         _, failure = await slow_start(len(listed), lambda position: work(listed[position]))
         if failure is not None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from control_plane import control_plane, deployment
@@ -152,3 +153,31 @@ async def test_a_namespace_is_emptied_and_goes(tmp_path: Path) -> None:
         )
         assert not plane.all("pods", "team")
         assert not plane.all("deployments.apps", "team")
+
+
+async def test_a_reference_across_namespaces_harms_only_its_bearer(tmp_path: Path) -> None:
+    async with control_plane(tmp_path) as plane:
+        await plane.client.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "other"}})
+        await plane.until(lambda: plane.get("serviceaccounts", "default", "other"))
+        owner = await plane.client.create(
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "owner", "namespace": "default"}}
+        )
+        reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": meta.uid_of(owner)}
+        for name, namespace in (("bad", "other"), ("good", "default")):
+            await plane.client.create(
+                {
+                    "apiVersion": "v1",
+                    "kind": "Secret",
+                    "metadata": {"name": name, "namespace": namespace, "ownerReferences": [reference]},
+                }
+            )
+        await plane.until(lambda: not plane.get("secrets", "bad", "other"))
+        # the owner is gone for that namespace only; its real dependent is looked at again and stays
+        body = {"metadata": {"ownerReferences": [{**reference, "blockOwnerDeletion": True}]}}
+        await plane.client.patch("secrets", "good", "default", body, type="merge")
+        collector = next(c for c in plane.manager.controllers if c.name == "garbagecollector")
+        collector.queue.add(f"d:{meta.uid_of(plane.get('secrets', 'good'))}")
+        await asyncio.sleep(0.1)
+        assert plane.get("secrets", "good")
+        await plane.client.delete("configmaps", "owner", "default")
+        await plane.until(lambda: not plane.get("secrets", "good"))
