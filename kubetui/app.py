@@ -12,8 +12,9 @@ import json
 import queue
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -364,9 +365,6 @@ class KubetuiApp(App[int]):
 
     async def run_action_now(self, action: Action, context: Context) -> None:
         """Run an action; whatever goes wrong is said, never thrown."""
-        if action.id in ("up", "down"):  # the fast path: no task, the next frame shows it
-            await action.load()(context)
-            return
         self.run_soon(self._guarded(action, context))
 
     async def _guarded(self, action: Action, context: Context) -> None:
@@ -387,8 +385,20 @@ class KubetuiApp(App[int]):
             self.run_soon(self._guarded(action, context))
 
     def run_soon(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Run a coroutine beside the messages."""
-        task = asyncio.get_running_loop().create_task(work)
+        """Run a coroutine beside the messages, its first step at once.
+
+        What an action does before it has to wait (move, open an input, push a dialog) is done when the next key is
+        looked at, so that fast typing is never lost.
+        """
+        try:
+            waiting = work.send(None)
+        except StopIteration:
+            return
+        except Exception as error:
+            self.log.error(repr(error))
+            self.fail(f"{type(error).__name__}: {error}")
+            return
+        task = asyncio.get_running_loop().create_task(_go_on(work, waiting))
         self._tasks.add(task)
         task.add_done_callback(self._finished)
 
@@ -505,6 +515,30 @@ class KubetuiApp(App[int]):
 
         self.push_screen(dialog, done)
         return await answer
+
+
+async def _go_on(work: Coroutine[Any, Any, Any], waiting: Any) -> Any:
+    """Continue a coroutine whose first step has been taken and yielded ``waiting``."""
+    return await _Continued(work, waiting)
+
+
+class _Continued:
+    def __init__(self, work: Coroutine[Any, Any, Any], waiting: Any) -> None:
+        self._work, self._waiting = work, waiting
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        waiting = self._waiting
+        while True:
+            try:
+                value = yield waiting
+            except BaseException as error:
+                step: Callable[[], Any] = partial(self._work.throw, error)
+            else:
+                step = partial(self._work.send, value)
+            try:
+                waiting = step()
+            except StopIteration as stop:
+                return stop.value
 
 
 def run(options: AppOptions) -> int:

@@ -148,10 +148,15 @@ async def tree(context: Context) -> None:
 
     app, ref = context.app, context.ref
     obj = ref.obj or await full(context, ref)
-    session = Session(app.hub, (ref.namespace,) if ref.namespace else (), lambda _: screen.mark_stale())
-    screen = TextScreen(
-        f"tree {clean(ref.word)}", lambda: tree_lines(obj, session, app.clock()), refs=[ref], each_second=True
-    )
+    changes: list[str] = []
+    session = Session(app.hub, (ref.namespace,) if ref.namespace else (), changes.append)
+
+    def produce() -> Sequence[Line]:
+        changes.clear()
+        return tree_lines(obj, session, app.clock())
+
+    screen = TextScreen(f"tree {clean(ref.word)}", produce, refs=[ref], each_second=True)
+    screen.is_stale = lambda: bool(changes)
     screen.on_leave = session.close
     app.open_screen(screen)
 

@@ -47,7 +47,7 @@ class InputLine(Horizontal):
         self._input.value = value
         self._input.cursor_position = len(value)
         self.add_class("-open")
-        self._input.focus()
+        self.screen.set_focus(self._input)
         self._changed, self._done = changed, done
 
     def close(self, value: str | None) -> None:
@@ -63,18 +63,14 @@ class InputLine(Horizontal):
         if self._changed is not None:
             self._changed(event.value)
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Enter."""
-        event.stop()
-        self.close(event.value)
-
     def on_key(self, event: events.Key) -> None:
-        """Escape takes it back; nothing else leaves this line."""
-        event.stop()
+        """Escape takes it back, enter and the way out keep it; the rest is the input's own."""
         if event.key == "escape":
+            event.stop()
             event.prevent_default()
             self.close(None)
-        elif event.key in ("down", "tab"):
+        elif event.key in ("enter", "down", "tab"):
+            event.stop()
             event.prevent_default()
             self.close(self._input.value)
 
@@ -135,6 +131,8 @@ class KeyScreen(Screen[None]):
 
     async def on_key(self, event: events.Key) -> None:
         """Every key that no input wanted."""
+        if self.input_line.has_class("-open"):
+            return
         if await self.app.press(event.key, event.character):
             event.stop()
             event.prevent_default()

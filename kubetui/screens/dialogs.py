@@ -326,7 +326,7 @@ class Picker(ModalScreen["Picked[Any] | None"]):
         self.suggest = suggest
         self.free_text = free_text
         self.list: ChoiceList[Any] = ChoiceList(list(choices), id="choices")
-        self.input = Input(placeholder=placeholder, id="narrow")
+        self.input = _NarrowInput(self, placeholder)
 
     def compose(self) -> ComposeResult:
         """Title, input, list."""
@@ -377,13 +377,29 @@ class Picker(ModalScreen["Picked[Any] | None"]):
         elif event.key == "enter":
             event.stop()
             self.accept()
+        elif event.is_printable and event.character and self.focused is not self.input:
+            event.stop()  # typed before the input was ready
+            self.input.insert_text_at_cursor(event.character)
 
-    async def on_event(self, event: events.Event) -> None:
-        """Space marks before the input takes it."""
-        if self.many and isinstance(event, events.Key) and event.key == "space":
-            choice = self.list.current
-            if choice is not None:
-                self.list.marks ^= {id(choice)}
-                self.list.move(1)
+    def mark(self) -> None:
+        """Mark the choice under the cursor and go to the next."""
+        choice = self.list.current
+        if choice is not None:
+            self.list.marks ^= {id(choice)}
+            self.list.move(1)
+
+
+class _NarrowInput(Input):
+    """The picker's input: where several can be chosen, space marks instead of being typed."""
+
+    def __init__(self, picker: Picker, placeholder: str) -> None:
+        super().__init__(placeholder=placeholder, id="narrow")
+        self._picker = picker
+
+    async def _on_key(self, event: events.Key) -> None:
+        if event.key == "space" and self._picker.many:
+            event.stop()
+            event.prevent_default()
+            self._picker.mark()
             return
-        await super().on_event(event)
+        await super()._on_key(event)

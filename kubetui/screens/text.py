@@ -44,6 +44,7 @@ class TextScreen(KeyScreen):
         self._each_second = each_second
         self._at_end = at_end
         self._stale = True
+        self.is_stale: Callable[[], bool] = lambda: self._stale
         self.on_leave: Callable[[], None] | None = None
 
     def compose_body(self) -> ComposeResult:
@@ -66,13 +67,9 @@ class TextScreen(KeyScreen):
         """Something that is shown changed."""
         self._stale = True
 
-    def mark_stale(self) -> None:
-        """Draw again after the next pump."""
-        self._stale = True
-
     def after_pump(self) -> None:
         """Redraw once for everything that changed together."""
-        if self._stale and self.is_mounted:
+        if self.is_stale() and self.is_mounted:
             self.redraw()
 
     def redraw(self) -> None:

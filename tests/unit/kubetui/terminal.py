@@ -110,7 +110,7 @@ async def terminal(
     app = KubetuiApp(AppOptions(kubeconfig=kubeconfig, config_path=str(tmp_path / "config.yaml"), **options))
     if prepare is not None:
         prepare(app)
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=size, notifications=True) as pilot:
         found = Terminal(app, pilot, api)
         if wait:
             await found.wait(lambda: app.dashboard.session.pods.synced and app.dashboard.workloads.table.order, 10)
