@@ -112,10 +112,12 @@ def _convert(spec: Obj, container: Container, old: Obj | None, message: str, ima
         status["restartCount"] = int(old.get("restartCount", 0)) + 1
     else:
         status["state"] = {"waiting": {}}
-    if spec.get("resources") is not None:
-        status["resources"] = spec["resources"]
-        if spec["resources"].get("requests"):
-            status["allocatedResources"] = spec["resources"]["requests"]
+    # A resize in place is not carried out: a container keeps what it was started with.
+    resources = (old.get("resources") if old is not None and same else None) or spec.get("resources")
+    if resources is not None:
+        status["resources"] = resources
+        if resources.get("requests"):
+            status["allocatedResources"] = resources["requests"]
     mounts = _volume_mounts(spec)
     if mounts:
         status["volumeMounts"] = mounts

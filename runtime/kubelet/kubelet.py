@@ -82,6 +82,7 @@ class Kubelet:
         self._orphans: dict[str, asyncio.Task[None]] = {}
         self._housekeeping: Timer | None = None
         self._running = False
+        self._learning: asyncio.Task[None] | None = None
 
     @property
     def stats(self) -> StatsSampler:
@@ -143,7 +144,7 @@ class Kubelet:
         services.node_names.append(self.node_name)
         await self._reporter.start()
         services.cache.subscribe(self)
-        services.objects.subscribe(self._workers.object_changed)
+        services.objects.subscribe(self._workers.files.object_changed)
         services.pods.add_handler(self._pods_changed)
         self._nodes[self.node_name] = NodeServer(services, self._workers)
         await services.pods.wait_for_sync()
@@ -159,15 +160,16 @@ class Kubelet:
         self._nodes.pop(self.node_name, None)
         services.pods.remove_handler(self._pods_changed)
         services.cache.unsubscribe(self)
-        services.objects.unsubscribe(self.workers.object_changed)
+        services.objects.unsubscribe(self.workers.files.object_changed)
         services.node_names.remove(self.node_name)
         if self._housekeeping is not None:
             self._housekeeping.cancel()
         if self._reporter is not None:
             await self._reporter.stop()
-        for task in list(self._orphans.values()):
+        tasks = [*self._orphans.values(), *([self._learning] if self._learning else ())]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._orphans.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self.workers.stop()
         if self._probes is not None:
             await self._probes.stop()
@@ -202,6 +204,22 @@ class Kubelet:
             self._reporter.look_again()
         if healthy:
             self.workers.wake_all()
+            if self._services.info is None:
+                self._learning = asyncio.get_running_loop().create_task(self._learn())
+
+    async def _learn(self) -> None:
+        """The runtime was down when this kubelet started: ask it now what machine this is."""
+        services = self._services
+        try:
+            info = services.info = await services.runtime.info()
+        except RuntimeFailure as failure:
+            log.warning("the container runtime does not say what it is: %s", failure.message)
+            return
+        if self._reporter is not None:
+            facts = self._reporter.facts
+            self._reporter.facts = NodeFacts(facts.name, facts.ip, info, self._options, services.state_dir)
+            self.workers.learn(self._reporter.facts.allocatable(), self._reporter.facts.memory, info.rootless)
+            self._reporter.look_again()
 
     def runtime_listed(self) -> None:
         """Look for sandboxes whose pod nobody knows any more."""

@@ -84,7 +84,7 @@ def tail_start(file: BinaryIO, lines: int, start: int = 0) -> int:
         limit = size  # heads that begin in the carried part were seen before
         heads = [match for match in _FULL.finditer(block) if match.start() < limit or position + size == end]
         if position > start:
-            heads = [match for match in heads if match.start() > 0]
+            heads = [match for match in heads if match.start() > 0 or block[:1] == b"\n"]
         for match in reversed(heads):
             begins = match.start() + (1 if block[match.start() : match.start() + 1] == b"\n" else 0)
             if match.group(1) == b"F" or last_full is None:

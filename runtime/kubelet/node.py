@@ -140,7 +140,7 @@ class NodeReporter:
         self._client = client
         self._recorder = recorder
         self._clock = clock
-        self._facts = facts
+        self.facts = facts
         self._cache = cache
         self._images = images
         self._state_dir = state_dir
@@ -156,7 +156,7 @@ class NodeReporter:
         await self._register()
         await self._renew()
         loop = asyncio.get_running_loop()
-        name = self._facts.name
+        name = self.facts.name
         self._tasks = [
             loop.create_task(self._leasing(), name=f"kubelet-lease {name}"),
             loop.create_task(self._reporting(), name=f"kubelet-node {name}"),
@@ -176,7 +176,7 @@ class NodeReporter:
     # -- the Node
 
     async def _register(self) -> None:
-        facts = self._facts
+        facts = self.facts
         try:
             node = await self._client.get("nodes", facts.name)
         except StatusError as error:
@@ -210,7 +210,7 @@ class NodeReporter:
 
     def status_of(self, node: Obj) -> Obj:
         """The status the Node should have now, heartbeats included."""
-        facts = self._facts
+        facts = self.facts
         old: Obj = node.get("status") or {}
         capacity, allocatable = facts.resources()
         images = [
@@ -296,7 +296,7 @@ class NodeReporter:
         if ready != self._ready:
             self._ready = ready
             word = "NodeReady" if ready == "True" else "NodeNotReady"
-            self._recorder.event(stored, "Normal", word, f"Node {self._facts.name} status is now: {word}")
+            self._recorder.event(stored, "Normal", word, f"Node {self.facts.name} status is now: {word}")
             if ready == "False":
                 message = f"{RUNTIME_DOWN}: {self._cache.message}"
                 self._recorder.event(stored, "Warning", "ContainerRuntimeDown", message)
@@ -307,7 +307,7 @@ class NodeReporter:
             self._wake.clear()
             try:
                 try:
-                    node = await self._client.get("nodes", self._facts.name)
+                    node = await self._client.get("nodes", self.facts.name)
                 except StatusError as error:
                     if error.code != 404:
                         raise
@@ -320,9 +320,9 @@ class NodeReporter:
                     self._wake.set()
                     await self._clock.sleep(0.05)
                 else:
-                    log.warning("status of node %s: %s", self._facts.name, error.message)
+                    log.warning("status of node %s: %s", self.facts.name, error.message)
             except Exception:
-                log.exception("status of node %s", self._facts.name)
+                log.exception("status of node %s", self.facts.name)
 
     # -- the lease
 
@@ -332,12 +332,12 @@ class NodeReporter:
             try:
                 await self._renew()
             except StatusError as error:
-                log.warning("lease of node %s: %s", self._facts.name, error.message)
+                log.warning("lease of node %s: %s", self.facts.name, error.message)
             except Exception:
-                log.exception("lease of node %s", self._facts.name)
+                log.exception("lease of node %s", self.facts.name)
 
     async def _renew(self) -> None:
-        name = self._facts.name
+        name = self.facts.name
         now = format_micro_time(self._clock.now())
         for _ in range(5):
             try:
@@ -360,7 +360,7 @@ class NodeReporter:
                     raise
 
     async def _new_lease(self, now: str) -> Obj:
-        name = self._facts.name
+        name = self.facts.name
         metadata: Obj = {"name": name, "namespace": LEASE_NAMESPACE}
         with contextlib.suppress(StatusError):
             node = await self._client.get("nodes", name)

@@ -16,8 +16,9 @@ from runtime.kubelet.resources import qos_class
 from runtime.objects.clock import format_time
 from runtime.objects.errors import Obj
 
-_OWN_CONDITIONS = frozenset(
-    {"PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"}
+RESIZE_PENDING = "PodResizePending"
+OWN_CONDITIONS = frozenset(
+    {"PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled", RESIZE_PENDING}
 )
 _KEPT = ("nominatedNodeName", "resourceClaimStatuses", "extendedResourceClaimStatus", "resize", "resources")
 _TERMINAL = ("Succeeded", "Failed")
@@ -54,7 +55,6 @@ class StatusInput:
     """No container runs nor will: the phase may become Succeeded or Failed whatever the restart policy."""
     failed: tuple[str, str] | None = None
     """Reason and message when the kubelet itself failed the pod (DeadlineExceeded)."""
-    extra_conditions: Sequence[Obj] = ()
 
 
 def make_status(given: StatusInput) -> Obj:
@@ -324,20 +324,34 @@ def initialized_condition(pod: Obj, statuses: Mapping[str, Obj], phase: str) -> 
     return _condition("Initialized", "False", "ContainersNotInitialized", ", ".join(messages))
 
 
+def _resize_pending(pod: Obj, statuses: Mapping[str, Obj]) -> list[Obj]:
+    """The PodResizePending condition while a running container has other resources than its spec says."""
+    for container in pod["spec"]["containers"]:
+        status = statuses.get(container["name"])
+        if status is None or "running" not in status["state"]:
+            continue
+        if (status.get("resources") or {}) != (container.get("resources") or {}):
+            message = (
+                f"container {container['name']}: this node does not resize in place; "
+                "the new resources take effect when the container restarts"
+            )
+            return [_condition(RESIZE_PENDING, "True", "Deferred", message)]
+    return []
+
+
 def _conditions(
     given: StatusInput, phase: str, containers: Sequence[Obj], inits: Sequence[Obj], generation: int | None
 ) -> list[Obj]:
     pod = given.pod
     statuses = {entry["name"]: entry for entry in (*inits, *containers)}
-    extra = {entry["type"] for entry in given.extra_conditions}
     kept = [
         entry
         for entry in (pod.get("status") or {}).get("conditions") or ()
-        if entry["type"] not in _OWN_CONDITIONS and entry["type"] not in extra
+        if entry["type"] not in OWN_CONDITIONS
     ]
     ready = containers_ready(pod, statuses, phase)
     own = [
-        *given.extra_conditions,
+        *_resize_pending(pod, statuses),
         _condition("PodReadyToStartContainers", "True" if given.sandbox_ready else "False"),
         initialized_condition(pod, statuses, phase),
         pod_ready(pod, kept, ready),

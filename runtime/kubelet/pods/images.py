@@ -87,6 +87,16 @@ class ImageManager:
             for key in [key for key in self._last_error if key[0] == uid]:
                 del self._last_error[key]
 
+    def at_hand(self, container: Obj, say: Say) -> Image | None:
+        """The image, when it was seen a moment ago and need not be pulled: most starts are of such."""
+        known = self._known.get(container["image"])
+        if known is None or self._clock.monotonic() - known.at >= _FRESH:
+            return None
+        if container.get("imagePullPolicy") == "Always":
+            return None
+        say("Normal", "Pulled", _PRESENT.format(container["image"]))
+        return known.image
+
     async def ensure(self, pod: Obj, container: Obj, secrets: SecretSource, say: Say) -> Image:
         """The image of a container, pulled when its policy says so.
 
@@ -102,10 +112,6 @@ class ImageManager:
             message += "invalid reference format"
             say("Warning", "InspectFailed", message)
             raise StartFailure("InvalidImageName", message)
-        known = self._known.get(name)
-        if policy != "Always" and known is not None and self._clock.monotonic() - known.at < _FRESH:
-            say("Normal", "Pulled", _PRESENT.format(name))
-            return known.image
         try:
             image = await self._runtime.image(name)
         except RuntimeUnavailable:

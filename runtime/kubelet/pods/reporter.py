@@ -14,6 +14,7 @@ from typing import Any
 
 from runtime.kubelet.pods.state import PodState, version_of
 from runtime.kubelet.ports import APIClient
+from runtime.kubelet.status import OWN_CONDITIONS
 from runtime.objects.clock import Clock
 from runtime.objects.errors import Obj, StatusError
 
@@ -110,13 +111,8 @@ def _with_foreign_conditions(status: Obj, pod: Obj) -> Obj:
     foreign = {entry["type"]: entry for entry in current if entry["type"] not in own}
     merged = [
         next((now for now in current if now["type"] == entry["type"]), entry)
-        if entry["type"] not in _KUBELETS
+        if entry["type"] not in OWN_CONDITIONS
         else entry
         for entry in status.get("conditions") or ()
     ]
     return {**status, "conditions": [*foreign.values(), *merged]}
-
-
-_KUBELETS = frozenset(
-    {"PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"}
-)

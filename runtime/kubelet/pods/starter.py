@@ -6,8 +6,11 @@ reason of each failure.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Coroutine
 from dataclasses import replace
+from typing import Any, TypeVar
 
 from runtime.kubelet.backoff import go_duration
 from runtime.kubelet.container_status import Waiting
@@ -39,6 +42,8 @@ from runtime.podman.interface import (
 )
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _MOUNT_DELAY = 0.5
 _MOUNT_DELAY_MAX = 122.0
@@ -244,11 +249,31 @@ class Starter:
             before=state.before.get(spec["name"]),
         )
 
-    async def _image(self, state: PodState, spec: Obj, say: Say) -> Image:
+    async def _unless_deleted(self, state: PodState, work: Coroutine[Any, Any, T]) -> T:
+        """Wait for what may take long; the pod's deletion ends the waiting."""
+        task = asyncio.ensure_future(work)
+        state.interruptible = task
         try:
-            return await self._services.images.ensure(state.pod, spec, self._services.objects, say)
+            await asyncio.wait({task})
+            if task.cancelled():
+                raise StartFailure("ContainerCreating", "", 0.0)
+            return task.result()
+        finally:
+            task.cancel()
+            state.interruptible = None
+
+    async def _image(self, state: PodState, spec: Obj, say: Say) -> Image:
+        images = self._services.images
+        image = images.at_hand(spec, say)
+        if image is not None:
+            return image
+        try:
+            return await self._unless_deleted(
+                state, images.ensure(state.pod, spec, self._services.objects, say)
+            )
         except StartFailure as failure:
-            say("Warning", "Failed", f"Error: {failure.reason}")
+            if not state.pod["metadata"].get("deletionTimestamp"):
+                say("Warning", "Failed", f"Error: {failure.reason}")
             raise
 
     async def _create(
@@ -334,7 +359,7 @@ class Starter:
             host_network=bool(state.pod["spec"].get("hostNetwork")),
         )
         try:
-            await self._services.prober.run_hook(hook, target, _HOOK_LIMIT)
+            await self._unless_deleted(state, self._services.prober.run_hook(hook, target, _HOOK_LIMIT))
         except HookFailure as failure:
             say("Warning", "FailedPostStartHook", "PostStartHook failed")
             await self._stopper.stop_one(state, container, message="FailedPostStartHook")

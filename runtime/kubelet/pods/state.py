@@ -56,6 +56,8 @@ class PodState:
     written: Obj | None = None
     """The last status the API has taken."""
     writer: asyncio.Task[None] | None = None
+    interruptible: asyncio.Future[Any] | None = None
+    """A pull or hook that a deletion does not wait for."""
     stopping: dict[str, asyncio.Future[Any]] = field(default_factory=dict)
     """Container id → what is waiting for its end: a hook, or the runtime's stop."""
     retry: Timer | None = None

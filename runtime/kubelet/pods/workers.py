@@ -9,25 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
-from dataclasses import replace
+from collections.abc import Coroutine, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from runtime.kubelet.pods.actions import Verdicts, compute_actions, sandbox_changed
+from runtime.kubelet.pods.actions import Verdicts, compute_actions
 from runtime.kubelet.pods.context import PodContext
-from runtime.kubelet.pods.messages import termination_message
+from runtime.kubelet.pods.ending import Ender
+from runtime.kubelet.pods.files import FileKeeper
+from runtime.kubelet.pods.observer import Observer
 from runtime.kubelet.pods.policy import attempts_of, is_running, is_terminal, specs_of
 from runtime.kubelet.pods.reporter import StatusReporter
 from runtime.kubelet.pods.spec import definition_changed
 from runtime.kubelet.pods.starter import NotYet, Starter
 from runtime.kubelet.pods.state import PodState, version_of
 from runtime.kubelet.pods.stopper import MINIMUM_GRACE, Stopper
-from runtime.kubelet.status import StatusInput, ended, make_status
-from runtime.kubelet.volumes.content import VolumeFailure
 from runtime.objects.clock import parse_time
 from runtime.objects.errors import Obj, StatusError
-from runtime.podman.interface import Container, RuntimeFailure, RuntimeUnavailable, Sandbox
+from runtime.podman.interface import RuntimeFailure, RuntimeUnavailable, Sandbox
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +47,9 @@ class PodWorkers:
         self._stopper = Stopper(context)
         self._starter = Starter(context, self._stopper)
         self._starter.wake = self.wake  # type: ignore[method-assign]
-        self._reporter = StatusReporter(context.client, self._clock, self.wake)
+        self._observer = Observer(context, StatusReporter(context.client, self._clock, self.wake))
+        self.files = FileKeeper(context, self._starter.content_context, self.wake, self._spawn)
+        self._ender = Ender(context, self._stopper, self._observer, self.files)
         self._verdicts = Verdicts(
             context.probes.liveness_failed,
             context.probes.startup_failed,
@@ -57,8 +58,6 @@ class PodWorkers:
         )
         self._stopped = False
         self._background: set[asyncio.Task[None]] = set()
-        self._waiting: set[PodState] = set()
-        self._users: dict[tuple[str, str, str], set[PodState]] = {}
         self.states: dict[str, PodState] = {}
 
     # -- dispatch
@@ -74,9 +73,13 @@ class PodWorkers:
         if version_of(pod) <= version_of(state.pod):
             return  # our own write, come back
         before, state.pod = state.pod, pod
+        if state.interruptible is not None and "deletionTimestamp" in pod["metadata"]:
+            state.interruptible.cancel()
         if state.terminating:
             self._shorten(state, before["metadata"].get("deletionGracePeriodSeconds"))
         if _concerns_us(state, before["metadata"], pod):
+            if state.written is not None and _gist(pod.get("status") or {}) != _gist(state.written):
+                state.written = None  # somebody else wrote it, and what we know must be said again
             self.wake(state)
 
     def remove(self, uid: str) -> None:
@@ -84,6 +87,8 @@ class PodWorkers:
         state = self.states.get(uid)
         if state is not None:
             state.gone = True
+            if state.interruptible is not None:
+                state.interruptible.cancel()
             self.wake(state)
 
     def wake_uid(self, uid: str) -> None:
@@ -102,6 +107,21 @@ class PodWorkers:
         state.dirty = True
         if state.task is None and not self._stopped:
             state.task = asyncio.get_running_loop().create_task(self._run(state), name="kubelet-pod")
+
+    def learn(self, allocatable: Mapping[str, float], memory: int, rootless: bool) -> None:
+        """What machine this is became known late."""
+        context = self._context
+        context.allocatable, context.memory_capacity, context.rootless = allocatable, memory, rootless
+
+    def labels_changed(self, pod: Obj) -> None:
+        """Labels or annotations changed: downward API files follow."""
+        state = self.states.get(pod["metadata"]["uid"])
+        if state is not None:
+            self.files.labels_changed(state)
+
+    async def remove_orphan(self, sandbox: Sandbox, grace: float) -> None:
+        """Stop and remove a sandbox whose pod nobody knows any more."""
+        await self._ender.remove_orphan(sandbox, grace)
 
     async def stop(self) -> None:
         """Let go of every pod; containers go on running."""
@@ -122,7 +142,7 @@ class PodWorkers:
                     self._cache.report_down(failure)
                     return  # woken when it answers again
                 except NotYet as later:
-                    self._report(state)
+                    self._observer.report(state)
                     self._retry(state, later.retry)
                 except RuntimeFailure as failure:
                     log.warning("pod %s: %s", state.full_name, failure.message)
@@ -149,13 +169,14 @@ class PodWorkers:
         if self._cache.is_stale(uid):
             await self._cache.refresh(uid)
         if state.gone:
-            await self._purge(state)
+            await self._ender.purge(state)
+            self.states.pop(uid, None)
         elif state.pod["metadata"].get("deletionTimestamp"):
-            await self._terminate(state)
+            await self._ender.terminate(state)
         elif state.done:
             return
         elif is_terminal(state.pod):
-            await self._finish(state)
+            await self._ender.finish(state)
         else:
             await self._keep_running(state)
 
@@ -163,10 +184,10 @@ class PodWorkers:
         self._check_deadline(state)
         for _ in range(_ROUNDS):
             sandbox = self._cache.get(state.uid)
-            attempts = attempts_of(await self._containers(state, sandbox))
+            attempts = attempts_of(await self._observer.containers(state, sandbox))
             state.note_attempts(attempts)
             if state.failed is not None:
-                await self._end(state)
+                await self._ender.end(state)
                 return
             if sandbox is not None:
                 self._watch(state, sandbox)
@@ -174,7 +195,7 @@ class PodWorkers:
             if actions.nothing:
                 break
             if actions.kill_pod and not actions.create_sandbox:
-                await self._end(state)
+                await self._ender.end(state)
                 return
             if actions.kill_pod and sandbox is not None:
                 self._context.say(
@@ -183,23 +204,23 @@ class PodWorkers:
                     "SandboxChanged",
                     "Pod sandbox changed, it will be killed and re-created.",
                 )
-                state.status = self._status(state)  # how everything ended, before it is removed
+                state.status = self._observer.status(state)  # how everything ended, before it is removed
                 await self._stopper.stop_all(state, sandbox.containers)
-                await self._remove_sandbox(state, sandbox)
+                await self._ender.remove_sandbox_of(state, sandbox)
                 continue
             for kill in actions.kill:
                 await self._stopper.kill(state, kill)
             if actions.kill:
                 await self._cache.refresh(state.uid)
-                await self._containers(state, self._cache.get(state.uid))
+                await self._observer.containers(state, self._cache.get(state.uid))
             if not await self._start(
                 state, actions.create_sandbox, actions.ephemeral, actions.inits, actions.containers
             ):
                 break
             if not state.pod["spec"].get("initContainers"):
                 break
-        await self._prune(state)
-        self._report(state)
+        await self._observer.prune(state)
+        self._observer.report(state)
 
     async def _start(
         self,
@@ -212,20 +233,19 @@ class PodWorkers:
         """Start what is due; says whether it makes sense to look again at once."""
         spec = state.pod["spec"]
         slow = self._services.timers.call_later(
-            self._context.options.creating_delay, lambda: self._report(state)
+            self._context.options.creating_delay, lambda: self._observer.report(state)
         )
         self._cache.set_busy(state.uid, True)
         state.waits_for_objects = False
         try:
             if state.volumes is None:
                 await self._starter.set_up_volumes(state)
-                self._use_objects(state)
-                self._plan_renewal(state)
+                self.files.follow(state)
             if create_sandbox:
                 if state.before and state.status is None:
-                    state.status = self._status(state)  # what ran before is lost: say so
+                    state.status = self._observer.status(state)  # what ran before is lost: say so
                 await self._starter.make_sandbox(state)
-            attempts = attempts_of(self._view(state, self._cache.get(state.uid)))
+            attempts = attempts_of(self._observer.view(state, self._cache.get(state.uid)))
             for index in ephemeral:
                 await self._starter.start(
                     state, "ephemeralContainers", spec["ephemeralContainers"][index], attempts
@@ -242,51 +262,7 @@ class PodWorkers:
         finally:
             self._cache.set_busy(state.uid, False)
             slow.cancel()
-            if state.waits_for_objects:
-                self._waiting.add(state)
-            else:
-                self._waiting.discard(state)
-
-    # -- what there is
-
-    def _view(self, state: PodState, sandbox: Sandbox | None) -> list[Container]:
-        """The runtime's containers as the planner sees them."""
-        if sandbox is None:
-            return []
-        result: list[Container] = []
-        for container in sandbox.containers:
-            if container.state == "created":
-                broken = state.broken.get(container.id)
-                if broken is None:
-                    continue
-                when, message = broken
-                container = replace(container, state="exited", exit_code=128, finished_at=when, error=message)
-            result.append(container)
-        return result
-
-    async def _containers(self, state: PodState, sandbox: Sandbox | None) -> list[Container]:
-        """The same, after removing what an earlier process made and did not live to start."""
-        if sandbox is None:
-            return []
-        stray = [
-            container
-            for container in sandbox.containers
-            if container.state == "created" and container.id not in state.broken
-        ]
-        for container in stray:
-            await self._runtime.remove_container(container.id)
-        if stray:
-            gone = {container.id for container in stray}
-            kept = tuple(entry for entry in sandbox.containers if entry.id not in gone)
-            self._cache.put(state.uid, replace(sandbox, containers=kept))
-        view = self._view(state, self._cache.get(state.uid))
-        for container in view:
-            if container.state == "exited" and container.id not in state.messages:
-                self._context.probes.forget(container.id)
-                state.messages[container.id] = termination_message(
-                    state.pod, container, self._services.volumes
-                )
-        return view
+            self.files.note_waiting(state)
 
     def _watch(self, state: PodState, sandbox: Sandbox) -> None:
         """Probe what runs: also what an earlier kubelet started."""
@@ -297,58 +273,7 @@ class PodWorkers:
                 if container is not None and field != "ephemeralContainers":
                     self._starter.watch(state, field, spec, container)
 
-    async def _prune(self, state: PodState) -> None:
-        """Keep one ended attempt of each container beside the current one."""
-        sandbox = self._cache.get(state.uid)
-        if sandbox is None or len(sandbox.containers) < 3:
-            return
-        old = [
-            container
-            for entries in attempts_of(sandbox.containers).values()
-            for container in entries[2:]
-            if not is_running(container)
-        ]
-        for container in old:
-            await self._runtime.remove_container(container.id)
-            state.forget_container(container)
-            self._services.volumes.remove_attempt(state.uid, container.name, container.attempt)
-        if old:
-            gone = {container.id for container in old}
-            current = self._cache.get(state.uid)
-            if current is not None:
-                kept = tuple(entry for entry in current.containers if entry.id not in gone)
-                self._cache.put(state.uid, replace(current, containers=kept))
-
-    # -- status
-
-    def _status(self, state: PodState, *, terminal: bool = False) -> Obj:
-        sandbox = self._cache.get(state.uid)
-        ips: Sequence[str] = ()
-        if sandbox is not None:
-            ips = sandbox.ips or ((sandbox.ip,) if sandbox.ip else ())
-        return make_status(
-            StatusInput(
-                pod=state.pod,
-                attempts=attempts_of(self._view(state, sandbox)),
-                old=state.status or state.pod.get("status") or {},
-                now=self._clock.now(),
-                sandbox_ready=not sandbox_changed(state.pod, sandbox),
-                pod_ips=ips,
-                host_ips=self._context.host_ips,
-                waiting=state.waiting,
-                messages=state.messages,
-                image_refs=self._services.images.refs,
-                probes=self._context.probes,
-                terminal=terminal,
-                failed=state.failed,
-            )
-        )
-
-    def _report(self, state: PodState, *, terminal: bool = False) -> None:
-        if not state.gone:
-            self._reporter.report(state, self._status(state, terminal=terminal))
-
-    # -- deadlines and renewals
+    # -- deadlines
 
     def _check_deadline(self, state: PodState) -> None:
         seconds = state.pod["spec"].get("activeDeadlineSeconds")
@@ -367,66 +292,6 @@ class PodWorkers:
         state.deadline = None
         self.wake(state)
 
-    def _plan_renewal(self, state: PodState) -> None:
-        if state.renewal is not None:
-            state.renewal.cancel()
-            state.renewal = None
-        if state.volumes is not None and state.volumes.renew_at is not None:
-            delay = (state.volumes.renew_at - self._clock.now()).total_seconds()
-            state.renewal = self._services.timers.call_later(
-                max(1.0, delay), lambda: self._spawn(self._refresh_files(state))
-            )
-
-    def object_changed(self, resource: str, namespace: str, name: str) -> None:
-        """A ConfigMap, Secret or claim changed: bring files up to date, try again what waited for it."""
-        for state in list(self._waiting):
-            if not namespace or state.namespace == namespace:
-                self.wake(state)
-        for state in self._users.get((resource, namespace, name), ()):
-            self._spawn(self._refresh_files(state))
-
-    def _use_objects(self, state: PodState) -> None:
-        """Note which objects the pod's files follow; none when it has no volumes any more."""
-        for reference in state.references:
-            users = self._users.get(reference)
-            if users is not None:
-                users.discard(state)
-                if not users:
-                    del self._users[reference]
-        state.references = (
-            {(resource, state.namespace, name) for resource, name in state.volumes.references}
-            if state.volumes is not None
-            else set()
-        )
-        for reference in state.references:
-            self._users.setdefault(reference, set()).add(state)
-
-    def labels_changed(self, pod: Obj) -> None:
-        """Labels or annotations changed: downward API files follow."""
-        state = self.states.get(pod["metadata"]["uid"])
-        if state is not None and state.volumes is not None and state.volumes.downward:
-            self._spawn(self._refresh_files(state))
-
-    async def _refresh_files(self, state: PodState) -> None:
-        if state.volumes is None or state.gone or state.done:
-            return
-        try:
-            await self._services.volumes.refresh(
-                state.pod, state.volumes, self._starter.content_context(state)
-            )
-        except VolumeFailure as failure:
-            log.info("pod %s: %s", state.full_name, failure)
-        except (StatusError, OSError) as error:
-            log.warning("pod %s: files: %s", state.full_name, error)
-        self._plan_renewal(state)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
-
-    # -- the end
-
     def _shorten(self, state: PodState, before: int | None) -> None:
         after = state.pod["metadata"].get("deletionGracePeriodSeconds")
         if before is not None and after is not None and after < before:
@@ -434,105 +299,10 @@ class PodWorkers:
                 max(MINIMUM_GRACE, float(after)), lambda: self._spawn(self._stopper.hurry(state))
             )
 
-    async def _end(self, state: PodState) -> None:
-        """The pod has had its run: stop what is left of it, then report and finish."""
-        sandbox = self._cache.get(state.uid)
-        if sandbox is not None:
-            running = [entry for entry in sandbox.containers if is_running(entry)]
-            if running:
-                await self._stopper.stop_all(state, running)
-                await self._cache.refresh(state.uid)
-                await self._containers(state, self._cache.get(state.uid))
-        await self._finish(state)
-
-    async def _finish(self, state: PodState) -> None:
-        """Report the end durably, then give back what the sandbox holds. Logs stay until the pod is deleted."""
-        self._report(state, terminal=True)
-        await self._reporter.flush(state)
-        if state.gone:
-            return
-        sandbox = self._cache.get(state.uid)
-        if sandbox is not None:
-            if any(is_running(entry) for entry in sandbox.containers):
-                await self._stopper.stop_all(state, sandbox.containers)
-            await self._remove_sandbox(state, sandbox)
-        self._forget_timers(state)
-        state.done = True
-
-    async def _terminate(self, state: PodState) -> None:
-        """The pod is being deleted: stop it with its grace period, report, clean up, and let the API forget it."""
-        state.terminating = True
-        sandbox = self._cache.get(state.uid)
-        if sandbox is not None and any(is_running(entry) for entry in sandbox.containers):
-            await self._stopper.stop_all(state, sandbox.containers)
-            if state.gone:
-                state.dirty = True
-                return
-            await self._cache.refresh(state.uid)
-        sandbox = self._cache.get(state.uid)
-        if sandbox is not None:
-            await self._containers(state, sandbox)
-        status = self._status(state, terminal=True)
-        self._reporter.report(state, ended(status))
-        await self._reporter.flush(state)
-        if sandbox is not None:
-            await self._remove_sandbox(state, sandbox)
-        await self._clean_up(state)
-        if state.gone:
-            state.dirty = True
-            return
-        try:
-            await self._context.client.delete(
-                "pods", state.name, state.namespace, uid=state.uid, grace_period_seconds=0
-            )
-        except StatusError as error:
-            if error.code not in (404, 409):
-                raise
-
-    async def _purge(self, state: PodState) -> None:
-        """The API no longer has the pod: whatever is left of it goes."""
-        sandbox = self._cache.get(state.uid)
-        if sandbox is not None:
-            await self._stopper.stop_all(state, sandbox.containers, MINIMUM_GRACE)
-            await self._remove_sandbox(state, sandbox)
-        await self._clean_up(state)
-        self._context.crashes.forget(state.uid)
-        self._services.images.forget_pod(state.uid)
-        self._services.objects.forget_pod(state.uid)
-        self._context.probes.forget_pod(state.uid)
-        self.states.pop(state.uid, None)
-
-    async def remove_orphan(self, sandbox: Sandbox, grace: float) -> None:
-        """Stop and remove a sandbox whose pod nobody knows any more."""
-        log.info("pod %s/%s is gone: removing its sandbox", sandbox.namespace, sandbox.name)
-        running = [entry for entry in sandbox.containers if is_running(entry)]
-        await asyncio.gather(
-            *(self._runtime.stop_container(entry.id, min(grace, _ORPHAN_GRACE)) for entry in running),
-            return_exceptions=True,
-        )
-        await self._runtime.remove_sandbox(sandbox.id)
-        self._cache.put(sandbox.uid, None)
-        await self._services.volumes.clean_up(sandbox.uid)
-
-    async def _remove_sandbox(self, state: PodState, sandbox: Sandbox) -> None:
-        await self._runtime.remove_sandbox(sandbox.id)
-        self._cache.put(state.uid, None)
-        for container in sandbox.containers:
-            self._context.probes.forget(container.id)
-            state.forget_container(container)
-
-    async def _clean_up(self, state: PodState) -> None:
-        self._forget_timers(state)
-        state.volumes = None
-        self._use_objects(state)
-        self._waiting.discard(state)
-        await self._services.volumes.clean_up(state.uid)
-
-    def _forget_timers(self, state: PodState) -> None:
-        for timer in (state.retry, state.deadline, state.renewal):
-            if timer is not None:
-                timer.cancel()
-        state.retry = state.deadline = state.renewal = None
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
 
 def _concerns_us(state: PodState, before: Obj, pod: Obj) -> bool:

@@ -1,0 +1,135 @@
+"""The end of a pod: stopping it, reporting it, giving back what it held.
+
+Follows SyncTerminatingPod and SyncTerminatedPod in ``pkg/kubelet/kubelet.go``: the last status is durable before
+anything that could tell it is removed, and the API forgets the pod last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from runtime.kubelet.pods.context import PodContext
+from runtime.kubelet.pods.files import FileKeeper
+from runtime.kubelet.pods.observer import Observer
+from runtime.kubelet.pods.policy import is_running
+from runtime.kubelet.pods.state import PodState
+from runtime.kubelet.pods.stopper import MINIMUM_GRACE, Stopper
+from runtime.kubelet.status import ended
+from runtime.objects.errors import StatusError
+from runtime.podman.interface import Sandbox
+
+log = logging.getLogger(__name__)
+
+_ORPHAN_GRACE = 30.0
+
+
+class Ender:
+    """Ends pods of one kubelet."""
+
+    def __init__(self, context: PodContext, stopper: Stopper, observer: Observer, files: FileKeeper) -> None:
+        self._context = context
+        self._services = context.services
+        self._runtime = context.services.runtime
+        self._cache = context.services.cache
+        self._stopper = stopper
+        self._observer = observer
+        self._files = files
+
+    async def end(self, state: PodState) -> None:
+        """The pod has had its run: stop what is left of it, then report and finish."""
+        sandbox = self._cache.get(state.uid)
+        if sandbox is not None:
+            running = [entry for entry in sandbox.containers if is_running(entry)]
+            if running:
+                await self._stopper.stop_all(state, running)
+                await self._cache.refresh(state.uid)
+                await self._observer.containers(state, self._cache.get(state.uid))
+        await self.finish(state)
+
+    async def finish(self, state: PodState) -> None:
+        """Report the end durably, then give back what the sandbox holds. Logs stay until the pod is deleted."""
+        self._observer.report(state, terminal=True)
+        await self._observer.reporter.flush(state)
+        if state.gone:
+            return
+        sandbox = self._cache.get(state.uid)
+        if sandbox is not None:
+            if any(is_running(entry) for entry in sandbox.containers):
+                await self._stopper.stop_all(state, sandbox.containers)
+            await self.remove_sandbox_of(state, sandbox)
+        self._forget_timers(state)
+        state.done = True
+
+    async def terminate(self, state: PodState) -> None:
+        """The pod is being deleted: stop it with its grace period, report, clean up, and let the API forget it."""
+        state.terminating = True
+        sandbox = self._cache.get(state.uid)
+        if sandbox is not None and any(is_running(entry) for entry in sandbox.containers):
+            await self._stopper.stop_all(state, sandbox.containers)
+            if state.gone:
+                state.dirty = True
+                return
+            await self._cache.refresh(state.uid)
+        sandbox = self._cache.get(state.uid)
+        if sandbox is not None:
+            await self._observer.containers(state, sandbox)
+        status = self._observer.status(state, terminal=True)
+        self._observer.reporter.report(state, ended(status))
+        await self._observer.reporter.flush(state)
+        if sandbox is not None:
+            await self.remove_sandbox_of(state, sandbox)
+        await self._clean_up(state)
+        if state.gone:
+            state.dirty = True
+            return
+        try:
+            await self._context.client.delete(
+                "pods", state.name, state.namespace, uid=state.uid, grace_period_seconds=0
+            )
+        except StatusError as error:
+            if error.code not in (404, 409):
+                raise
+
+    async def purge(self, state: PodState) -> None:
+        """The API no longer has the pod: whatever is left of it goes."""
+        sandbox = self._cache.get(state.uid)
+        if sandbox is not None:
+            await self._stopper.stop_all(state, sandbox.containers, MINIMUM_GRACE)
+            await self.remove_sandbox_of(state, sandbox)
+        await self._clean_up(state)
+        self._context.crashes.forget(state.uid)
+        self._services.images.forget_pod(state.uid)
+        self._services.objects.forget_pod(state.uid)
+        self._context.probes.forget_pod(state.uid)
+
+    async def remove_orphan(self, sandbox: Sandbox, grace: float) -> None:
+        """Stop and remove a sandbox whose pod nobody knows any more."""
+        log.info("pod %s/%s is gone: removing its sandbox", sandbox.namespace, sandbox.name)
+        running = [entry for entry in sandbox.containers if is_running(entry)]
+        await asyncio.gather(
+            *(self._runtime.stop_container(entry.id, min(grace, _ORPHAN_GRACE)) for entry in running),
+            return_exceptions=True,
+        )
+        await self._runtime.remove_sandbox(sandbox.id)
+        self._cache.put(sandbox.uid, None)
+        await self._services.volumes.clean_up(sandbox.uid)
+
+    async def remove_sandbox_of(self, state: PodState, sandbox: Sandbox) -> None:
+        """Remove a pod's sandbox and what was known of its containers."""
+        await self._runtime.remove_sandbox(sandbox.id)
+        self._cache.put(state.uid, None)
+        for container in sandbox.containers:
+            self._context.probes.forget(container.id)
+            state.forget_container(container)
+
+    async def _clean_up(self, state: PodState) -> None:
+        self._forget_timers(state)
+        self._files.forget(state)
+        await self._services.volumes.clean_up(state.uid)
+
+    def _forget_timers(self, state: PodState) -> None:
+        for timer in (state.retry, state.deadline, state.renewal):
+            if timer is not None:
+                timer.cancel()
+        state.retry = state.deadline = state.renewal = None
