@@ -47,7 +47,7 @@ def _value_from(variable: Obj, path: str, errors: Errors) -> None:
             if not source["fileKeyRef"].get(name):
                 errors.append(required(f"{path}.fileKeyRef.{name}"))
     if not given:
-        listed = "`fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"
+        listed = "`fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`"
         errors.append(invalid(path, "", f"must specify one of: {listed}"))
     elif variable.get("value"):
         errors.append(invalid(path, "", "may not be specified when `value` is not empty"))

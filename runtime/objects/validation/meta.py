@@ -6,8 +6,11 @@ itself sets or keeps (uid, timestamps) is compared all the same: it costs nothin
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from typing import Any
+
+import orjson
 
 from ..errors import FieldError, Obj, duplicate, forbidden_field, invalid, required, too_long
 from ..selectors import label_key_errors, label_value_errors
@@ -244,3 +247,11 @@ def check_conditions(conditions: list[Obj] | None, path: str, errors: Errors) ->
         for name in ("lastTransitionTime", "reason"):
             if not condition.get(name):
                 errors.append(required(f"{place}.{name}"))
+
+
+def difference(new: Obj, old: Obj) -> str:
+    """What changed, line by line."""
+    option = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS
+    before, after = (orjson.dumps(one, option=option).decode().splitlines() for one in (old, new))
+    lines = list(difflib.unified_diff(before, after, n=2, lineterm=""))[2:]
+    return "\n".join(line for line in lines if not line.startswith("@@"))

@@ -6,8 +6,6 @@ Follows pkg/apis/core/validation/validation.go (``ValidatePodCreate``, ``Validat
 
 from __future__ import annotations
 
-import difflib
-
 import orjson
 
 from ..errors import FieldError, Obj, forbidden_field, invalid, required
@@ -15,7 +13,7 @@ from ..meta import annotations_of
 from ..qos import qos_class
 from .affinity import check_tolerations
 from .containers import MAX_ID
-from .meta import Errors, add, check_meta, check_meta_update, unsupported
+from .meta import Errors, add, check_meta, check_meta_update, difference, unsupported
 from .names import IMMUTABLE, between, subdomain
 from .podspec import check_ephemeral, check_pod_spec, check_template
 from .volumes import check_volumes
@@ -60,14 +58,6 @@ def _annotation_update(new: Obj, old: Obj, errors: Errors) -> None:
         errors.append(forbidden_field(place, "may not add mirror pod annotation"))
 
 
-def _difference(new: Obj, old: Obj) -> str:
-    """What changed, line by line."""
-    option = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS
-    before, after = (orjson.dumps(one, option=option).decode().splitlines() for one in (old, new))
-    lines = list(difflib.unified_diff(before, after, n=2, lineterm=""))[2:]
-    return "\n".join(line for line in lines if not line.startswith("@@"))
-
-
 def check_pod_update(new: Obj, old: Obj) -> Errors:
     """A changed pod: images, deadline, more tolerations; before scheduling also what gates allow."""
     errors: Errors = []
@@ -108,7 +98,7 @@ def check_pod_update(new: Obj, old: Obj) -> Errors:
     if gated:
         _gated(spec, before, munged, errors)
     if munged != before:
-        errors.append(forbidden_field("spec", f"{ONLY}\n{_difference(munged, before)}"))
+        errors.append(forbidden_field("spec", f"{ONLY}\n{difference(munged, before)}"))
     return errors
 
 
@@ -229,7 +219,7 @@ def check_ephemeral_update(new: Obj, old: Obj) -> Errors:
             errors.append(forbidden_field(place, sentence))
         elif now[name] != was:
             sentence = f'existing ephemeral containers "{name}" may not be changed\n'
-            errors.append(forbidden_field(place, sentence + _difference(now[name], was)))
+            errors.append(forbidden_field(place, sentence + difference(now[name], was)))
     return errors
 
 

@@ -73,10 +73,9 @@ def _by_type(spec: Obj, headless: bool, errors: Errors) -> None:
         sentence = f"may not be set to 'None' for {kind} services"
         errors.append(invalid("spec.clusterIPs[0]", "None", sentence))
     if kind == "ExternalName":
-        if spec.get("clusterIPs") or spec.get("clusterIP"):
-            sentence = "may not be set when `type` is 'ExternalName'"
-            value = spec.get("clusterIPs") or [spec["clusterIP"]]
-            errors.append(invalid("spec.clusterIPs", value, sentence))
+        for field in ("clusterIPs", "ipFamilies", "ipFamilyPolicy"):
+            if spec.get(field):
+                errors.append(forbidden_field(f"spec.{field}", "may not be set for ExternalName services"))
         name = (spec.get("externalName") or "").removesuffix(".")
         if not name:
             errors.append(required("spec.externalName"))

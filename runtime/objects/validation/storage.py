@@ -12,6 +12,7 @@ from .meta import (
     check_meta,
     check_meta_update,
     check_selector,
+    difference,
     immutable,
     one_of,
     unsupported,
@@ -95,8 +96,8 @@ def check_claim_update(new: Obj, old: Obj) -> Errors:
         before.pop("volumeName", None)
     if not before.get("storageClassName") and spec.get("storageClassName"):
         before["storageClassName"] = spec["storageClassName"]
-    before["volumeAttributesClassName"] = spec.get("volumeAttributesClassName")
-    spec.setdefault("volumeAttributesClassName", None)
+    for one in (spec, before):
+        one.pop("volumeAttributesClassName", None)
     size = ((spec.get("resources") or {}).get("requests") or {}).get("storage")
     was = ((before.get("resources") or {}).get("requests") or {}).get("storage")
     bound = (old.get("status") or {}).get("phase") == "Bound"
@@ -114,7 +115,7 @@ def check_claim_update(new: Obj, old: Obj) -> Errors:
             forbidden_field(
                 "spec",
                 "spec is immutable after creation except resources.requests and volumeAttributesClassName for "
-                "bound claims",
+                f"bound claims\n{difference(spec, before)}",
             )
         )
     return errors

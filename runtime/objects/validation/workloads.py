@@ -14,6 +14,8 @@ from ..selectors import SelectorError, from_labels, label_selector
 from .meta import (
     Errors,
     add,
+    check_annotations,
+    check_labels,
     check_meta,
     check_meta_update,
     check_selector,
@@ -73,9 +75,18 @@ def _selector(spec: Obj, what: str, errors: Errors, *, needed: bool = True) -> N
 
 
 def _always_running(spec: Obj, what: str, errors: Errors) -> None:
-    """A template whose pods never end by themselves."""
+    """A template whose pods never end by themselves.
+
+    A StatefulSet's template is not looked into further: its mounts may name claims that only its pods get, and
+    upstream leaves the rest to the pods as well.
+    """
     template = spec.get("template") or {}
-    check_template(template, "spec.template", errors)
+    if what == "StatefulSet":
+        metadata = template.get("metadata") or {}
+        check_labels(metadata.get("labels"), "spec.template.labels", errors)
+        check_annotations(metadata.get("annotations"), "spec.template.annotations", errors)
+    else:
+        check_template(template, "spec.template", errors)
     pod = template.get("spec") or {}
     if pod.get("restartPolicy") != "Always":
         place = "spec.template.spec.restartPolicy"

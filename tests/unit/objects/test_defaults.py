@@ -1,4 +1,3 @@
-
 """What Kubernetes fills in, kind by kind."""
 
 from typing import Any

@@ -142,6 +142,20 @@ def test_changes(kinds, obj: dict, changes: dict, expected: list[str]) -> None:
     assert kinds.update(kinds.create(obj), **changes)[1] == expected
 
 
+def test_stateful_pods_mount_claims_that_only_they_get(kinds) -> None:
+    mounted = template(containers=[{**C, "volumeMounts": [{"name": "data", "mountPath": "/data"}]}])
+    claims = [
+        {
+            "metadata": {"name": "data"},
+            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+        }
+    ]
+    assert kinds.errors(workload("StatefulSet", template=mounted, volumeClaimTemplates=claims)) == []
+    assert kinds.errors(workload("Deployment", template=mounted)) == [
+        'spec.template.spec.containers[0].volumeMounts[0].name: Not found: "data"'
+    ]
+
+
 def test_a_running_jobs_template_stays(kinds) -> None:
     found = kinds.update(kinds.create(job()), spec__template__spec__nodeSelector={"a": "b"})[1]
     assert len(found) == 1
