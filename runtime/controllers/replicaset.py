@@ -43,9 +43,9 @@ from .pods import (
 from .refs import RefManager
 
 BURST = 500
-PACE = 0.0001
-"""Seconds of gathering per pod of the set."""
-LONGEST_PACE = 0.1
+PACE = 0.00006
+"""Seconds of gathering per pod of the set: a sync costs some 3 µs per pod, so it takes about a twentieth."""
+LONGEST_PACE = 0.3
 
 
 class ReplicaSetController(BaseController):
