@@ -1,4 +1,4 @@
-"""The rules of HorizontalPodAutoscalers and of Scale (pkg/apis/autoscaling/validation/validation.go)."""
+"""The rules of HorizontalPodAutoscalers (pkg/apis/autoscaling/validation/validation.go)."""
 
 from __future__ import annotations
 
@@ -201,15 +201,4 @@ def check_autoscaler_status(new: Obj, old: Obj) -> Errors:
     status = new.get("status") or {}
     for name in ("currentReplicas", "desiredReplicas"):
         non_negative(status.get(name), f"status.{name}", errors)
-    return errors
-
-
-def check_scale(obj: Obj) -> Errors:
-    """A Scale that is written (``ValidateScale``)."""
-    errors: Errors = []
-    check_meta(obj, errors)
-    replicas = (obj.get("spec") or {}).get("replicas", 0)
-    if replicas < 0:
-        sentence = "must be greater than or equal to 0"
-        errors.append(invalid("spec.replicas", replicas, sentence))
     return errors

@@ -180,10 +180,10 @@ def check_namespace_status(new: Obj, old: Obj) -> Errors:
     if new["metadata"].get("deletionTimestamp"):
         if phase != "Terminating":
             sentence = "may only be 'Terminating' if `deletionTimestamp` is not empty"
-            errors.append(invalid("status.phase", phase, sentence))
+            errors.append(invalid("status.Phase", phase, sentence))
     elif phase != "Active":
         sentence = "may only be 'Active' if `deletionTimestamp` is empty"
-        errors.append(invalid("status.phase", phase, sentence))
+        errors.append(invalid("status.Phase", phase, sentence))
     return errors
 
 

@@ -21,7 +21,6 @@ SUBDOMAIN = LABEL + r"(\." + LABEL + ")*"
 LABEL_1035 = "[a-z]([-a-z0-9]*[a-z0-9])?"
 WILDCARD = r"\*\." + SUBDOMAIN
 CONFIG_KEY = "[-._a-zA-Z0-9]+"
-C_IDENTIFIER = "[A-Za-z_][A-Za-z0-9_]*"
 PERCENT = "[0-9]+%"
 HEADER = "[-A-Za-z0-9]+"
 _IS_LABEL = re.compile(LABEL)

@@ -13,7 +13,7 @@ from ..meta import annotations_of
 from ..qos import qos_class
 from .affinity import check_tolerations
 from .containers import MAX_ID
-from .meta import Errors, add, check_meta, check_meta_update, difference, unsupported
+from .meta import Errors, add, check_meta, check_meta_update, difference
 from .names import IMMUTABLE, between, subdomain
 from .podspec import check_ephemeral, check_pod_spec, check_template
 from .volumes import check_volumes
@@ -263,15 +263,4 @@ def check_pod_template_update(new: Obj, old: Obj) -> Errors:
     errors: Errors = []
     check_meta_update(new, old, errors)
     check_template(new.get("template") or {}, "template", errors)
-    return errors
-
-
-def check_binding(binding: Obj) -> Errors:
-    """A binding of a pod to a node (``ValidatePodBinding``)."""
-    errors: Errors = []
-    target = binding.get("target") or {}
-    if target.get("kind") not in (None, "", "Node"):
-        errors.append(unsupported("target.kind", target["kind"], ("Node", "<empty>")))
-    if not target.get("name"):
-        errors.append(required("target.name"))
     return errors
