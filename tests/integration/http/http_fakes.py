@@ -211,7 +211,8 @@ class Cluster:
         await self.create(
             "pods", "default", {"metadata": {"name": name, "namespace": "default"}, "spec": spec}
         )
-        status = {"status": {"phase": "Running"}}
+        ready = [{"type": kind, "status": "True"} for kind in ("Ready", "ContainersReady")]
+        status = {"status": {"phase": "Running", "conditions": ready}}
         answer = await self.api.patch(
             self.context, pods, "default", name, status, "merge", subresource="status"
         )
