@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
+
+from runtime.podman.interface import RuntimeFailure
+from runtime.podman.service import PodmanService
 
 from . import CannotBuild, build, demo_recipes, local_podman
 
 
 def main() -> int:
     """Build what is missing; returns the exit code."""
-    command = ["podman"]
-    root = os.environ.get("KUBETUI_PODMAN_ROOT")
-    if root:
-        command += ["--root", f"{root}/root", "--runroot", f"{root}/run"]
     try:
-        made = build(demo_recipes(), local_podman(command))
-    except (CannotBuild, FileNotFoundError) as error:
+        with tempfile.TemporaryDirectory() as folder:
+            service = PodmanService(Path(folder))
+            service.prepare()  # the settings that this machine needs
+            made = build(demo_recipes(), local_podman(service.command(), service.environment))
+    except (CannotBuild, RuntimeFailure) as error:
         print(f"the demo's images were not made: {error}", file=sys.stderr)
         return 1
     except subprocess.CalledProcessError as error:

@@ -6,6 +6,7 @@ all of them; it is thrown away when an event, a pull or a failed creation says t
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import re
 import time
@@ -39,6 +40,7 @@ class ImageStore:
         """By id, each with a key in ``_tags``."""
         self._listed = 0.0
         self._stale = True
+        self._listing = asyncio.Lock()
 
     def forget(self) -> None:
         """Something changed: list again before the next answer."""
@@ -50,20 +52,24 @@ class ImageStore:
             wanted = names.candidates(name)
         except ValueError:
             return None
-        age = time.monotonic() - self._listed
-        if self._stale or age > _FRESH_SECONDS:
-            await self._list()
-            age = 0.0
+        await self._list(_FRESH_SECONDS)
         found = self._match(wanted)
-        if found is None and age > _AT_LEAST_SECONDS:
-            await self._list()
+        if found is None:
+            await self._list(_AT_LEAST_SECONDS)
             found = self._match(wanted)
         return None if found is None else await self._detail(found)
 
     def _match(self, wanted: Sequence[str]) -> str | None:
         return next((self._ids[name] for name in wanted if name in self._ids), None)
 
-    async def _list(self) -> None:
+    async def _list(self, age: float) -> None:
+        """List again unless the last listing is at most ``age`` seconds old; a hundred who ask at once share one."""
+        async with self._listing:
+            if not self._stale and time.monotonic() - self._listed <= age:
+                return
+            await self._list_now()
+
+    async def _list_now(self) -> None:
         self._stale = False
         listed = await self._transport.get("/images/json")
         ids: dict[str, str] = {}

@@ -106,14 +106,31 @@ class PodmanRuntime:
         return self._transport
 
     async def start(self) -> None:
-        """Find or start the service, check it, make the cluster's network, learn what is there."""
+        """Find or start the service, check it, make the cluster's network, learn what is there.
+
+        A start that fails leaves nothing running.
+        """
+        try:
+            info = await self._open()
+            await self._ensure_infra_image(str(info["host"].get("arch") or ""))
+            local = self._pid_folder is not None and not self._rootless
+            await ensure_network(self.transport, self.cluster_id, self._pool, local=local)
+            for found in await self.sandboxes():
+                self._pool.reserve(found.ip)
+        except BaseException:
+            await self.close()
+            raise
+        self._spawn(self._listen())
+
+    async def _open(self) -> dict[str, Any]:
+        """Find or start the service; returns what it says of its machine."""
         try:
             await self.service.start()
         except RuntimeFailure as error:
             raise type(error)(await doctor.explain(error), error.reason, error.code) from error
         self._transport = Transport(self.service.url, self.service.version)
         self._images = ImageStore(self._transport)
-        info = await self._transport.get("/info")
+        info: dict[str, Any] = await self._transport.get("/info")
         host, store = info["host"], info.get("store") or {}
         self._rootless = bool((host.get("security") or {}).get("rootless"))
         local = self.service.url.startswith("unix://")
@@ -124,23 +141,23 @@ class PodmanRuntime:
         self._listing = Listing(self._transport, self.cluster_id, self._pid_folder, self._subscribers)
         helper = self.service.command("unshare") if local and self._rootless else []
         self._dialer = NamespaceDialer(helper, self.service.environment)
-        await self._ensure_infra_image(str(host.get("arch") or ""))
-        await ensure_network(self._transport, self.cluster_id, self._pool, local=local and not self._rootless)
-        for found in await self.sandboxes():
-            self._pool.reserve(found.ip)
-        self._spawn(self._listen())
+        return info
 
     async def close(self) -> None:
         """Let go. Containers go on running; a service of our own is stopped."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._listing is not None:
-            await self._listing.close()
-        if self._dialer is not None:
-            await self._dialer.close()
-        if self._transport is not None:
-            self._transport.close()
+        listing, self._listing = self._listing, None
+        dialer, self._dialer = self._dialer, None
+        transport, self._transport = self._transport, None
+        self._images = None
+        if listing is not None:
+            await listing.close()
+        if dialer is not None:
+            await dialer.close()
+        if transport is not None:
+            transport.close()
         await self.service.close()
 
     def _spawn(self, work: Any) -> None:
@@ -459,7 +476,12 @@ class PodmanRuntime:
         return await housekeeping.stats(self.transport, running)
 
     async def remove_everything(self, volumes: bool = False) -> list[str]:
-        """Remove every pod, container, network (and volume) with this cluster's label; what was removed."""
+        """Remove every pod, container, network (and volume) with this cluster's label; what was removed.
+
+        Works without :meth:`start`, which may be what fails.
+        """
+        if self._transport is None:
+            await self._open()
         for known in await self.sandboxes():
             self._list().prepare_removal(known.id)
         return await housekeeping.remove_everything(self.transport, self.cluster_id, volumes=volumes)

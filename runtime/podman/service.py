@@ -63,11 +63,12 @@ def parse_version(text: str) -> tuple[int, int]:
 
 
 def _started(pid: int) -> str:
-    """When a process started, in the kernel's ticks; with the pid it names a process for ever. Empty: gone."""
+    """When a process started, in the kernel's ticks; with the pid it names a process for ever. Empty: dead."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
+        fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+    except OSError:
         return ""
+    return fields[19] if len(fields) > 19 and fields[0] not in "ZX" else ""
 
 
 def _pid_line(pid: int) -> str:
@@ -161,6 +162,7 @@ class PodmanService:
 
     async def start(self) -> None:
         """Find or start a service. RuntimeUnavailable, RuntimeFailure (too old) with a sentence for the user."""
+        self._closing = False
         explicit = self._wanted_url or (None if self.storage else os.environ.get("CONTAINER_HOST"))
         if explicit:
             await self._use_explicit(explicit)
@@ -237,6 +239,10 @@ class PodmanService:
         changed = self.prepare()
         path = self.socket()
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if path.parent.stat().st_uid != os.geteuid():
+            raise RuntimeFailure(
+                f"{path.parent} belongs to another user: nobody else may hold Podman's socket"
+            )
         self.url = f"unix://{path}"
         left_behind, shared = self._left_behind()
         if left_behind:

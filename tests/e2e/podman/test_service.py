@@ -1,0 +1,138 @@
+"""The service behind the runtime: found, started, adopted, started again, and left in peace."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from runtime.podman import streams
+from runtime.podman.doctor import examine
+from runtime.podman.interface import RuntimeFailure
+from runtime.podman.runtime import PodmanRuntime
+from runtime.podman.service import PodmanService
+
+pytestmark = pytest.mark.podman
+
+KILLED = """
+import asyncio, os, sys
+from pathlib import Path
+from runtime.podman.service import PodmanService
+async def main():
+    await PodmanService(Path(sys.argv[1])).start()
+    os.kill(os.getpid(), 9)
+asyncio.run(main())
+"""
+
+
+async def answers(url: str, wanted: bool, seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while (await streams.ping(url) is not None) is not wanted:
+        assert time.monotonic() < deadline, (
+            f"the service {'did not answer' if wanted else 'went on answering'}"
+        )
+        await asyncio.sleep(0.05)
+
+
+async def test_a_service_is_started_watched_and_stopped(podman_storage, tmp_path):
+    service = PodmanService(tmp_path / "s")
+    await service.start()
+    assert service.ours
+    pid = int((tmp_path / "s" / "podman.pid").read_text().split()[0])
+    assert os.getsid(pid) == pid  # Ctrl+C in the terminal does not reach it
+    os.kill(pid, signal.SIGKILL)
+    await asyncio.sleep(0.05)
+    await answers(service.url, True)
+    assert int((tmp_path / "s" / "podman.pid").read_text().split()[0]) != pid
+    await service.close()
+    await answers(service.url, False)
+    assert sorted(path.name for path in (tmp_path / "s").iterdir()) == ["containers.conf", "podman.log"]
+
+
+async def test_a_service_that_outlived_its_program_is_adopted_and_looked_after(podman_storage, tmp_path):
+    folder = tmp_path / "s"
+    program = await asyncio.create_subprocess_exec(sys.executable, "-c", KILLED, str(folder), cwd=Path.cwd())
+    assert await program.wait() == -signal.SIGKILL
+    pid = int((folder / "podman.pid").read_text().split()[0])
+    service = PodmanService(folder)
+    await service.start()
+    assert int((folder / "podman.pid").read_text().split()[0]) == pid
+    os.kill(pid, signal.SIGKILL)
+    await asyncio.sleep(0.05)
+    await answers(service.url, True)
+    await service.close()
+    await answers(service.url, False)
+
+
+async def test_two_programs_share_one_service_and_its_owner_ends_it(podman_storage, tmp_path):
+    first = PodmanService(tmp_path / "s")
+    await first.start()
+    line = (tmp_path / "s" / "podman.pid").read_text()
+    # Another living program's line: its pid and the start of its life.
+    code = "import sys; sys.stdin.read()"
+    other = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdin=subprocess.PIPE)
+    try:
+        started = Path(f"/proc/{other.pid}/stat").read_text().rpartition(")")[2].split()[19]
+        (tmp_path / "s" / "podman.pid").write_text(f"{line.split()[0]} {other.pid} {started}")
+        second = PodmanService(tmp_path / "s")
+        await second.start()
+        await second.close()
+        assert await streams.ping(first.url) is not None
+    finally:
+        await other.communicate(b"")
+        await first.close()
+
+
+async def test_a_url_is_taken_as_it_is(podman_storage, tmp_path):
+    own = PodmanService(tmp_path / "own")
+    await own.start()
+    try:
+        given = PodmanService(tmp_path / "other", url=own.url)
+        await given.start()
+        assert (given.url, given.ours) == (own.url, False)
+        await given.close()
+        assert await streams.ping(own.url) is not None
+    finally:
+        await own.close()
+
+
+async def test_a_clash_of_addresses_is_named_and_leaves_nothing_running(cluster, tmp_path):
+    other = PodmanRuntime("other", tmp_path / "other", subnet=cluster.runtime._pool.subnet)
+    with pytest.raises(RuntimeFailure, match=f"kubetui-{cluster.runtime.cluster_id}"):
+        await other.start()
+    assert not (tmp_path / "other" / "podman.sock").exists()
+    assert await other.remove_everything() == []
+    await other.close()
+
+
+async def test_everything_can_be_removed_without_a_start(cluster, tmp_path):
+    sandbox = await cluster.pod()
+    await cluster.launch(sandbox, "exec sleep 1000")
+    down = PodmanRuntime(cluster.runtime.cluster_id, tmp_path / "down", subnet="10.99.0.0/16")
+    removed = await down.remove_everything(volumes=True)
+    await down.close()
+    assert removed == ["pod default/pod-u1", f"network kubetui-{cluster.runtime.cluster_id}"]
+
+
+async def test_the_doctor_finds_this_machine_well(podman_storage, tmp_path):
+    findings = await examine(None, tmp_path / "state")
+    assert {finding.id for finding in findings} >= {"podman", "oci-runtime", "cgroups", "service"}
+    assert [finding for finding in findings if finding.level == "fail"] == []
+    assert all(finding.command for finding in findings if finding.level != "ok")
+    assert not (tmp_path / "state").exists()
+
+
+async def test_the_doctor_names_what_is_missing(podman_storage, tmp_path, monkeypatch):
+    monkeypatch.setattr("runtime.podman.machine.shutil.which", lambda *_, **__: None)
+    findings = await examine(None, tmp_path)
+    [podman] = [finding for finding in findings if finding.id == "podman"]
+    assert podman.level == "fail"
+    assert "podman" in podman.command
+    with pytest.raises(RuntimeFailure, match="not installed"):
+        await PodmanRuntime("x", tmp_path / "s").start()
