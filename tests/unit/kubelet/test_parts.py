@@ -1,0 +1,303 @@
+"""The small parts: alarms, back-off, images and logins, samples, the specs the runtime is given."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from node_rig import Rig, one_container
+
+from runtime.kubelet.backoff import Backoff, go_duration
+from runtime.kubelet.env import ConfigFailure
+from runtime.kubelet.options import KubeletOptions
+from runtime.kubelet.pods.images import pull_credentials, read_docker_config, registry_matches
+from runtime.kubelet.pods.spec import ContainerPlace, HostDNS, container_spec, pod_dns, sandbox_spec
+from runtime.kubelet.stats import usage_between
+from runtime.kubelet.timers import Timers
+from runtime.objects.clock import ManualClock
+from runtime.podman.interface import ContainerStats, Image
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+async def test_alarms_ring_in_order_and_can_be_cancelled() -> None:
+    clock = ManualClock()
+    timers = Timers(clock)
+    rung: list[str] = []
+    timers.call_later(5, lambda: rung.append("late"))
+    timers.call_later(1, lambda: rung.append("early"))
+    timers.call_later(2, lambda: rung.append("never")).cancel()
+    timers.call_later(3, lambda: 1 / 0)
+    await clock.advance(2)
+    assert rung == ["early"]
+    await clock.advance(4)
+    assert rung == ["early", "late"]
+    timers.call_later(1, lambda: rung.append("closed"))
+    timers.close()
+    await clock.advance(5)
+    assert rung == ["early", "late"]
+
+
+async def test_back_off_counts_as_client_go() -> None:
+    clock = ManualClock()
+    backoff = Backoff(clock)
+    assert backoff.remaining_since("u", "c", clock.now()) == 0
+    waits = []
+    for _ in range(7):
+        waits.append(backoff.next("u", "c", clock.now()))
+        await clock.advance(waits[-1])
+    assert waits == [10, 20, 40, 80, 160, 300, 300]
+    finished = clock.now()
+    await clock.advance(100)
+    assert backoff.remaining_since("u", "c", finished) == 200
+    await clock.advance(601)
+    assert backoff.remaining_since("u", "c", clock.now()) == 0
+    assert backoff.next("u", "c", clock.now()) == 10
+    backoff.forget("u")
+    assert backoff.get("u", "c") == 0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0s"),
+        (0.31, "310ms"),
+        (1.25, "1.25s"),
+        (10, "10s"),
+        (80, "1m20s"),
+        (300, "5m0s"),
+        (3661, "1h1m1s"),
+    ],
+)
+def test_durations_read_like_gos(seconds: float, text: str) -> None:
+    assert go_duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("pattern", "image", "expected"),
+    [
+        ("https://index.docker.io/v1/", "nginx", True),
+        ("docker.io", "library/nginx:1", True),
+        ("quay.io", "quay.io/a/b", True),
+        ("quay.io", "nginx", False),
+        ("quay.io/team", "quay.io/team/app:1", True),
+        ("quay.io/team", "quay.io/other/app:1", False),
+        ("*.example.com", "reg.example.com/x", True),
+        ("*.example.com", "a.b.example.com/x", False),
+        ("localhost:5000", "localhost:5000/x", True),
+        ("localhost:5000", "localhost:5001/x", False),
+    ],
+)
+def test_logins_are_for_their_registry(pattern: str, image: str, expected: bool) -> None:
+    assert registry_matches(pattern, image) is expected
+
+
+async def test_pull_secrets() -> None:
+    auths = {
+        "quay.io": {"auth": base64.b64encode(b"me:pa:ss").decode()},
+        "quay.io/team": {"username": "t", "password": "p"},
+    }
+    config = base64.b64encode(json.dumps({"auths": auths}).encode()).decode()
+
+    class Secrets:
+        async def secret(self, namespace: str, name: str) -> Any:
+            return {"data": {".dockerconfigjson": config}} if name == "reg" else None
+
+    pod = {"metadata": {"namespace": "ns"}, "spec": {"imagePullSecrets": [{"name": "none"}, {"name": "reg"}]}}
+    found = await pull_credentials(pod, "quay.io/team/app", Secrets())
+    assert [entry["username"] for entry in found] == ["t", "me"]
+    assert found[1]["password"] == "pa:ss"
+    assert await pull_credentials(pod, "nginx", Secrets()) == []
+    assert read_docker_config({"data": {".dockerconfigjson": "bm90IGpzb24="}}) == {}
+
+
+def sample(seconds: float, cpu: int) -> ContainerStats:
+    return ContainerStats("c", NOW + timedelta(seconds=seconds), cpu, 1000)
+
+
+def test_cpu_is_a_rate_between_samples() -> None:
+    found = usage_between(sample(0, 10**9), sample(10, 6 * 10**9))
+    assert found is not None and found.cpu == pytest.approx(0.5) and found.window == 10
+    assert usage_between(sample(0, 5), sample(10, 4)) is None
+    assert usage_between(sample(0, 5), sample(0, 6)) is None
+
+
+async def test_samples_are_taken_only_while_somebody_asks(node: Rig) -> None:
+    annotations = {"simulated.kubetui.io/cpu": "0.25", "simulated.kubetui.io/memory": "5000000"}
+    await node.make(one_container(metadata={"annotations": annotations}))
+    uid = (await node.phase("a", "Running"))["metadata"]["uid"]
+    taken = 0
+    real = node.runtime.stats
+
+    async def counted() -> Any:
+        nonlocal taken
+        taken += 1
+        return await real()
+
+    node.runtime.stats = counted
+    stats = node.kubelets[0].stats
+    await node.advance(120)
+    assert taken == 0
+    assert stats.pod(uid) == []
+    await node.advance(2)
+    [found] = stats.pod(uid)
+    assert (found.name, found.usage.memory) == ("c", 5_000_000)
+    assert found.usage.cpu == pytest.approx(0.25, rel=0.01)
+    whole = stats.node("n1")
+    assert whole is not None and whole.cpu == pytest.approx(0.25, rel=0.01)
+    await node.advance(300)
+    before = taken
+    await node.advance(120)
+    assert taken == before and before < 12
+
+
+POD: dict[str, Any] = {
+    "metadata": {"name": "web", "namespace": "ns", "uid": "u"},
+    "spec": {"containers": [{"name": "c", "image": "i"}]},
+}
+IMAGE = Image("id", ("i",), (), 1, user="app")
+
+
+def place(**more: Any) -> ContainerPlace:
+    given: dict[str, Any] = {
+        "attempt": 2,
+        "image": IMAGE,
+        "env": {"A": "1"},
+        "mounts": (),
+        "log_path": "/l",
+        "quality": "Burstable",
+        "memory_capacity": 1 << 30,
+        "rootless": True,
+        "seccomp_root": Path("/none"),
+        **more,
+    }
+    return ContainerPlace(**given)
+
+
+def pod_and_container(container: dict[str, Any], **spec: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    full = {"name": "c", "image": "i", **container}
+    return {**POD, "spec": {"containers": [full], **spec}}, full
+
+
+def test_a_containers_spec() -> None:
+    pod, container = pod_and_container(
+        {
+            "command": ["run", "$(A)"],
+            "args": ["$(B)", "$$(A)"],
+            "resources": {"limits": {"cpu": "1500m", "memory": "64Mi"}, "requests": {"cpu": "100m"}},
+            "securityContext": {
+                "runAsUser": 5,
+                "capabilities": {"add": ["NET_ADMIN"], "drop": ["ALL"]},
+                "readOnlyRootFilesystem": True,
+                "allowPrivilegeEscalation": False,
+                "seccompProfile": {"type": "Unconfined"},
+            },
+            "tty": True,
+        },
+        securityContext={"runAsGroup": 6, "supplementalGroups": [7], "fsGroup": 8},
+    )
+    found = container_spec(pod, container, place())
+    assert found.command == ("run", "1") and found.args == ("$(B)", "$(A)")
+    assert (found.cpu_limit, found.cpu_request, found.memory_limit) == (1.5, 0.1, 64 << 20)
+    assert (found.user, found.groups) == ("5:6", (7, 8))
+    assert (
+        found.read_only_root
+        and not found.allow_privilege_escalation
+        and found.seccomp_profile == "unconfined"
+    )
+    assert (found.cap_add, found.cap_drop) == (("NET_ADMIN",), ("ALL",))
+    assert found.tty and found.attempt == 2 and found.oom_score_adj is not None
+
+
+@pytest.mark.parametrize(
+    ("context", "user", "message"),
+    [
+        ({"runAsNonRoot": True, "runAsUser": 0}, "1", "container's runAsUser breaks non-root policy"),
+        ({"runAsNonRoot": True}, "", "container has runAsNonRoot and image will run as root"),
+        ({"runAsNonRoot": True}, "app", "container has runAsNonRoot and image has non-numeric user (app)"),
+        ({"runAsNonRoot": True}, "1000", None),
+        ({"runAsNonRoot": True, "runAsUser": 3}, "", None),
+        (
+            {"seccompProfile": {"type": "Localhost", "localhostProfile": "x.json"}},
+            "",
+            "cannot load seccomp profile",
+        ),
+    ],
+)
+def test_what_may_not_run(context: dict[str, Any], user: str, message: str | None) -> None:
+    pod, container = pod_and_container({"securityContext": context})
+    image = Image("id", ("i",), (), 1, user=user)
+    if message is None:
+        container_spec(pod, container, place(image=image))
+        return
+    with pytest.raises(ConfigFailure) as failure:
+        container_spec(pod, container, place(image=image))
+    assert message in str(failure.value)
+
+
+DNS = KubeletOptions(cluster_dns=("10.96.0.10",))
+HOST = HostDNS(("corp.example",))
+
+
+@pytest.mark.parametrize(
+    ("spec", "options", "expected"),
+    [
+        (
+            {},
+            DNS,
+            (
+                ("10.96.0.10",),
+                ("ns.svc.cluster.local", "svc.cluster.local", "cluster.local", "corp.example"),
+                ("ndots:5",),
+            ),
+        ),
+        ({}, KubeletOptions(), ((), (), ())),
+        ({"dnsPolicy": "Default"}, DNS, ((), (), ())),
+        ({"hostNetwork": True}, DNS, ((), (), ())),
+        (
+            {"dnsPolicy": "None", "dnsConfig": {"nameservers": ["1.1.1.1"], "options": [{"name": "edns0"}]}},
+            DNS,
+            (("1.1.1.1",), (), ("edns0",)),
+        ),
+        (
+            {"dnsConfig": {"searches": ["x.y"], "options": [{"name": "ndots", "value": "2"}]}},
+            DNS,
+            (
+                ("10.96.0.10",),
+                ("ns.svc.cluster.local", "svc.cluster.local", "cluster.local", "corp.example", "x.y"),
+                ("ndots:2",),
+            ),
+        ),
+    ],
+)
+def test_dns(spec: dict[str, Any], options: KubeletOptions, expected: Any) -> None:
+    assert pod_dns({**POD, "spec": {**POD["spec"], **spec}}, options, HOST) == expected
+
+
+def test_a_sandboxs_spec() -> None:
+    ports = [{"containerPort": 80, "hostPort": 8080, "protocol": "TCP"}, {"containerPort": 81}]
+    pod, _ = pod_and_container(
+        {"ports": ports},
+        hostname="h",
+        hostAliases=[{"ip": "1.2.3.4", "hostnames": ["a", "b"]}],
+        securityContext={"sysctls": [{"name": "net/core/somaxconn", "value": "5"}]},
+        terminationGracePeriodSeconds=7,
+    )
+    found = sandbox_spec(pod, "n1", KubeletOptions(), HostDNS())
+    assert (found.uid, found.namespace, found.name, found.node, found.hostname) == (
+        "u",
+        "ns",
+        "web",
+        "n1",
+        "h",
+    )
+    assert [(port.container_port, port.host_port) for port in found.ports] == [(80, 8080)]
+    assert found.host_aliases == (("1.2.3.4", ("a", "b")),)
+    assert found.sysctls == {"net.core.somaxconn": "5"} and found.labels["io.kubetui.pod.grace"] == "7"
+    assert not sandbox_spec(
+        {**pod, "spec": {**pod["spec"], "hostNetwork": True}}, "n1", KubeletOptions(), HostDNS()
+    ).ports
