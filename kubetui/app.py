@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import queue
+import re
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 PUMP_SECONDS = 0.066
+_TROUBLE = re.compile(r"\b(error|fail(ed|s)?|can't|cannot|invalid|refused|lost|gone|unable)\b", re.I)
 
 
 class KubetuiApp(App[int]):
@@ -290,7 +292,7 @@ class KubetuiApp(App[int]):
     def _tick(self) -> None:
         with contextlib.suppress(queue.Empty):
             while True:
-                self.startup_lines.append(clean(self.options.progress.get_nowait()))
+                self._hear(clean(self.options.progress.get_nowait()))
         if self.startup_lines and self.connection_state.kind in ("starting", "connecting"):
             self.dashboard.notice.display = True
             self.dashboard.notice.update("\n".join(self.startup_lines[-8:]))
@@ -302,6 +304,16 @@ class KubetuiApp(App[int]):
             self._config_stamp = stamp
             self.reload_config()
         self.refresh_chrome()
+
+    def _hear(self, text: str) -> None:
+        """A line from the cluster inside: shown while it starts, kept in the command log afterwards."""
+        if self.connection_state.kind in ("starting", "connecting", "failed"):
+            self.startup_lines.append(text)
+            return
+        trouble = _TROUBLE.search(text) is not None
+        self.log_command(text, ok=not trouble)
+        if trouble:
+            self.fail(text)
 
     def _stamp(self) -> float:
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -17,31 +19,36 @@ def _selected(context: Context) -> tuple[Source, Document | None] | None:
     return context.app.dashboard.manifests.selected_source()
 
 
-async def _request(context: Context, source: Source, word: str, said: str) -> None:
+async def _request(context: Context, source: Source, said: str, action: str, **more: Any) -> None:
+    """Ask the watcher for something; it does each id once."""
     from kubetui.commands.change import perform
 
     path = MANIFEST_SOURCES.item(source.configmap, "kube-system")
-    body = {"metadata": {"annotations": {REQUEST: word}}}
-    text = f"kubectl annotate -n kube-system configmap {source.configmap} --overwrite {REQUEST}={word}"
-    if await perform(context.app, text, lambda client: client.patch(path, body)):
+    text = json.dumps({"id": secrets.token_hex(6), "action": action, **more})
+    body = {"metadata": {"annotations": {REQUEST: text}}}
+    line_text = f"kubectl annotate -n kube-system configmap {source.configmap} --overwrite '{REQUEST}={text}'"
+    if await perform(context.app, line_text, lambda client: client.patch(path, body)):
         context.app.say(said)
 
 
+def _document(document: Document | None) -> dict[str, int]:
+    return {} if document is None else {"document": document.index}
+
+
 async def apply(context: Context) -> None:
-    """Apply the file again: what the file says wins over what was changed by hand."""
+    """Apply the file (or the document) again: what the file says wins over what was changed by hand."""
     found = _selected(context)
     if found is not None:
-        await _request(context, found[0], "apply", f"{Path(found[0].path).name} is being applied.")
+        source, document = found
+        await _request(context, source, f"{Path(source.path).name} is being applied.", "apply", **_document(document))
 
 
 async def accept(context: Context) -> None:
     """Accept the live object: the drift is kept and no longer shown."""
     found = _selected(context)
-    if found is None:
-        return
-    source, document = found
-    word = "accept" if document is None else f"accept:{document.index}"
-    await _request(context, source, word, "The live state is accepted.")
+    if found is not None:
+        source, document = found
+        await _request(context, source, "The live state is accepted.", "accept", **_document(document))
 
 
 async def mode(context: Context) -> None:
@@ -49,15 +56,15 @@ async def mode(context: Context) -> None:
     found = _selected(context)
     if found is not None:
         new = "manual" if found[0].mode == "auto" else "auto"
-        await _request(context, found[0], f"mode:{new}", f"{Path(found[0].path).name}: {new}.")
+        await _request(context, found[0], f"{Path(found[0].path).name}: {new}.", "mode", mode=new)
 
 
 async def pause(context: Context) -> None:
     """Pause all files, or let them go on."""
-    sources = context.app.dashboard.manifests.sources.values()
-    word = "resume" if any(s.paused for s in sources) else "pause"
-    for source in sources:
-        await _request(context, source, word, f"All files: {word}d.")
+    sources = list(context.app.dashboard.manifests.sources.values())
+    if sources:
+        word = "resume" if any(s.paused for s in sources) else "pause"
+        await _request(context, sources[0], f"All files: {word}d.", word, all=True)
 
 
 async def diff(context: Context) -> None:

@@ -400,7 +400,7 @@ class Dashboard(KeyScreen):
     def show_usage(self, usage: dict[tuple[str, str], Usage], first: bool) -> None:
         """CPU and memory of the pods have been measured."""
         self.pods.usage = usage
-        if first and self.session is not None:
+        if first and usage and self.session is not None:
             self.pods.table.hidden = (
                 frozenset({"namespace"}) if len(self.session.namespaces) == 1 else frozenset()
             )

@@ -27,7 +27,7 @@ COLUMNS = [
 class RollbackScreen(KeyScreen):
     """Revisions above, the difference below; enter goes back to the revision under the cursor."""
 
-    PLACES = ("rollback", "text", "table")
+    PLACES = ("rollback", "text")
 
     def __init__(self, ref: Ref, workload: Obj, candidates: list[Obj]) -> None:
         super().__init__()

@@ -92,7 +92,7 @@ def _build(name: str, values: tuple[str, ...], dark: bool) -> Palette:
         _color(values[8], "#ba3c5b"),
     )
     if not dark:  # mid-tone theme colours are too pale for text on white
-        success, warning, error = (c.blend(Color(0, 0, 0), 0.35) for c in (success, warning, error))
+        success, warning, error = (c.blend(Color(0, 0, 0), 0.08) for c in (success, warning, error))
 
     def style(color: Color, bold: bool | None = None) -> Style:
         return Style(color=color.rich_color, bold=bold)
@@ -110,7 +110,7 @@ def _build(name: str, values: tuple[str, ...], dark: bool) -> Palette:
         "faint": style(faint),
         "accent": style(busy),
         "accent-strong": style(busy, bold=True),
-        "key": style(accent if dark else accent.darken(0.25), bold=True),
+        "key": style(accent if dark else accent.darken(0.05), bold=True),
         "ok": style(success),
         "busy": style(busy),
         "warn": style(warning),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -849,15 +850,17 @@ async def manifest(term: Terminal, name: str) -> None:
     await term.row(term.app.dashboard.manifests.table, name)
 
 
-async def requested(term: Terminal, name: str) -> str:
+async def requested(term: Terminal, name: str) -> dict[str, Any]:
     path, body = await term.request("PATCH", name)
-    return body["metadata"]["annotations"]["kubetui.io/request"]
+    found: dict[str, Any] = json.loads(body["metadata"]["annotations"]["kubetui.io/request"])
+    assert found.pop("id")
+    return found
 
 
 async def test_manifest_apply(term: Terminal) -> None:
     await manifest(term, "api.yaml")
     await term.press("A")
-    assert await requested(term, "manifest-api") == "apply"
+    assert await requested(term, "manifest-api") == {"action": "apply"}
 
 
 async def test_manifest_diff(term: Terminal) -> None:
@@ -869,20 +872,20 @@ async def test_manifest_diff(term: Terminal) -> None:
 
 async def test_manifest_accept(term: Terminal) -> None:
     await manifest(term, "api.yaml")
-    await term.press("c")
-    assert await requested(term, "manifest-api") == "accept"
+    await term.press("down", "c")
+    assert await requested(term, "manifest-api") == {"action": "accept", "document": 0}
 
 
 async def test_manifest_mode(term: Terminal) -> None:
     await manifest(term, "web.yaml")
     await term.press("o")
-    assert await requested(term, "manifest-web") == "mode:manual"
+    assert await requested(term, "manifest-web") == {"action": "mode", "mode": "manual"}
 
 
 async def test_manifest_pause(term: Terminal) -> None:
     await manifest(term, "web.yaml")
     await term.press("space")
-    assert await requested(term, "manifest-web") == "pause"
+    assert await requested(term, "manifest-api") == {"action": "pause", "all": True}
 
 
 # -- program -----------------------------------------------------------------------------------------------------
