@@ -339,11 +339,6 @@ def decode(resource: Resource, obj: Obj) -> tuple[Obj, list[str]]:
     return decode_as(resource.definition, obj, resource.kind, resource.version)
 
 
-def check_unknown(resource: Resource, obj: Obj) -> list[str]:
-    """The unknown fields of a partial object (an apply configuration), as ``unknown field "spec.foo"``."""
-    return find_unknown(type_of(resource.definition), obj)
-
-
 def strict_error(resource: Resource, problems: list[str]) -> StatusError:
     """400 for fieldValidation=Strict, naming every unknown or duplicate field."""
     return _handled_as(resource.kind, resource.version, f"strict decoding error: {', '.join(problems)}")

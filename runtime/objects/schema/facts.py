@@ -205,9 +205,3 @@ def description_of(definition: str, field: str = "") -> str:
         return ""
     text: str = entry[1].get(field, "") if field else entry[0]
     return text
-
-
-def swagger_version() -> str:
-    """The Kubernetes version the facts were distilled from."""
-    version: str = _facts()["version"]
-    return version

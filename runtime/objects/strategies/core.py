@@ -44,7 +44,8 @@ class NamespaceStrategy(KindStrategy):
     """Namespaces: born Active with the finalizer that the namespace controller takes off last."""
 
     def prepare_for_create(self, obj: Obj) -> None:
-        """Active, and held by the finalizer ``kubernetes``."""
+        """Active, labelled with its name (generated or not), and held by the finalizer ``kubernetes``."""
+        default_namespace(obj)
         obj["status"] = {"phase": "Active"}
         spec = obj.setdefault("spec", {})
         finalizers = list(spec.get("finalizers") or ())
@@ -53,7 +54,8 @@ class NamespaceStrategy(KindStrategy):
         spec["finalizers"] = finalizers
 
     def prepare_for_update(self, new: Obj, old: Obj) -> None:
-        """Finalizers and status have their own subresources."""
+        """Finalizers and status have their own subresources; the label with the name comes back."""
+        default_namespace(new)
         new.setdefault("spec", {})
         keep(new["spec"], old.get("spec") or {}, "finalizers")
         keep(new, old, "status")

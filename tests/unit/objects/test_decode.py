@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from runtime.objects.errors import StatusError
 from runtime.objects.kinds import builtin_registry
-from runtime.objects.schema import check_unknown, decode, decode_as, strict_error
+from runtime.objects.schema import decode, decode_as, strict_error
 
 REGISTRY = builtin_registry()
 PODS = REGISTRY.find("pods")
@@ -111,13 +111,6 @@ def test_unknown_fields_are_named_and_dropped() -> None:
         'Pod in version "v1" cannot be handled as a Pod: strict decoding error: unknown field "metadata.Labels", '
         'unknown field "spec.containers[0].imagePullPolcy"'
     )
-
-
-def test_unknown_fields_of_a_partial_object() -> None:
-    assert check_unknown(PODS, {"spec": {"x": 1, "containers": [{"y": None}]}}) == [
-        'unknown field "spec.x"',
-        'unknown field "spec.containers[0].y"',
-    ]
 
 
 @pytest.mark.parametrize(

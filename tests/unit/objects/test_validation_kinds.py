@@ -218,6 +218,16 @@ def test_namespaces_are_born_held(kinds) -> None:
     assert new["spec"] == {}
 
 
+def test_a_generated_namespace_is_labelled_too(kinds) -> None:
+    obj = kinds.read({"apiVersion": "v1", "kind": "Namespace", "metadata": {"generateName": "n-"}})
+    obj["metadata"]["name"] = "n-x"
+    kinds.resource(obj).strategy.prepare_for_create(obj)
+    assert obj["metadata"]["labels"] == {"kubernetes.io/metadata.name": "n-x"}
+    assert kinds.update(obj, metadata__labels={})[0]["metadata"]["labels"] == {
+        "kubernetes.io/metadata.name": "n-x"
+    }
+
+
 def test_nodes_bring_their_status(kinds) -> None:
     assert kinds.create(core("Node", status={"capacity": {"cpu": "1"}}))["status"]["capacity"] == {"cpu": "1"}
 
