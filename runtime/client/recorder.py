@@ -13,6 +13,7 @@ import asyncio
 import logging
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from runtime.objects.clock import Clock, SystemClock, format_time
@@ -107,7 +108,7 @@ class EventRecorder:
         if host:
             self._source["host"] = host
         self._instance = host or component
-        self._queue: deque[tuple[Obj, str, str, str]] = deque()
+        self._queue: deque[tuple[datetime, Obj, str, str, str]] = deque()
         self._task: asyncio.Task[None] | None = None
         self._similar = _Cache()
         self._written = _Cache()
@@ -129,7 +130,10 @@ class EventRecorder:
         if len(self._queue) >= QUEUE:
             self.dropped += 1
             return
-        self._queue.append((object_reference(obj, field_path), type, reason, message[:1024]))
+        # the moment it was said, not the one it is written at: names and times then sort as things happened
+        self._queue.append(
+            (self._clock.now(), object_reference(obj, field_path), type, reason, message[:1024])
+        )
         if self._task is None:
             try:
                 self._task = asyncio.get_running_loop().create_task(
@@ -175,7 +179,7 @@ class EventRecorder:
             self._task = None
 
     def _correlate(
-        self, reference: Obj, type: str, reason: str, message: str
+        self, stamp: datetime, reference: Obj, type: str, reason: str, message: str
     ) -> tuple[Any, Obj, _Written | None] | None:
         """The identity and the event to write, with what is stored of it; None when it is one too many."""
         now = self._clock.monotonic()
@@ -205,7 +209,6 @@ class EventRecorder:
         written: _Written | None = self._written.touch(same)
         if not bucket.try_take():
             return None
-        stamp = self._clock.now()
         moment = format_time(stamp)
         if written is None:
             self._serial += 1
