@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import json
 import logging
 import secrets
 import signal
@@ -16,7 +17,7 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
-from pathlib import Path
+from dataclasses import dataclass
 
 from runtime.api.api import API
 from runtime.api.bootstrap import ensure_cluster
@@ -38,7 +39,9 @@ from .options import ClusterError, ClusterOptions
 
 log = logging.getLogger(__name__)
 
-ID_FILE = "cluster-id"
+IDENTITY_FILE = "identity.json"
+POD_SUBNET = "10.244.0.0/16"
+SERVICE_SUBNET = "10.96.0.0/16"
 KUBECONFIG = "kubeconfig"
 SIMULATED_MAX_PODS = 100_000
 DEFAULT_MAX_PODS = 110
@@ -52,27 +55,51 @@ def node_names(count: int) -> list[str]:
     return ["kubetui" if number == 1 else f"kubetui-{number}" for number in range(1, count + 1)]
 
 
-def cluster_id(state_dir: Path) -> str:
-    """What this cluster's containers are labelled with; made once."""
-    path = state_dir / ID_FILE
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What stays the same from start to start: the mark on containers, and the ranges of addresses in use."""
+
+    id: str
+    pod_subnet: str
+    service_subnet: str
+
+
+def identity_of(options: ClusterOptions, *, make: bool = True) -> Identity | None:
+    """The cluster's identity: stored, updated by what the options choose, made at the first start.
+
+    Raises:
+        ClusterError: the file can't be read as one.
+    """
+    path = options.state_dir / IDENTITY_FILE
+    stored: dict[str, str] = {}
     if path.exists():
-        return path.read_text("ascii").strip()
-    made = secrets.token_hex(4)
-    path.write_text(made + "\n", "ascii")
-    return made
+        try:
+            stored = {str(key): str(value) for key, value in json.loads(path.read_text("utf-8")).items()}
+        except (ValueError, AttributeError) as error:
+            raise ClusterError(f"{path} can't be read: {error}") from error
+    elif not make:
+        return None
+    identity = Identity(
+        stored.get("id") or secrets.token_hex(4),
+        options.pod_subnet or stored.get("podSubnet") or POD_SUBNET,
+        options.service_subnet or stored.get("serviceSubnet") or SERVICE_SUBNET,
+    )
+    wanted = {"id": identity.id, "podSubnet": identity.pod_subnet, "serviceSubnet": identity.service_subnet}
+    if wanted != stored:
+        path.write_text(json.dumps(wanted) + "\n", "utf-8")
+    return identity
 
 
-def make_runtime(options: ClusterOptions, identity: str, clock: Clock) -> ContainerRuntime:
+def make_runtime(options: ClusterOptions, identity: Identity, clock: Clock) -> ContainerRuntime:
     """The container runtime that the options ask for, not started."""
     if options.runtime == "simulated":
         from runtime.podman.simulated import SimulatedRuntime
 
-        return SimulatedRuntime(identity, clock, subnet=options.pod_subnet)
+        return SimulatedRuntime(identity.id, clock, subnet=identity.pod_subnet)
     from runtime.podman.runtime import PodmanRuntime
 
-    return PodmanRuntime(
-        identity, options.state_dir, podman_url=options.podman_url or None, subnet=options.pod_subnet
-    )
+    url = options.podman_url or None
+    return PodmanRuntime(identity.id, options.state_dir, podman_url=url, subnet=identity.pod_subnet)
 
 
 class Cluster:
@@ -119,7 +146,9 @@ class Cluster:
         options, clock = self.options, self._clock
         lock = FolderLock(options.state_dir)
         self._undo.append(_soon(lock.release))
-        runtime = make_runtime(options, cluster_id(options.state_dir), clock)
+        identity = identity_of(options)
+        assert identity is not None
+        runtime = make_runtime(options, identity, clock)
         # Podman's service takes a while to come up, and needs nothing of ours.
         runtime_started = asyncio.create_task(runtime.start(), name="runtime start")
         self._undo.append(lambda: _close_runtime(runtime, runtime_started))
@@ -128,8 +157,8 @@ class Cluster:
         self._undo.append(store.close)
         registry = builtin_registry()
         nodes: Nodes = {}
-        api = API(registry, store, clock, nodes=nodes, service_cidr=options.service_subnet)
-        first_service = _first_address(options.service_subnet)
+        api = API(registry, store, clock, nodes=nodes, service_cidr=identity.service_subnet)
+        first_service = _first_address(identity.service_subnet)
         server = HTTPServer(
             api,
             registry,

@@ -14,7 +14,7 @@ from runtime.podman.interface import RuntimeFailure
 from runtime.store import FolderLock, InUse, StoreError, back_up, check
 from runtime.store import restore as restore_store
 
-from .cluster import ID_FILE, make_runtime
+from .cluster import Identity, identity_of, make_runtime
 from .objects.clock import SystemClock
 from .options import ClusterError, ClusterOptions
 
@@ -53,7 +53,9 @@ def down(state_dir: Path, podman_url: str = "", *, volumes: bool = False) -> lis
     Raises:
         ClusterError: the cluster is running, or Podman can't be reached.
     """
-    if not (state_dir / ID_FILE).exists():
+    options = ClusterOptions(state_dir, podman_url=podman_url)
+    identity = identity_of(options, make=False)
+    if identity is None:
         return [f"No cluster in {state_dir}: nothing to remove"]
     try:
         lock = FolderLock(state_dir)
@@ -62,8 +64,6 @@ def down(state_dir: Path, podman_url: str = "", *, volumes: bool = False) -> lis
     except StoreError as error:
         raise ClusterError(str(error)) from error
     try:
-        identity = (state_dir / ID_FILE).read_text("ascii").strip()
-        options = ClusterOptions(state_dir, podman_url=podman_url)
         removed = asyncio.run(_remove(options, identity, volumes=volumes))
         shutil.rmtree(state_dir / "pods", ignore_errors=True)
     except RuntimeFailure as error:
@@ -73,7 +73,7 @@ def down(state_dir: Path, podman_url: str = "", *, volumes: bool = False) -> lis
     return [*removed, f"Removed {len(removed)} items"] if removed else ["Nothing to remove"]
 
 
-async def _remove(options: ClusterOptions, identity: str, *, volumes: bool) -> list[str]:
+async def _remove(options: ClusterOptions, identity: Identity, *, volumes: bool) -> list[str]:
     runtime = make_runtime(options, identity, SystemClock())
     await runtime.start()
     try:

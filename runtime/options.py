@@ -28,8 +28,10 @@ class ClusterOptions:
     """Manifest files and folders to follow."""
     namespace: str = "default"
     """Where documents without a namespace go."""
-    pod_subnet: str = "10.244.0.0/16"
-    service_subnet: str = "10.96.0.0/16"
+    pod_subnet: str = ""
+    """Where pods' addresses come from; empty takes the cluster's own, 10.244.0.0/16 at first."""
+    service_subnet: str = ""
+    """Where Services' addresses come from; empty takes the cluster's own, 10.96.0.0/16 at first."""
     audit_log: Path | None = None
     max_pods: int = 0
     """Per node; 0 takes 110 on Podman and as many as there is memory for on the simulated runtime."""

@@ -132,7 +132,7 @@ class Serving:
         self.state = folder / "state"
         self._paths = paths
         self._options = list(options)
-        self._environment = {**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}
+        self._environment = {**os.environ, **(environment or {}), "PYTHONPATH": str(ROOT)}
         self.port = port
         self.process: subprocess.Popen[str] | None = None
         self.server = ""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,7 +44,8 @@ def serving(tmp_path: Path, podman_storage: PodmanStorage) -> Iterator[Serving]:
         yield server.start()
     finally:
         server.stop()
-        assert server.run("down").returncode == 0
+        done = server.run("down")
+        assert done.returncode == 0, done.stderr
 
 
 def containers(kubectl: Kubectl) -> dict[str, str]:
@@ -128,43 +131,71 @@ def test_a_container_without_a_pod_is_removed(serving: Serving, podman_storage: 
     stranger = podman_storage.run("run", "-d", "--network=none", "busybox", "sleep", "1000").strip()
     state = serving.folder / "backup.json"
     assert serving.stop() == 0
-    # A state in which the pod never was: restore from before is the honest way to get there.
     assert serving.run("backup", str(state)).returncode == 0
-    import json
-
     data = json.loads(state.read_text())
     assert any(pod["metadata"]["name"] == "lonely" for pod in data["pods"].values())
-    for file in ("cluster.json", "journal"):
+    for file in ("cluster.json", "journal"):  # a state in which the pod never was
         (serving.state / file).unlink()
     serving.start()
     eventually("only the stranger runs", lambda: running(podman_storage) == {stranger})
     podman_storage.run("rm", "-f", "-t", "0", stranger)
 
 
-def test_podmans_service_dies_and_the_cluster_says_so_and_recovers(
+def test_podmans_service_is_killed_and_the_cluster_recovers_by_itself(
     serving: Serving, podman_storage: PodmanStorage
 ) -> None:
     kubectl = serving.kubectl()
     kubectl("apply", "-f", "-", stdin=DEPLOYMENT)
     before = rolled_out(kubectl, "http-go:v1")
-    pid = int((serving.state / "podman.pid").read_text().split()[0])
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        eventually(
-            "the node says that its runtime is down",
-            lambda: [row for row in kubectl.table("get", "nodes") if row["STATUS"] == "NotReady"],
-            90,
-        )
-        described = kubectl("describe", "nodes")
-        assert "container runtime is down" in described
-    finally:
-        os.kill(pid, signal.SIGKILL)
-        os.kill(pid, signal.SIGCONT)
-    eventually(
-        "ready again",
-        lambda: [row for row in kubectl.table("get", "nodes") if row["STATUS"] == "Ready"],
-        60,
-    )
-    assert containers(kubectl) == before, "pods went on as they were"
+    os.kill(int((serving.state / "podman.pid").read_text().split()[0]), signal.SIGKILL)
     kubectl("scale", "deployment", "web", "--replicas=5")
     eventually("new pods can be made", lambda: len(containers(kubectl)) == 5)
+    now = containers(kubectl)
+    assert {name: now[name] for name in before} == before, "pods went on as they were"
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_service_that_is_not_ours_goes_away_and_the_node_says_so(
+    tmp_path: Path, podman_storage: PodmanStorage, how: signal.Signals
+) -> None:
+    socket = podman_storage.folder / f"own-{how}.sock"
+    services: list[subprocess.Popen[bytes]] = []
+
+    def start_podman() -> None:
+        command = podman_storage.service.command("system", "service", "--time=0", f"unix://{socket}")
+        services.append(subprocess.Popen(command, env=podman_storage.environment, stdin=subprocess.DEVNULL))
+        eventually("Podman answers", socket.exists)
+
+    def states(kubectl: Kubectl) -> set[str]:
+        return {row["STATUS"] for row in kubectl.table("get", "nodes")}
+
+    start_podman()
+    url = f"unix://{socket}"
+    server = Serving(
+        tmp_path,
+        environment=podman_storage.environment,
+        options=["--podman-url", url, "--pod-subnet", podman_storage.free_subnet()],
+    )
+    try:
+        kubectl = server.start().kubectl()
+        kubectl("apply", "-f", "-", stdin=DEPLOYMENT)
+        before = rolled_out(kubectl, "http-go:v1")
+        services[-1].send_signal(how)
+        eventually("NotReady", lambda: states(kubectl) == {"NotReady"}, 90)
+        assert "container runtime is down" in kubectl("describe", "nodes")
+        assert set(before.values()) <= running(podman_storage), "pods go on"
+        if how == signal.SIGSTOP:
+            services[-1].send_signal(signal.SIGCONT)
+        else:
+            services[-1].wait()
+            socket.unlink(missing_ok=True)
+            start_podman()
+        eventually("Ready again", lambda: states(kubectl) == {"Ready"}, 60)
+        assert rolled_out(kubectl, "http-go:v1") == before
+    finally:
+        server.stop()
+        done = server.run("down", "--podman-url", url)
+        for service in services:
+            service.kill()
+            service.wait()
+        assert done.returncode == 0, done.stderr
