@@ -42,15 +42,8 @@ IndexFunc = Callable[[Obj], Iterable[str]]
 Objects = list[Obj]
 Deltas = list[Delta]
 
-BY_OWNER = "owner"
 BY_CONTROLLER = "controller"
 BY_NODE = "node"
-
-
-def owner_uids(obj: Obj) -> tuple[str, ...]:
-    """Index function: the uids of all owners."""
-    references = obj["metadata"].get("ownerReferences")
-    return tuple(reference.get("uid", "") for reference in references) if references else ()
 
 
 def controller_uids(obj: Obj) -> tuple[str, ...]:
@@ -335,7 +328,7 @@ class InformerFactory:
         return found
 
     def pods(self) -> Informer:
-        """All pods, indexed by owner, controller and node."""
+        """All pods, indexed by controller and node."""
         informer = self.informer("pods")
         informer.add_index(BY_CONTROLLER, controller_uids)
         informer.add_index(BY_NODE, node_name)

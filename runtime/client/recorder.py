@@ -114,8 +114,7 @@ class EventRecorder:
         self._written = _Cache()
         self._spam = _Cache()
         self._serial = 0
-        self.dropped = 0
-        """Events thrown away because the queue was full."""
+        self._full = False
 
     def event(self, obj: Obj, type: str, reason: str, message: str, *, field_path: str = "") -> None:
         """Say that something happened to ``obj``. Never waits, never fails.
@@ -128,8 +127,11 @@ class EventRecorder:
             field_path: the part it is about, such as ``spec.containers{web}``.
         """
         if len(self._queue) >= QUEUE:
-            self.dropped += 1
+            if not self._full:
+                log.warning("%s says more events than can be written: some are dropped", self._component)
+            self._full = True
             return
+        self._full = False
         # the moment it was said, not the one it is written at: names and times then sort as things happened
         self._queue.append(
             (self._clock.now(), object_reference(obj, field_path), type, reason, message[:1024])
@@ -149,12 +151,11 @@ class EventRecorder:
 
     async def stop(self) -> None:
         """Write what is left for up to a second, then give up."""
-        task = self._task
-        if task is not None:
-            await asyncio.wait({task}, timeout=1.0)
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-        self._task = None
+        try:
+            async with asyncio.timeout(1.0):
+                await self.flush()
+        except TimeoutError:
+            log.debug("%s: %d events were not written", self._component, len(self._queue))
 
     async def _drain(self) -> None:
         loop = asyncio.get_running_loop()

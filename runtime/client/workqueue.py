@@ -84,10 +84,6 @@ class RateLimiter(Generic[K]):
         """The key succeeded: its next failure starts from the beginning."""
         self._failures.pop(key, None)
 
-    def retries(self, key: K) -> int:
-        """Failures in a row."""
-        return self._failures.get(key, 0)
-
 
 class WorkQueue(Generic[K]):
     """A deduplicating queue with delayed and rate-limited adds, for one event loop."""
@@ -108,11 +104,6 @@ class WorkQueue(Generic[K]):
 
     def __len__(self) -> int:
         return len(self._line)
-
-    @property
-    def waiting(self) -> int:
-        """Keys whose delay is not over yet."""
-        return len(self._due)
 
     def add(self, key: K) -> None:
         """Ask for ``key`` to be worked on, as soon as a worker is free."""
@@ -153,10 +144,6 @@ class WorkQueue(Generic[K]):
     def forget(self, key: K) -> None:
         """Reset the back-off of ``key``."""
         self._limiter.forget(key)
-
-    def retries(self, key: K) -> int:
-        """How often ``key`` failed in a row."""
-        return self._limiter.retries(key)
 
     async def get(self) -> K:
         """The next key; it counts as being worked on until :meth:`done`.

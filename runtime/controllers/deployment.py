@@ -18,7 +18,7 @@ from runtime.objects.selectors import label_selector
 from . import deployment_math as math
 from .conditions import get_condition, new_condition, set_condition
 from .context import BaseController, Context, namespace_terminating
-from .lookup import ORPHANS, matching_owners, orphan_namespace
+from .lookup import ORPHANS, matching_owners, orphan_namespace, owner_key
 from .pods import is_finished
 from .refs import RefManager
 
@@ -55,7 +55,7 @@ class DeploymentController(BaseController):
             for rs in (old, new):
                 if rs is None:
                     continue
-                owner = self._owner(rs)
+                owner = owner_key(self.deployments, rs, "Deployment")
                 if owner is not None:
                     self.queue.add(owner)
                 elif rs is new and controller_of(rs) is None:
@@ -71,18 +71,10 @@ class DeploymentController(BaseController):
             if reference is None or reference.get("kind") != "ReplicaSet":
                 continue
             rs = self.sets.get(f"{namespace_of(delta.obj)}/{reference['name']}")
-            key = self._owner(rs) if rs is not None else None
+            key = owner_key(self.deployments, rs, "Deployment") if rs is not None else None
             deployment = self.deployments.get(key) if key else None
             if deployment is not None and not math.is_rolling(deployment):
                 self.queue.add(key_of(deployment))
-
-    def _owner(self, rs: Obj) -> str | None:
-        reference = controller_of(rs)
-        if reference is None or reference.get("kind") != "Deployment":
-            return None
-        key = f"{namespace_of(rs)}/{reference['name']}"
-        found = self.deployments.get(key)
-        return key if found is not None and uid_of(found) == reference.get("uid") else None
 
     # -- sync
 

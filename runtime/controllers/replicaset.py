@@ -7,7 +7,6 @@ are gathered for some milliseconds, so that what a sync costs (it looks at every
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 
 from runtime.client.informer import BY_CONTROLLER, Delta, controller_uids
@@ -280,7 +279,6 @@ class ReplicaSetController(BaseController):
             if uid_of(fresh) != uid_of(owner):
                 return
             owner = fresh
-            await asyncio.sleep(0)
 
 
 class ReplicationControllerController(ReplicaSetController):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+
 from fake_client import FakeClient, thing
 
 from runtime.client.recorder import EventRecorder
@@ -80,3 +82,19 @@ async def test_similar_events_are_combined_and_spam_is_thinned() -> None:
     recorder.event(thing("other", 1), "Normal", "SuccessfulCreate", "Created pod: other-1")
     await recorder.flush()
     assert client.created[-1]["involvedObject"]["name"] == "other"
+
+
+async def test_stop_writes_what_was_said_and_does_not_wait_for_ever() -> None:
+    client, _, recorder = _recorder()
+    recorder.event(thing("web", 1), "Normal", "Stopping", "bye")
+    await recorder.stop()
+    assert [event["reason"] for event in client.created] == ["Stopping"]
+    stuck = asyncio.Event()
+
+    async def never(obj: object, namespace: str = "") -> object:
+        await stuck.wait()
+        return obj
+
+    client.create = never  # type: ignore[assignment, method-assign]
+    recorder.event(thing("web", 1), "Normal", "Lost", "nobody listens")
+    await asyncio.wait_for(recorder.stop(), 3)
