@@ -8,6 +8,7 @@ everything without inspecting anything.
 from __future__ import annotations
 
 import hashlib
+import os
 import signal
 from collections.abc import Mapping
 from typing import Any
@@ -102,8 +103,10 @@ def pod_body(cluster_id: str, spec: SandboxSpec, address: str, infra_image: str)
     if infra_image:
         body["infra_image"] = infra_image
         body["infra_command"] = [PAUSE_COMMAND]
-    if spec.hostname:
-        body["hostname"] = spec.hostname
+    # Podman's default is its own name for the pod, which may be longer than Linux takes.
+    body["hostname"] = (spec.hostname or (os.uname().nodename if spec.host_network else spec.name))[
+        :63
+    ].rstrip("-.")
     if spec.host_network:
         body["netns"] = {"nsmode": "host"}
     else:

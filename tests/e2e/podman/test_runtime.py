@@ -16,8 +16,10 @@ from runtime.podman.interface import (
     ImageFailure,
     Mount,
     NoSuchItem,
+    PortMapping,
     RuntimeFailure,
     RuntimeUnavailable,
+    SandboxSpec,
 )
 from runtime.podman.runtime import PodmanRuntime
 
@@ -489,3 +491,32 @@ async def test_a_dead_infra_process_is_noticed(cluster):
         return found.state == "notready"
 
     await wait_for(notready)
+
+
+async def test_a_long_name_a_host_port_and_an_init_that_ends(cluster):
+    port = 20_000 + os.getpid() % 10_000
+    sandbox = await cluster.runtime.create_sandbox(
+        SandboxSpec(
+            uid="8e0f2ca9-fd06-4ff2-9cb8-ab2e77c8459d",
+            namespace="n" * 63,
+            name="p" * 80,
+            node="node-1",
+            ports=(PortMapping(8080, port, "127.0.0.1"),),
+        )
+    )
+    await cluster.launch(sandbox, "exit 0", name="init")
+    await ended(cluster, sandbox.uid, "init")
+    assert (await cluster.runtime.sandbox(sandbox.uid)).state == "ready"  # a pod outlives its containers
+    await cluster.launch(sandbox, image="http-go:v2")
+
+    async def answer():
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            return None
+        writer.write(b"GET / HTTP/1.0\r\n\r\n")
+        text = await reader.read()
+        writer.close()
+        return text
+
+    assert b"Welcome! v2" in await wait_for(answer)

@@ -29,6 +29,16 @@ def test_a_pod_has_its_address_its_network_and_our_labels():
     assert labels["io.kubetui.pod.ip"] == "10.0.0.5"
 
 
+@pytest.mark.parametrize(
+    ("name", "hostname", "expected"), [("web", "", "web"), ("web", "h", "h"), ("a" * 62 + ".b", "", "a" * 62)]
+)
+def test_the_host_name_is_one_that_linux_takes(name, hostname, expected):
+    made = spec.pod_body(
+        "c1", SandboxSpec(uid="u", namespace="n", name=name, hostname=hostname), "10.0.0.5", ""
+    )
+    assert made["hostname"] == expected
+
+
 def test_nobody_can_forge_our_labels():
     forged = SandboxSpec(uid="u", namespace="n", name="p", labels={"io.kubetui.cluster": "other", "app": "x"})
     labels = spec.pod_labels("c1", forged, "")
