@@ -11,6 +11,7 @@ import contextlib
 import json
 import queue
 import re
+import sys
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator
@@ -31,6 +32,7 @@ from kubetui.context import Context
 from kubetui.journal import Logged, UndoStep
 from kubetui.live.layout import LayoutState
 from kubetui.live.text import clean
+from kubetui.memory import Housekeeper
 from kubetui.options import AppOptions
 from kubetui.screens.base import KeyScreen
 from kubetui.screens.dashboard import Dashboard
@@ -51,7 +53,7 @@ _TROUBLE = re.compile(r"\b(error|fail(ed|s)?|can't|cannot|invalid|refused|lost|g
 class KubetuiApp(App[int]):
     """The terminal."""
 
-    CSS_PATH = "styles/kubetui.tcss"
+    CSS_PATH = Path(__file__).parent / "styles" / "kubetui.tcss"
     ENABLE_COMMAND_PALETTE = False
     TITLE = "kubetui"
 
@@ -76,6 +78,7 @@ class KubetuiApp(App[int]):
         self.forwarding: Forwards | None = None
         self.clock: Callable[[], float] = time.time
         self.scaler = Scaler(self)
+        self.housekeeper = Housekeeper()
         self._pump_timer: Timer | None = None
         self._pumped_at = 0.0
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -297,6 +300,7 @@ class KubetuiApp(App[int]):
             self.dashboard.notice.display = True
             self.dashboard.notice.update("\n".join(self.startup_lines[-8:]))
         self.hub.sweep()
+        self.housekeeper.tick()
         if isinstance(self.screen, KeyScreen):
             self.screen.tick()
         stamp = self._stamp()
@@ -349,6 +353,7 @@ class KubetuiApp(App[int]):
 
     async def press(self, key: str, character: str | None) -> bool:
         """A key that nobody wanted: run its action; return whether there was one."""
+        self.housekeeper.touched()
         context = self.context()
         if context is None:
             return False
@@ -555,6 +560,8 @@ class _Continued:
 
 def run(options: AppOptions) -> int:
     """Run the terminal until it is left; return the exit code."""
+    # the network's thread (and a cluster's inside) must not keep the interpreter for long when a key is pressed
+    sys.setswitchinterval(0.002)
     app = KubetuiApp(options)
     code = app.run()
     if options.quit_message and app.return_code == 0:

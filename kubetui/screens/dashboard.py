@@ -13,7 +13,7 @@ from textual.widgets import Static
 from kubetui.context import Ref
 from kubetui.live.discovery import PODS
 from kubetui.live.layout import MIN_HEIGHT, MIN_WIDTH, PANES, arrange
-from kubetui.live.objects import Obj, name_of, uid_of
+from kubetui.live.objects import Obj, name_of, namespace_of, uid_of
 from kubetui.live.session import Session
 from kubetui.live.text import clean_log
 from kubetui.live.usage import Usage
@@ -59,6 +59,7 @@ class Dashboard(KeyScreen):
         self._log_timer: Timer | None = None
         self._trouble_log: tuple[str, list[str]] = ("", [])
         self._drawn_at = 0.0
+        self._measured: list[str] = []
         self._first_rows = True
 
     def compose_body(self) -> ComposeResult:
@@ -399,13 +400,24 @@ class Dashboard(KeyScreen):
 
     def show_usage(self, usage: dict[tuple[str, str], Usage], first: bool) -> None:
         """CPU and memory of the pods have been measured."""
-        self.pods.usage = usage
+        before, self.pods.usage = self.pods.usage, usage
         if first and usage and self.session is not None:
             self.pods.table.hidden = (
                 frozenset({"namespace"}) if len(self.session.namespaces) == 1 else frozenset()
             )
-        if self.session is not None:
-            self.pods.refresh_rows(self.session, set(self.pods.table.rows))
+        changed = {key for key in before.keys() | usage.keys() if before.get(key) != usage.get(key)}
+        if changed:
+            rows = self.pods.table.rows.values()
+            self._measured = [r.uid for r in rows if (namespace_of(r.data), name_of(r.data)) in changed]
+            self._show_some_usage()
+
+    def _show_some_usage(self) -> None:
+        """A slice at a time: thousands of rows at once would be felt."""
+        some, self._measured = self._measured[:300], self._measured[300:]
+        if some and self.session is not None:
+            self.pods.refresh_rows(self.session, set(some))
+        if self._measured:
+            self.set_timer(0.05, self._show_some_usage)
 
     def leave(self) -> None:
         """The program ends."""
