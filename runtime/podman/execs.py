@@ -118,9 +118,15 @@ async def attach(transport: Transport, container_id: str, wanted: Streams) -> Hi
     )
 
     async def exit_code() -> int:
-        with contextlib.suppress(NoSuchItem):
-            found = state.inspected_container(await transport.get(f"/containers/{container_id}/json"))
-            return found.exit_code if found.state == "exited" else 0
+        # The streams end a moment before Podman knows of the container's end; of a mere detaching it never does.
+        for delay in (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 0.0):
+            try:
+                found = state.inspected_container(await transport.get(f"/containers/{container_id}/json"))
+            except NoSuchItem:
+                break
+            if found.state == "exited":
+                return found.exit_code
+            await asyncio.sleep(delay)
         return 0
 
     return HijackedSession(

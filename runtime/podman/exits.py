@@ -156,7 +156,8 @@ def kill_exec_monitors(infra_pid: int) -> None:
 
 
 def sweep_control_groups(sandbox_id: str) -> None:
-    """Remove the empty control groups that runc leaves in hierarchies which Podman does not look after."""
-    for hierarchy in ("systemd", "unified"):
-        with contextlib.suppress(OSError):
-            Path(f"/sys/fs/cgroup/{hierarchy}/libpod_parent/{sandbox_id}").rmdir()
+    """Remove the empty control groups that runc and Podman leave behind on cgroup v1 and hybrid machines."""
+    for folder in Path("/sys/fs/cgroup").glob(f"*/libpod_parent/{sandbox_id}"):
+        for group in (folder / "conmon", folder):
+            with contextlib.suppress(OSError):
+                group.rmdir()
