@@ -26,7 +26,9 @@ from runtime.api.http import AddressUnavailable, HTTPServer, PortTaken, write_ku
 from runtime.api.node import Nodes
 from runtime.client import Client, EventRecorder, InformerFactory
 from runtime.controllers.manager import ControllerManager
-from runtime.kubelet import Kubelet, KubeletOptions, RuntimeCache
+from runtime.controllers.usage import ServedMetrics
+from runtime.kubelet import Kubelet, KubeletOptions, RuntimeCache, metrics
+from runtime.kubelet.stats import StatsSampler
 from runtime.manifests import ManifestWatcher
 from runtime.objects.clock import Clock, SystemClock
 from runtime.objects.kinds import builtin_registry
@@ -181,7 +183,12 @@ class Cluster:
         informers = self._informers = InformerFactory(Client(api, system_user("system:kubetui")), clock)
         self._undo.append(informers.stop)
         manager = ControllerManager(
-            client, informers, clock, registry, root_ca=server.pki.ca_certificate.read_text()
+            client,
+            informers,
+            clock,
+            registry,
+            root_ca=server.pki.ca_certificate.read_text(),
+            metrics=ServedMetrics(client("horizontal-pod-autoscaler")),
         )
         scheduler = Scheduler(
             Client(api, system_user("system:kube-scheduler"), field_manager="kube-scheduler"),
@@ -230,12 +237,23 @@ class Cluster:
             self._undo.append(recorder.stop)
             self._undo.append(kubelet.stop)
             await kubelet.start()
+            sampler = kubelet.stats
+        self._serve_metrics(api, sampler)
         for _ in range(600):
             listed = (await admin.list("nodes")).items
             if sum(is_true(node, "Ready") for node in listed) >= options.nodes:
                 return
             await clock.sleep(0.05)
         self._report("the nodes are not Ready yet; the cluster goes on without waiting")
+
+    def _serve_metrics(self, api: API, sampler: StatsSampler) -> None:
+        """Offer ``metrics.k8s.io``: all kubelets here share one runtime, so any one's sampler knows all pods."""
+        assert self._informers is not None
+        nodes, pods = metrics.resources()
+        api.computed[nodes.group_resource] = metrics.NodeMetrics(sampler, self._informers, self._clock)
+        api.computed[pods.group_resource] = metrics.PodMetrics(sampler, self._informers, self._clock)
+        for resource in (nodes, pods):
+            api.registry.add(resource)
 
     async def _start_manifests(self, api: API) -> None:
         if not self.options.paths:

@@ -18,6 +18,7 @@ from runtime.objects.schema import decode
 from runtime.store import Key, Record
 
 from . import connect, fields, patching, subresources
+from .computed import compute, list_computed
 from .context import Answer, ListOptions, ListResult, RequestContext, WatchOptions
 from .core import Core
 from .deleting import check_options
@@ -58,6 +59,12 @@ class API(Core):
         self.authorize(ctx, "get", resource, namespace, name, subresource)
         if subresource:
             self._subresource(resource, subresource, "get")
+        computed = self.computed.get(resource.group_resource)
+        if computed is not None:
+            found = await compute(computed, namespace, name)
+            if found is None:
+                raise missing(resource, name)
+            return Answer(found)
         record = self.store.get(self._key(resource, namespace, name))
         if record is None:
             raise missing(resource, name)
@@ -75,6 +82,9 @@ class API(Core):
         """
         self._verb(resource, "list")
         self.authorize(ctx, "list", resource, namespace, _named(options.field_selector))
+        computed = self.computed.get(resource.group_resource)
+        if computed is not None:
+            return await list_computed(computed, resource, namespace, options, self.store.revision)
         return list_objects(self.store, resource, namespace, options)
 
     def watch(

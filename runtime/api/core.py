@@ -14,6 +14,7 @@ from runtime.store import Key, Record, Store
 from .admission import default_chain, well_known_addresses
 from .admission.chain import Chain
 from .authorization import Authorizer
+from .computed import Computed
 from .context import MASTERS, Answer, RequestContext, TokenIssuer
 from .expiry import EVENTS, EventExpiry
 from .metadata import private_metadata
@@ -59,6 +60,8 @@ class Core:
         self._pods = PodSubresources(store, self.view, clock, self._writer)
         self.expiry = EventExpiry(store, clock)
         self._reviews = Reviews(self.authorizer, token_issuer)
+        self.computed: dict[str, Computed] = {}
+        """Who answers for resources that are not stored, by group resource."""
 
     @property
     def token_issuer(self) -> TokenIssuer | None:
