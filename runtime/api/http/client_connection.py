@@ -27,12 +27,13 @@ logger = logging.getLogger(__name__)
 class ClientConnection(RequestHandler):
     """One client's connection, with what is known of it once: whose certificate it showed."""
 
-    __slots__ = ("_stream_task", "peer_user")
+    __slots__ = ("_detached_task", "_stream_task", "peer_user")
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.peer_user: User | None = None
         self._stream_task: asyncio.Task[Any] | None = None
+        self._detached_task: asyncio.Task[Any] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Read the client's certificate, which TLS has verified."""
@@ -48,9 +49,16 @@ class ClientConnection(RequestHandler):
 
     def detach(self) -> None:
         """Give the transport up to another protocol: to aiohttp it looks lost, but it stays open."""
-        self._stream_task = None
+        self._detached_task, self._stream_task = self._stream_task, None
         self.transport = None
         self.connection_lost(None)
+
+    def end_stream(self) -> asyncio.Task[Any] | None:
+        """End the stream that is being served, if there is one; its task, which has a few last things to do."""
+        task = self._stream_task or self._detached_task
+        if task is not None:
+            task.cancel()
+        return task
 
     @contextlib.contextmanager
     def streaming(self) -> Iterator[None]:
@@ -59,7 +67,7 @@ class ClientConnection(RequestHandler):
         try:
             yield
         finally:
-            self._stream_task = None
+            self._stream_task = self._detached_task = None
 
     def handle_error(
         self,

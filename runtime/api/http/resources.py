@@ -6,6 +6,8 @@ client over TLS and a controller in this process get the same answers.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -110,6 +112,7 @@ class Resources:
         self._clock = clock
         self._metrics = metrics
         self._open: set[Stream] = set()
+        self._ended = asyncio.Event()
 
     def find(self, info: RequestInfo) -> tuple[Resource, Subresource | None]:
         """The kind, and the subresource if the path names one.
@@ -292,12 +295,18 @@ class Resources:
                 self._metrics.cut_off += 1
         finally:
             self._open.discard(stream)
+            self._ended.set()
         return response
 
-    def close(self) -> None:
-        """End all watches; their clients see a finished answer."""
+    async def close(self, seconds: float) -> None:
+        """End all watches; their clients see a finished answer, if they read it within ``seconds``."""
         for stream in list(self._open):
             stream.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._open:
+                    self._ended.clear()
+                    await self._ended.wait()
 
     def _count(self, events: int) -> None:
         self._metrics.watch_events += events

@@ -38,6 +38,8 @@ MAX_HEADER = 64 * 1024
 """Bytes in a request line or one header: selectors and tokens are long."""
 MAX_HEADERS = 256
 BACKLOG = 1024
+DRAIN_SECONDS = 0.5
+"""How long watches may take to write their end when the server stops."""
 STOP_SECONDS = 2.0
 """How long open requests may take to end when the server stops."""
 
@@ -99,6 +101,7 @@ class HTTPServer:
         authenticator = Authenticator(read_tokens(self.pki.tokens), self.tokens)
         api.token_issuer = TokenReviewer(self.tokens, authenticator)
         self.health = Health()
+        self.health.add("store", lambda: str(api.store.failure) if api.store.failure else None, live=True)
         self.metrics = Metrics(lambda: _counts(api, registry))
         self._audit = AuditLog(audit_log) if audit_log is not None else None
         self._resources = Resources(api, registry, clock, self.metrics)
@@ -193,9 +196,12 @@ class HTTPServer:
         """Stop listening, end all watches and streams, and close every connection."""
         if self._listener is not None:
             self._listener.close()
-        self._resources.close()
-        await asyncio.sleep(0)  # the watches' readers see their end and finish their answers
+        await self._resources.close(DRAIN_SECONDS)
         if self._server is not None:
+            connections = [one for one in self._server.connections if isinstance(one, ClientConnection)]
+            streams = [task for one in connections if (task := one.end_stream()) is not None]
+            if streams:
+                await asyncio.wait(streams, timeout=STOP_SECONDS)
             await self._server.shutdown(STOP_SECONDS)
             self._server = None
         if self._listener is not None:
