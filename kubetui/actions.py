@@ -7,7 +7,7 @@ this list. An action says where it applies and what it costs; how it does its wo
 from __future__ import annotations
 
 import importlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -72,8 +72,8 @@ _TABLE = _w("table")
 _OBJECTS = _w("table", "rollout", "logs")
 _ROWS = _w("table", "rollout")
 
+# fmt: off
 ACTIONS: tuple[Action, ...] = (
-    # moving about
     Action("up", "Up", ("up", "k"), "move:up", "Move"),
     Action("down", "Down", ("down", "j"), "move:down", "Move"),
     Action("page-up", "Page up", ("pageup", "ctrl+b"), "move:page_up", "Move"),
@@ -82,25 +82,11 @@ ACTIONS: tuple[Action, ...] = (
     Action("last", "Last line", ("end", "G"), "move:last", "Move", help="in logs: follow again"),
     Action("left", "Left", ("left",), "move:left", "Move"),
     Action("right", "Right", ("right",), "move:right", "Move"),
-    Action(
-        "open",
-        "Open",
-        ("enter",),
-        "move:open_row",
-        "Move",
-        _TABLE | {"manifests", "rollout"},
-        footer=10,
-        help="drill down: workload → pods → logs; any other object: describe",
-    ),
+    Action("open", "Open", ("enter",), "move:open_row", "Move", _TABLE | {"manifests", "rollout"},
+           footer=10, help="drill down: workload → pods → logs; any other object: describe"),
     Action("back", "Back", ("escape",), "move:back", "Move", footer=11),
-    Action(
-        "forward",
-        "Forward",
-        ("right_square_bracket",),
-        "move:forward",
-        "Move",
-        help="again where back came from",
-    ),
+    Action("forward", "Forward", ("right_square_bracket",), "move:forward", "Move",
+           help="again where back came from"),
     Action("next-pane", "Next pane", ("tab",), "move:next_pane", "Move", _w("dashboard")),
     Action("previous-pane", "Previous pane", ("shift+tab",), "move:previous_pane", "Move", _w("dashboard")),
     *(
@@ -108,571 +94,127 @@ ACTIONS: tuple[Action, ...] = (
         for n, name in enumerate(("workloads", "pods", "rollout", "logs", "events", "manifests"), 1)
     ),
     Action("maximise", "Maximise", ("z",), "move:maximise", "Move", _w("dashboard"), footer=60),
-    Action(
-        "hide-pane",
-        "Hide pane",
-        ("H",),
-        "move:hide_pane",
-        "Move",
-        _w("dashboard"),
-        help="a number brings it back",
-    ),
+    Action("hide-pane", "Hide pane", ("H",), "move:hide_pane", "Move", _w("dashboard"),
+           help="a number brings it back"),
     Action("wider", "Wider", ("ctrl+right",), "move:wider", "Move", _w("dashboard")),
     Action("narrower", "Narrower", ("ctrl+left",), "move:narrower", "Move", _w("dashboard")),
     Action("taller", "Taller", ("ctrl+down",), "move:taller", "Move", _w("dashboard")),
     Action("shorter", "Shorter", ("ctrl+up",), "move:shorter", "Move", _w("dashboard")),
-    # choosing
-    Action(
-        "filter",
-        "Filter",
-        ("slash",),
-        "choose:filter_rows",
-        "Choose",
-        _TABLE | {"manifests"},
-        footer=20,
-        help="text or regex, !inverse, ~fuzzy, -l label=selector",
-    ),
-    Action(
-        "search",
-        "Search",
-        ("slash",),
-        "logs:search",
-        "Choose",
-        _w("logs", "text"),
-        footer=20,
-        help="highlights with the context left in place; n and N go on",
-    ),
+    Action("filter", "Filter", ("slash",), "choose:filter_rows", "Choose", _TABLE | {"manifests"},
+           footer=20, help="text or regex, !inverse, ~fuzzy, -l label=selector"),
+    Action("search", "Search", ("slash",), "logs:search", "Choose", _w("logs", "text"), footer=20,
+           help="highlights with the context left in place; n and N go on"),
     Action("mark", "Mark", ("m", "ctrl+@"), "choose:mark", "Choose", _TABLE),
     Action("mark-range", "Mark range", ("M",), "choose:mark_range", "Choose", _TABLE),
     Action("mark-all", "Mark all", ("ctrl+a",), "choose:mark_all", "Choose", _TABLE),
     Action("broken", "Only broken", ("b",), "choose:broken", "Choose", _TABLE, footer=58),
-    Action(
-        "first-error", "First error", ("exclamation_mark",), "choose:first_error", "Choose", _w("dashboard")
-    ),
-    Action(
-        "all-pods",
-        "All pods",
-        ("a",),
-        "choose:all_pods",
-        "Choose",
-        _w("dashboard"),
-        footer=57,
-        help="pods of the selected workload, or of the namespace",
-    ),
+    Action("first-error", "First error", ("exclamation_mark",), "choose:first_error", "Choose",
+           _w("dashboard")),
+    Action("all-pods", "All pods", ("a",), "choose:all_pods", "Choose", _w("dashboard"), footer=57,
+           help="pods of the selected workload, or of the namespace"),
     Action("sort", "Sort by…", ("o",), "choose:sort", "Choose", _TABLE),
     Action("sort-age", "Sort by age", ("A",), "choose:sort_age", "Choose", _TABLE),
     Action("sort-name", "Sort by name", ("N",), "choose:sort_name", "Choose", _TABLE),
     Action("wide", "Wide columns", ("w",), "choose:wide", "Choose", _TABLE),
-    Action(
-        "namespace",
-        "Namespace",
-        ("n",),
-        "choose:namespace",
-        "Choose",
-        _w("table", "rollout", "manifests", "dashboard"),
-        footer=50,
-        help="mark several with space",
-    ),
-    Action(
-        "all-namespaces",
-        "All namespaces",
-        ("0",),
-        "choose:all_namespaces",
-        "Choose",
-        _w("table", "dashboard"),
-    ),
+    Action("namespace", "Namespace", ("n",), "choose:namespace", "Choose",
+           _w("table", "rollout", "manifests", "dashboard"), footer=50, help="mark several with space"),
+    Action("all-namespaces", "All namespaces", ("0",), "choose:all_namespaces", "Choose",
+           _w("table", "dashboard")),
     Action("context", "Context", ("ctrl+k",), "choose:context", "Choose", _w("table", "dashboard")),
-    Action(
-        "palette",
-        "Commands",
-        ("colon",),
-        "choose:palette",
-        "Choose",
-        footer=52,
-        help="any kind by name, any action, ns NAME, ctx NAME",
-    ),
-    # looking
-    Action(
-        "logs",
-        "Logs",
-        ("l",),
-        "view:logs",
-        "Look",
-        _OBJECTS,
-        POD | WITH_PODS,
-        footer=40,
-        kubectl="kubectl logs -f",
-    ),
-    Action(
-        "previous-logs",
-        "Previous logs",
-        ("p",),
-        "view:previous_logs",
-        "Look",
-        _ROWS,
-        POD | WITH_PODS,
-        kubectl="kubectl logs -p",
-    ),
-    Action(
-        "describe",
-        "Describe",
-        ("d",),
-        "view:describe",
-        "Look",
-        _OBJECTS,
-        ANY,
-        footer=42,
-        kubectl="kubectl describe",
-    ),
-    Action(
-        "yaml", "YAML", ("y",), "view:yaml", "Look", _OBJECTS, ANY, footer=43, kubectl="kubectl get -o yaml"
-    ),
+    Action("palette", "Commands", ("colon",), "choose:palette", "Choose", footer=52,
+           help="any kind by name, any action, ns NAME, ctx NAME"),
+    Action("logs", "Logs", ("l",), "view:logs", "Look", _OBJECTS, POD | WITH_PODS, footer=40,
+           kubectl="kubectl logs -f"),
+    Action("previous-logs", "Previous logs", ("p",), "view:previous_logs", "Look", _ROWS, POD | WITH_PODS,
+           kubectl="kubectl logs -p"),
+    Action("describe", "Describe", ("d",), "view:describe", "Look", _OBJECTS, ANY, footer=42,
+           kubectl="kubectl describe"),
+    Action("yaml", "YAML", ("y",), "view:yaml", "Look", _OBJECTS, ANY, footer=43,
+           kubectl="kubectl get -o yaml"),
     Action("tree", "Owner tree", ("t",), "view:tree", "Look", _ROWS, ANY),
-    Action(
-        "object-events",
-        "Events of it",
-        ("E",),
-        "view:object_events",
-        "Look",
-        _ROWS,
-        ANY,
-        kubectl="kubectl events --for",
-    ),
+    Action("object-events", "Events of it", ("E",), "view:object_events", "Look", _ROWS, ANY,
+           kubectl="kubectl events --for"),
     Action("goto-owner", "Go to owner", ("J",), "view:owner", "Look", _TABLE, ANY),
     Action("goto-node", "Go to node", ("O",), "view:node", "Look", _TABLE, POD),
     Action("decode", "Decode", ("x",), "view:decode", "Look", _w("table"), frozenset({"Secret"})),
     Action("copy-name", "Copy name", ("c",), "view:copy_name", "Look", _TABLE, ANY),
-    Action(
-        "save-table",
-        "Save table",
-        ("ctrl+s",),
-        "view:save",
-        "Look",
-        _w("table", "logs", "text"),
-        help="writes what the view holds to a file",
-    ),
-    Action(
-        "command-log",
-        "Command log",
-        ("L",),
-        "view:command_log",
-        "Look",
-        help="the kubectl line of everything done here",
-    ),
-    # changing
-    Action(
-        "scale-up",
-        "Scale up",
-        ("plus",),
-        "change:scale_up",
-        "Change",
-        _OBJECTS,
-        SCALABLE,
-        mutating=True,
-        footer=30,
-        kubectl="kubectl scale --replicas=N",
-    ),
-    Action(
-        "scale-down",
-        "Scale down",
-        ("minus",),
-        "change:scale_down",
-        "Change",
-        _OBJECTS,
-        SCALABLE,
-        mutating=True,
-        footer=31,
-        kubectl="kubectl scale --replicas=N",
-    ),
-    Action(
-        "scale",
-        "Scale",
-        ("s",),
-        "change:scale",
-        "Change",
-        _OBJECTS,
-        SCALABLE,
-        mutating=True,
-        footer=32,
-        kubectl="kubectl scale --replicas=N",
-    ),
-    Action(
-        "rollback",
-        "Roll back",
-        ("r",),
-        "change:rollback",
-        "Change",
-        _OBJECTS,
-        ROLLING,
-        "ask",
-        True,
-        33,
-        "kubectl rollout undo --to-revision=N",
-        "choose a revision, see the difference, go back; works in the middle of a failing rollout",
-    ),
-    Action(
-        "restart",
-        "Restart",
-        ("R",),
-        "change:restart",
-        "Change",
-        _OBJECTS,
-        ROLLING,
-        "ask",
-        True,
-        34,
-        "kubectl rollout restart",
-    ),
-    Action(
-        "pause",
-        "Pause/resume",
-        ("space",),
-        "change:pause",
-        "Change",
-        _OBJECTS,
-        frozenset({"Deployment"}),
-        mutating=True,
-        footer=35,
-        kubectl="kubectl rollout pause | resume",
-    ),
-    Action(
-        "set-image",
-        "Set image",
-        ("i",),
-        "change:set_image",
-        "Change",
-        _OBJECTS,
-        TEMPLATED,
-        mutating=True,
-        kubectl="kubectl set image",
-    ),
-    Action(
-        "label",
-        "Label",
-        ("ctrl+l",),
-        "change:label",
-        "Change",
-        _TABLE,
-        ANY,
-        mutating=True,
-        kubectl="kubectl label",
-    ),
-    Action(
-        "edit",
-        "Edit",
-        ("e",),
-        "edit:edit",
-        "Change",
-        _OBJECTS,
-        ANY,
-        mutating=True,
-        footer=44,
-        kubectl="kubectl edit",
-    ),
-    Action(
-        "delete",
-        "Delete",
-        ("ctrl+d",),
-        "change:delete",
-        "Change",
-        _TABLE,
-        ANY,
-        "ask",
-        True,
-        45,
-        "kubectl delete",
-        "asks, with the choice of propagation; in protected namespaces asks for the name",
-    ),
-    Action(
-        "undo",
-        "Undo",
-        ("u",),
-        "change:undo",
-        "Change",
-        mutating=True,
-        confirm="ask",
-        help="takes back the last change made here, shown before it happens",
-    ),
-    Action(
-        "suspend",
-        "Suspend/resume",
-        ("S",),
-        "change:suspend",
-        "Change",
-        _TABLE,
-        frozenset({"CronJob", "Job"}),
-        mutating=True,
-        kubectl='kubectl patch cronjob -p \'{"spec":{"suspend":true}}\'',
-    ),
-    Action(
-        "trigger",
-        "Trigger now",
-        ("T",),
-        "change:trigger",
-        "Change",
-        _TABLE,
-        frozenset({"CronJob"}),
-        mutating=True,
-        kubectl="kubectl create job --from=cronjob/NAME",
-    ),
-    Action(
-        "cordon",
-        "Cordon",
-        ("C",),
-        "nodes:cordon",
-        "Change",
-        _TABLE,
-        frozenset({"Node"}),
-        mutating=True,
-        kubectl="kubectl cordon",
-    ),
-    Action(
-        "uncordon",
-        "Uncordon",
-        ("U",),
-        "nodes:uncordon",
-        "Change",
-        _TABLE,
-        frozenset({"Node"}),
-        mutating=True,
-        kubectl="kubectl uncordon",
-    ),
-    Action(
-        "drain",
-        "Drain",
-        ("D",),
-        "nodes:drain",
-        "Change",
-        _TABLE,
-        frozenset({"Node"}),
-        "ask",
-        True,
-        kubectl="kubectl drain --ignore-daemonsets --delete-emptydir-data",
-    ),
-    # into the cluster
-    Action(
-        "shell",
-        "Shell",
-        ("s", "x"),
-        "connect:shell",
-        "Connect",
-        _w("table", "logs"),
-        POD | WITH_PODS,
-        mutating=True,
-        footer=46,
-        kubectl="kubectl exec -it",
-    ),
-    Action(
-        "attach",
-        "Attach",
-        ("ctrl+t",),
-        "connect:attach",
-        "Connect",
-        _TABLE,
-        POD,
-        mutating=True,
-        kubectl="kubectl attach -it",
-    ),
-    Action(
-        "forward-port",
-        "Port-forward",
-        ("F",),
-        "connect:forward",
-        "Connect",
-        _TABLE,
-        POD | WITH_PODS | {"Service"},
-        mutating=True,
-        kubectl="kubectl port-forward",
-    ),
+    Action("save-table", "Save table", ("ctrl+s",), "view:save", "Look", _w("table", "logs", "text"),
+           help="writes what the view holds to a file"),
+    Action("command-log", "Command log", ("L",), "view:command_log", "Look",
+           help="the kubectl line of everything done here"),
+    Action("scale-up", "Scale up", ("plus",), "change:scale_up", "Change", _OBJECTS, SCALABLE,
+           mutating=True, footer=30, kubectl="kubectl scale --replicas=N"),
+    Action("scale-down", "Scale down", ("minus",), "change:scale_down", "Change", _OBJECTS, SCALABLE,
+           mutating=True, footer=31, kubectl="kubectl scale --replicas=N"),
+    Action("scale", "Scale", ("s",), "change:scale", "Change", _OBJECTS, SCALABLE, mutating=True, footer=32,
+           kubectl="kubectl scale --replicas=N"),
+    Action("rollback", "Roll back", ("r",), "change:rollback", "Change", _OBJECTS, ROLLING, "ask", True, 33,
+           "kubectl rollout undo --to-revision=N",
+           "choose a revision, see the difference, go back; works in the middle of a failing rollout"),
+    Action("restart", "Restart", ("R",), "change:restart", "Change", _OBJECTS, ROLLING, "ask", True, 34,
+           "kubectl rollout restart"),
+    Action("pause", "Pause/resume", ("space",), "change:pause", "Change", _OBJECTS,
+           frozenset({"Deployment"}), mutating=True, footer=35, kubectl="kubectl rollout pause | resume"),
+    Action("set-image", "Set image", ("i",), "change:set_image", "Change", _OBJECTS, TEMPLATED,
+           mutating=True, kubectl="kubectl set image"),
+    Action("label", "Label", ("ctrl+l",), "change:label", "Change", _TABLE, ANY, mutating=True,
+           kubectl="kubectl label"),
+    Action("edit", "Edit", ("e",), "edit:edit", "Change", _OBJECTS, ANY, mutating=True, footer=44,
+           kubectl="kubectl edit"),
+    Action("delete", "Delete", ("ctrl+d",), "change:delete", "Change", _TABLE, ANY, "ask", True, 45,
+           "kubectl delete",
+           "asks, with the choice of propagation; in protected namespaces asks for the name"),
+    Action("undo", "Undo", ("u",), "change:undo", "Change", mutating=True, confirm="ask",
+           help="takes back the last change made here, shown before it happens"),
+    Action("suspend", "Suspend/resume", ("S",), "change:suspend", "Change", _TABLE,
+           frozenset({"CronJob", "Job"}), mutating=True,
+           kubectl='kubectl patch cronjob -p \'{"spec":{"suspend":true}}\''),
+    Action("trigger", "Trigger now", ("T",), "change:trigger", "Change", _TABLE, frozenset({"CronJob"}),
+           mutating=True, kubectl="kubectl create job --from=cronjob/NAME"),
+    Action("cordon", "Cordon", ("C",), "nodes:cordon", "Change", _TABLE, frozenset({"Node"}), mutating=True,
+           kubectl="kubectl cordon"),
+    Action("uncordon", "Uncordon", ("U",), "nodes:uncordon", "Change", _TABLE, frozenset({"Node"}),
+           mutating=True, kubectl="kubectl uncordon"),
+    Action("drain", "Drain", ("D",), "nodes:drain", "Change", _TABLE, frozenset({"Node"}), "ask", True,
+           kubectl="kubectl drain --ignore-daemonsets --delete-emptydir-data"),
+    Action("shell", "Shell", ("s", "x"), "connect:shell", "Connect", _w("table", "logs"), POD | WITH_PODS,
+           mutating=True, footer=46, kubectl="kubectl exec -it"),
+    Action("attach", "Attach", ("ctrl+t",), "connect:attach", "Connect", _TABLE, POD, mutating=True,
+           kubectl="kubectl attach -it"),
+    Action("forward-port", "Port-forward", ("F",), "connect:forward", "Connect", _TABLE,
+           POD | WITH_PODS | {"Service"}, mutating=True, kubectl="kubectl port-forward"),
     Action("forwards", "Port-forwards", ("P",), "connect:forwards", "Connect"),
-    # logs
     Action("log-wrap", "Wrap", ("w",), "logs:wrap", "Logs", _w("logs"), footer=70),
     Action("log-stamps", "Times", ("t",), "logs:stamps", "Logs", _w("logs"), footer=71),
     Action("log-names", "Pod names", ("N",), "logs:names", "Logs", _w("logs")),
     Action("log-json", "JSON fields", ("J",), "logs:json", "Logs", _w("logs"), footer=74),
     Action("log-follow", "Follow", ("f",), "logs:follow", "Logs", _w("logs"), footer=69),
-    Action(
-        "log-filter",
-        "Only lines",
-        ("ampersand",),
-        "logs:filter_lines",
-        "Logs",
-        _w("logs"),
-        footer=21,
-        help="show only lines that match, !text those that do not",
-    ),
-    Action(
-        "log-events",
-        "Events between",
-        ("E",),
-        "logs:events",
-        "Logs",
-        _w("logs"),
-        footer=75,
-        help="weaves the events of the same pods in",
-    ),
+    Action("log-filter", "Only lines", ("ampersand",), "logs:filter_lines", "Logs", _w("logs"), footer=21,
+           help="show only lines that match, !text those that do not"),
+    Action("log-events", "Events between", ("E",), "logs:events", "Logs", _w("logs"), footer=75,
+           help="weaves the events of the same pods in"),
     Action("log-range", "Time range", ("h",), "logs:time_range", "Logs", _w("logs"), footer=73),
     Action("log-previous", "Previous", ("p",), "logs:previous", "Logs", _w("logs"), footer=72),
     Action("next-hit", "Next match", ("n",), "logs:next_hit", "Logs", _w("logs", "text"), footer=22),
     Action("previous-hit", "Previous match", ("N",), "logs:previous_hit", "Logs", _w("logs", "text")),
-    # text
-    Action("managed-fields", "Managed fields", ("M",), "view:managed_fields", "Text", _w("yaml"), footer=25),
-    # manifests
-    Action(
-        "manifest-apply",
-        "Apply now",
-        ("A",),
-        "manifests:apply",
-        "Manifests",
-        _w("manifests"),
-        mutating=True,
-        footer=26,
-        kubectl="kubectl apply -f FILE",
-    ),
-    Action(
-        "manifest-diff",
-        "Drift",
-        ("d",),
-        "manifests:diff",
-        "Manifests",
-        _w("manifests"),
-        footer=27,
-        kubectl="kubectl diff -f FILE",
-    ),
-    Action(
-        "manifest-accept",
-        "Accept live",
-        ("c",),
-        "manifests:accept",
-        "Manifests",
-        _w("manifests"),
-        mutating=True,
-        footer=28,
-    ),
-    Action(
-        "manifest-mode",
-        "Auto/manual",
-        ("o",),
-        "manifests:mode",
-        "Manifests",
-        _w("manifests"),
-        mutating=True,
-        footer=29,
-    ),
-    Action(
-        "manifest-pause",
-        "Pause all files",
-        ("space",),
-        "manifests:pause",
-        "Manifests",
-        _w("manifests"),
-        mutating=True,
-        footer=30,
-    ),
-    # rollback screen
-    Action(
-        "rollback-now",
-        "Roll back to it",
-        ("enter", "r"),
-        "change:rollback_now",
-        "Roll back",
-        _w("rollback"),
-        confirm="ask",
-        mutating=True,
-        footer=12,
-    ),
-    Action(
-        "rollback-base",
-        "Compare from",
-        ("c",),
-        "change:rollback_base",
-        "Roll back",
-        _w("rollback"),
-        footer=13,
-        help="compare the marked revision instead of the current one",
-    ),
-    # program
+    Action("managed-fields", "Managed fields", ("M",), "view:managed_fields", "Text", _w("yaml"),
+           footer=25),
+    Action("manifest-apply", "Apply now", ("A",), "manifests:apply", "Manifests", _w("manifests"),
+           mutating=True, footer=26, kubectl="kubectl apply -f FILE"),
+    Action("manifest-diff", "Drift", ("d",), "manifests:diff", "Manifests", _w("manifests"), footer=27,
+           kubectl="kubectl diff -f FILE"),
+    Action("manifest-accept", "Accept live", ("c",), "manifests:accept", "Manifests", _w("manifests"),
+           mutating=True, footer=28),
+    Action("manifest-mode", "Auto/manual", ("o",), "manifests:mode", "Manifests", _w("manifests"),
+           mutating=True, footer=29),
+    Action("manifest-pause", "Pause all files", ("space",), "manifests:pause", "Manifests", _w("manifests"),
+           mutating=True, footer=30),
+    Action("rollback-now", "Roll back to it", ("enter", "r"), "change:rollback_now", "Roll back",
+           _w("rollback"), confirm="ask", mutating=True, footer=12),
+    Action("rollback-base", "Compare from", ("c",), "change:rollback_base", "Roll back", _w("rollback"),
+           footer=13, help="compare the marked revision instead of the current one"),
     Action("theme", "Theme", ("ctrl+y",), "choose:theme", "Program"),
     Action("help", "Help", ("question_mark", "f1"), "view:help_screen", "Program", footer=90),
     Action("quit", "Quit", ("q", "ctrl+q"), "choose:quit_app", "Program", footer=91),
 )
-
-
-class Registry:
-    """The actions with a user's keys; which one a key means depends on where it is pressed."""
-
-    def __init__(
-        self, actions: Iterable[Action] = ACTIONS, keys: Mapping[str, tuple[str, ...]] | None = None
-    ) -> None:
-        self.actions = {action.id: action for action in actions}
-        self.keys: dict[str, tuple[str, ...]] = {a.id: a.keys for a in self.actions.values()}
-        self.keys.update({k: v for k, v in (keys or {}).items() if k in self.actions})
-        self._by_key: dict[str, list[Action]] = {}
-        for action in self.actions.values():
-            for key in self.keys[action.id]:
-                self._by_key.setdefault(key, []).append(action)
-
-    def resolve(
-        self, key: str, where: Iterable[str], kinds: frozenset[str], read_only: bool
-    ) -> Action | None:
-        """The action of a key in this place: the most specific place wins, then the one that takes the kind."""
-        best: tuple[int, Action] | None = None
-        places = list(where)
-        for action in self._by_key.get(key, ()):
-            score = self.fit(action, places, kinds, read_only)
-            if score and (best is None or score > best[0]):
-                best = (score, action)
-        return best[1] if best else None
-
-    @staticmethod
-    def fit(action: Action, places: list[str], kinds: frozenset[str], read_only: bool) -> int:
-        """How well an action fits a place (``places`` from most to least specific), 0 for not at all."""
-        if read_only and action.mutating:
-            return 0
-        if action.kinds is not None and not (kinds and all(action.takes(k) for k in kinds)):
-            return 0
-        for rank, place in enumerate(places):
-            if place in action.where:
-                return 1000 - rank * 10 + (1 if action.kinds is not None else 0)
-        return 1 if "any" in action.where else 0
-
-    def available(self, where: Iterable[str], kinds: frozenset[str], read_only: bool) -> list[Action]:
-        """Every action that works here and now, without those whose keys mean something else here."""
-        places = list(where)
-        found = []
-        for action in self.actions.values():
-            if not self.fit(action, places, kinds, read_only):
-                continue
-            keys = self.keys[action.id]
-            if keys and all(self.resolve(k, places, kinds, read_only) is not action for k in keys):
-                continue
-            found.append(action)
-        return found
-
-    def key_text(self, action_id: str) -> str:
-        """The first key as it is printed."""
-        keys = self.keys.get(action_id, ())
-        return key_name(keys[0]) if keys else ""
-
-
-_NAMES = {
-    "plus": "+", "minus": "-", "slash": "/", "colon": ":", "question_mark": "?", "exclamation_mark": "!", "space": "space", "ampersand": "&",
-    "escape": "esc", "enter": "⏎", "up": "↑", "down": "↓", "left": "←", "right": "→", "pageup": "pgup",
-    "pagedown": "pgdn", "right_square_bracket": "]", "left_square_bracket": "[", "ctrl+@": "ctrl+space", "tab": "tab",
-    "full_stop": ".", "comma": ",", "backslash": "\\", "ctrl+left": "ctrl+←", "ctrl+right": "ctrl+→",
-    "ctrl+up": "ctrl+↑", "ctrl+down": "ctrl+↓",
-}  # fmt: skip
-_CODES = {name: code for code, name in _NAMES.items()}
-
-
-def key_name(key: str) -> str:
-    """A key as people write it."""
-    return _NAMES.get(key, key.replace("ctrl+", "^") if len(key) == 6 and key.startswith("ctrl+") else key)
-
-
-def key_code(name: str) -> str:
-    """What people write as Textual's name of the key (``+`` → ``plus``, ``esc`` → ``escape``)."""
-    name = name.strip()
-    if name.startswith("^") and len(name) == 2:
-        return f"ctrl+{name[1]}"
-    return _CODES.get(name, name)
+# fmt: on

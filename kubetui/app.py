@@ -24,12 +24,13 @@ from textual.app import App
 from textual.screen import ModalScreen, Screen
 from textual.timer import Timer
 
-from kubetui.actions import Action, Registry, key_name
+from kubetui.actions import Action
 from kubetui.commands.scaler import Scaler
 from kubetui.config import Config, config_path, load_config, state_path
 from kubetui.connection import Access, Background, Connection, ConnectionState
 from kubetui.context import Context
 from kubetui.journal import Logged, UndoStep
+from kubetui.keys import Registry, key_name
 from kubetui.live.layout import LayoutState
 from kubetui.live.text import clean
 from kubetui.memory import Housekeeper
@@ -385,7 +386,7 @@ class KubetuiApp(App[int]):
         self.run_soon(self._guarded(action, context))
 
     async def _guarded(self, action: Action, context: Context) -> None:
-        from kubetui.live.client import ApiError
+        from kubetui.live.errors import ApiError
 
         try:
             await action.load()(context)

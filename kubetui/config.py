@@ -18,13 +18,13 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import yaml
+from kubetui.actions import ACTIONS
+from kubetui.keys import key_code
 
-from kubetui.actions import ACTIONS, key_code
-
-DEFAULT_THEME = "kubetui-dark"
+if TYPE_CHECKING:
+    import yaml
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,8 @@ def load_config(path: Path) -> Config:
 
 def parse_config(text: str, name: str) -> Config:
     """Parse configuration text; problems name ``name`` and the line."""
+    import yaml
+
     config = Config()
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -107,9 +109,11 @@ def parse_config(text: str, name: str) -> Config:
 
 
 def _plain(node: yaml.Node) -> Any:
+    import yaml
+
     loader = yaml.SafeLoader("")
     try:
-        return loader.construct_object(node, deep=True)  # type: ignore[no-untyped-call]
+        return loader.construct_object(node, deep=True)
     except yaml.YAMLError:
         return None
     finally:
@@ -117,6 +121,8 @@ def _plain(node: yaml.Node) -> Any:
 
 
 def _line_of(node: yaml.Node, key: str) -> int | None:
+    import yaml
+
     if isinstance(node, yaml.MappingNode):
         for key_node, _ in node.value:
             if str(key_node.value) == key:

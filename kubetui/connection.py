@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 if TYPE_CHECKING:
     from kubetui.live.cache import Cache
-    from kubetui.live.client import Credentials, KubeClient, Target
+    from kubetui.live.client import Credentials, KubeClient
     from kubetui.live.discovery import Catalog
+    from kubetui.live.target import Target
 
 T = TypeVar("T")
 HEARTBEAT_SECONDS = 5.0
@@ -66,7 +67,7 @@ class Connection:
         self.catalog: Catalog | None = None
 
     def _make_feed(self) -> Any:
-        from kubetui.live.cache import Feed
+        from kubetui.live.feed import Feed
 
         return Feed(self._wake)
 
@@ -187,8 +188,8 @@ class Connection:
         import aiohttp
 
         from kubetui.live.cache import explain
-        from kubetui.live.client import ApiError
         from kubetui.live.discovery import discover
+        from kubetui.live.errors import ApiError
 
         server, context, version = client.credentials.server, client.credentials.context, ""
         delay = 0.5

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from kubetui.live.client import Target
 from kubetui.live.objects import Obj, name_of, namespace_of, uid_of
+from kubetui.live.target import Target
 
 if TYPE_CHECKING:
     from textual.widget import Widget

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from kubetui.commands.view import full
 from kubetui.context import Context, Ref
 from kubetui.journal import UndoStep
-from kubetui.live.client import ApiError, KubeClient
+from kubetui.live.client import KubeClient
+from kubetui.live.errors import ApiError
 from kubetui.live.history import HistoryEntry, changed_fields, rollback_patch
 from kubetui.live.lines import Line, line
 from kubetui.live.objects import Obj, annotations_of, dig, labels_of, meta
@@ -45,6 +46,10 @@ async def perform(app: KubetuiApp, line_text: str, work: Work, undo: UndoStep | 
         app.undo_stack.append(undo)
         del app.undo_stack[:-50]
     return True
+
+
+def _patch(path: str, body: Any, kind: str = "merge") -> Work:
+    return lambda client: client.patch(path, body, kind)
 
 
 def undo_to(ref: Ref, before: Obj, after_line: str) -> UndoStep:
@@ -228,13 +233,7 @@ async def restart(context: Context) -> None:
             app.fail(f"{ref.word} is paused: resume it first.")
             continue
         text = f"kubectl rollout restart {ref.word}{ref.flags}"
-        path = ref.path
-        await perform(
-            app,
-            text,
-            lambda client, path=path: client.patch(path, body, "strategic"),
-            undo_to(ref, before, text),
-        )  # type: ignore[misc]
+        await perform(app, text, _patch(ref.path, body, "strategic"), undo_to(ref, before, text))
 
 
 async def pause(context: Context) -> None:

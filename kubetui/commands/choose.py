@@ -171,7 +171,7 @@ async def namespace(context: Context) -> None:
     async def names(client: Any) -> list[dict[str, Any]]:
         return [item async for page in client.pages(NAMESPACES) for item in page.get("items") or ()]
 
-    from kubetui.live.client import ApiError
+    from kubetui.live.errors import ApiError
 
     try:
         items = await app.call(names)
@@ -225,7 +225,7 @@ class Command:
 
 def palette_choices(context: Context, text: str) -> list[Choice[Command]]:
     """Actions that work here, kinds of the server, and what the typed words mean."""
-    from kubetui.actions import key_name
+    from kubetui.keys import key_name
     from kubetui.live.text import fuzzy
 
     app = context.app

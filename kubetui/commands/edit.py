@@ -16,9 +16,11 @@ import yaml
 from kubetui.commands.change import perform, undo_to
 from kubetui.commands.view import full, shown
 from kubetui.context import Context, Ref
-from kubetui.live.client import ApiError, KubeClient
-from kubetui.live.history import changed_fields, to_yaml
+from kubetui.live.client import KubeClient
+from kubetui.live.errors import ApiError
+from kubetui.live.history import changed_fields
 from kubetui.live.objects import Obj, meta
+from kubetui.live.yamltext import to_yaml
 
 HEADER = (
     "# {word}{flags}: save and leave to send it, leave without a change (or empty the file) to do nothing.\n"
@@ -169,7 +171,8 @@ async def run_editor(context: Context, path: Path) -> str:
             return f"{command[0]}: {error.strerror or error}."
         return "" if code == 0 else f"{command[0]} failed with exit code {code}."
 
-    return await give_terminal(context, run)
+    failure: str = await give_terminal(context, run)
+    return failure
 
 
 async def give_terminal(context: Context, run: Any) -> Any:

@@ -40,7 +40,9 @@ async def apply(context: Context) -> None:
     found = _selected(context)
     if found is not None:
         source, document = found
-        await _request(context, source, f"{Path(source.path).name} is being applied.", "apply", **_document(document))
+        await _request(
+            context, source, f"{Path(source.path).name} is being applied.", "apply", **_document(document)
+        )
 
 
 async def accept(context: Context) -> None:

@@ -8,8 +8,9 @@ from dataclasses import replace
 from kubetui.commands.change import perform
 from kubetui.context import Context, Ref
 from kubetui.journal import UndoStep
-from kubetui.live.client import ApiError, KubeClient
+from kubetui.live.client import KubeClient
 from kubetui.live.discovery import PODS
+from kubetui.live.errors import ApiError
 from kubetui.live.lines import Line, line
 from kubetui.live.objects import Obj, annotations_of, controller_of, name_of, namespace_of, uid_of
 from kubetui.live.text import clean

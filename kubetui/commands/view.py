@@ -104,7 +104,7 @@ async def describe(context: Context) -> None:
 
 async def yaml(context: Context) -> None:
     """The object as YAML, live; managed fields are hidden until asked for."""
-    from kubetui.live.history import to_yaml
+    from kubetui.live.yamltext import to_yaml
 
     app, ref = context.app, context.ref
 
@@ -375,7 +375,7 @@ async def command_log(context: Context) -> None:
 
 async def help_screen(context: Context) -> None:
     """Every key, those that work right here first."""
-    from kubetui.actions import key_name
+    from kubetui.keys import key_name
 
     app = context.app
     registry = app.registry

@@ -13,18 +13,15 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
 
 import aiohttp
 import orjson
 
+from kubetui.live.errors import ApiError
 from kubetui.live.objects import Obj
+from kubetui.live.target import Target
 
 TABLE_ACCEPT = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json"
-DISCOVERY_ACCEPT = (
-    "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,"
-    "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json"
-)
 PATCH_TYPES = {
     "merge": "application/merge-patch+json",
     "json": "application/json-patch+json",
@@ -32,41 +29,6 @@ PATCH_TYPES = {
     "apply": "application/apply-patch+yaml",
 }
 FIELD_MANAGER = "kubetui"
-
-
-class ApiError(Exception):
-    """An answer that is a ``v1.Status``: code, reason, message and causes (field, message) as the server gave them."""
-
-    def __init__(self, code: int, reason: str, message: str, details: Obj | None = None) -> None:
-        super().__init__(message)
-        self.code = code
-        self.reason = reason
-        self.message = message
-        self.details = details or {}
-
-    @property
-    def causes(self) -> list[tuple[str, str]]:
-        """(field, message) of every cause."""
-        return [
-            (str(c.get("field") or ""), str(c.get("message") or "")) for c in self.details.get("causes") or ()
-        ]
-
-    @classmethod
-    def from_body(cls, code: int, body: bytes) -> ApiError:
-        """Build from an HTTP answer, whatever it is."""
-        try:
-            status = orjson.loads(body)
-        except orjson.JSONDecodeError:
-            status = None
-        if isinstance(status, dict) and status.get("kind") == "Status":
-            return cls(
-                int(status.get("code") or code),
-                str(status.get("reason") or ""),
-                str(status.get("message") or f"HTTP {code}"),
-                status.get("details"),
-            )
-        text = body[:300].decode("utf-8", "replace").strip()
-        return cls(code, "", text or f"the server answered HTTP {code}")
 
 
 @dataclass(slots=True)
@@ -81,41 +43,6 @@ class Credentials:
     tls_server_name: str | None = None
     proxy: str | None = None
     renew: Callable[[], Awaitable[Credentials]] | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A collection: which resource, where, and which of its objects."""
-
-    group: str
-    version: str
-    resource: str
-    namespace: str = ""
-    label_selector: str = ""
-    field_selector: str = ""
-    table: bool = False
-
-    @property
-    def path(self) -> str:
-        """The collection's URL path."""
-        base = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
-        if self.namespace:
-            base += f"/namespaces/{quote(self.namespace, safe='')}"
-        return f"{base}/{self.resource}"
-
-    def item(self, name: str, namespace: str = "", subresource: str = "") -> str:
-        """The URL path of one object of this collection, in ``namespace`` where the target spans all."""
-        space = namespace or self.namespace
-        base = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
-        if space:
-            base += f"/namespaces/{quote(space, safe='')}"
-        path = f"{base}/{self.resource}/{quote(name, safe=':')}"
-        return f"{path}/{subresource}" if subresource else path
-
-    @property
-    def group_resource(self) -> str:
-        """``deployments.apps``, ``pods``."""
-        return f"{self.resource}.{self.group}" if self.group else self.resource
 
 
 class KubeClient:

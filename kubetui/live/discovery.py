@@ -9,10 +9,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from kubetui.live.client import DISCOVERY_ACCEPT, ApiError, KubeClient, Target
+from kubetui.live.errors import ApiError
 from kubetui.live.objects import Obj
+from kubetui.live.target import Target
 from kubetui.live.text import fuzzy
+
+if TYPE_CHECKING:
+    from kubetui.live.client import KubeClient
+
+DISCOVERY_ACCEPT = (
+    "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,"
+    "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json"
+)
 
 
 @dataclass(frozen=True, slots=True)

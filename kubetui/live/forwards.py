@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from kubetui.live.client import ApiError, KubeClient
+from kubetui.live.client import KubeClient
+from kubetui.live.errors import ApiError
 from kubetui.live.streams import connect
 
 FindPod = Callable[[KubeClient], Awaitable["tuple[str, str, int] | None"]]

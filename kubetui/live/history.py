@@ -13,8 +13,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 from kubetui.live.health import images_of, short_image
 from kubetui.live.objects import Obj, annotations_of, controller_of, dig, meta, name_of, uid_of
 from kubetui.live.rollout import CHANGE_CAUSE, REVISION, current_replica_set, revision_number
@@ -117,25 +115,6 @@ def rollback_patch(workload: Obj, entry: HistoryEntry) -> tuple[str, Any]:
     if annotations or annotations_of(workload):
         body.append({"op": "add", "path": "/metadata/annotations", "value": annotations})
     return "json", body
-
-
-class _Dumper(yaml.SafeDumper):
-    """Literal blocks for text of several lines, and indented sequences as kubectl writes them not: compact."""
-
-
-def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in value and not any(line.endswith(" ") for line in value.split("\n")) else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
-
-
-_Dumper.add_representer(str, _text)
-
-
-def to_yaml(value: Any) -> str:
-    """Kubernetes-flavoured YAML: keys in the server's order, text of several lines as blocks."""
-    return yaml.dump(
-        value, Dumper=_Dumper, sort_keys=False, default_flow_style=False, allow_unicode=True, width=1000
-    )
 
 
 def changed_fields(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, Any]]:

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from kubetui.live.cache import Batch, Feed, State
-from kubetui.live.client import Target
+from kubetui.live.feed import Batch, Feed, State
 from kubetui.live.objects import Obj
+from kubetui.live.target import Target
 
 LINGER_SECONDS = 30.0
 

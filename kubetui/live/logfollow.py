@@ -9,14 +9,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-import aiohttp
-
-from kubetui.live.client import ApiError, KubeClient
 from kubetui.live.discovery import PODS
+from kubetui.live.errors import ApiError
 from kubetui.live.logspool import LogSource, LogSpool
 from kubetui.live.objects import Obj, dig, name_of, namespace_of, uid_of
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from kubetui.live.client import KubeClient
 
 MAX_LINE = 32 * 1024 * 1024
 
@@ -43,7 +46,7 @@ class Job(Protocol):
         """Whether it has ended."""
 
 
-Start = Callable[[Callable[[KubeClient], Coroutine[Any, Any, None]]], Job]
+Start: TypeAlias = "Callable[[Callable[[KubeClient], Coroutine[Any, Any, None]]], Job]"
 
 
 def containers_of(pod: Obj, *, only: str = "", previous: bool = False) -> list[ContainerRef]:
@@ -137,6 +140,8 @@ class LogFollower:
         self, client: KubeClient, ref: ContainerRef, source: int, last: bytes, key: tuple[str, str]
     ) -> None:
         """On the network thread: read until the container ends, reconnecting from the last line."""
+        import aiohttp
+
         failures = 0
         while True:
             params = {"container": ref.container, "timestamps": "true"}

@@ -81,7 +81,7 @@ class Source:
         states = [self.health_of_state, *(d.health for d in self.documents)]
         for health in ("bad", "warn", "busy"):
             if health in states:
-                return health  # type: ignore[return-value]
+                return health
         return "ok"
 
     @property

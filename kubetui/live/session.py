@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from kubetui.live import discovery as kinds
-from kubetui.live.client import Target
 from kubetui.live.health import cached_view
 from kubetui.live.hub import Change, Hub, Mirror
 from kubetui.live.objects import Obj, controller_of, meta, namespace_of, uid_of
+from kubetui.live.target import Target
 
 Listener = Callable[[Mirror, Change], None]
 WORKLOAD_KINDS = (

@@ -14,7 +14,8 @@ from typing import Any
 import aiohttp
 import orjson
 
-from kubetui.live.client import ApiError, KubeClient
+from kubetui.live.client import KubeClient
+from kubetui.live.errors import ApiError
 
 STDIN, STDOUT, STDERR, STATUS, RESIZE = 0, 1, 2, 3, 4
 PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
@@ -117,9 +118,10 @@ async def connect(
     url = URL(credentials.server.rstrip("/") + path).with_query(list(params))
     options = client.request_options(None)
     try:
-        return await client.session.ws_connect(
+        socket: aiohttp.ClientWebSocketResponse = await client.session.ws_connect(
             url, protocols=protocols, max_msg_size=0, autoping=True, heartbeat=30, **options
         )
+        return socket
     except aiohttp.WSServerHandshakeError as error:
         # the handshake's answer is not readable any more: ask again without the upgrade to learn the reason
         try:

@@ -92,7 +92,7 @@ class UsageReader:
         """On the network thread, until cancelled; a server without metrics ends it."""
         import aiohttp
 
-        from kubetui.live.client import ApiError
+        from kubetui.live.errors import ApiError
 
         while True:
             try:

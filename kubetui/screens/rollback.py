@@ -5,10 +5,11 @@ from __future__ import annotations
 from textual.app import ComposeResult
 
 from kubetui.context import Ref
-from kubetui.live.history import DiffLine, HistoryEntry, history_of, side_by_side, to_yaml
+from kubetui.live.history import DiffLine, HistoryEntry, history_of, side_by_side
 from kubetui.live.lines import Line
 from kubetui.live.objects import Obj
 from kubetui.live.text import clean, fit, parse_time
+from kubetui.live.yamltext import to_yaml
 from kubetui.screens.base import KeyScreen
 from kubetui.widgets.chrome import PaneTitle
 from kubetui.widgets.lines import LinesView
