@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 RELIST_PERIOD = 15.0
 RELIST_PERIOD_BROKEN = 1.0
+RELIST_LIMIT = 20.0
+"""A runtime that does not answer within this many seconds is down, even if something holds its socket open."""
 RUNTIME_DOWN = "container runtime is down"
 
 _OWN_DOING = frozenset(
@@ -72,6 +74,8 @@ class RuntimeCache:
         self._tasks: list[asyncio.Task[None]] = []
         self._wake = asyncio.Event()
         self._events_broken = False
+        self.companion: object | None = None
+        """What the kubelets of this runtime share beside this cache; theirs to set."""
         self.healthy = True
         """Whether the runtime answered last time."""
         self.message = ""
@@ -171,7 +175,7 @@ class RuntimeCache:
         self._turn += 1
         turn = self._turn
         try:
-            listing = await self._runtime.sandboxes()
+            listing = await self._list()
         except RuntimeUnavailable as failure:
             self._set_health(False, failure.message)
             return
@@ -207,6 +211,18 @@ class RuntimeCache:
             for uid in (*changed, *gone):
                 listener.runtime_changed(uid)
             listener.runtime_listed()
+
+    async def _list(self) -> list[Sandbox]:
+        asked = asyncio.ensure_future(self._runtime.sandboxes())
+        alarm = asyncio.ensure_future(self._clock.sleep(RELIST_LIMIT))
+        try:
+            await asyncio.wait({asked, alarm}, return_when=asyncio.FIRST_COMPLETED)
+            if not asked.done():
+                raise RuntimeUnavailable(f"no answer within {RELIST_LIMIT:g} s")
+            return asked.result()
+        finally:
+            alarm.cancel()
+            asked.cancel()
 
     async def _relisting(self) -> None:
         while True:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from weakref import WeakKeyDictionary
 
 from runtime.client.informer import InformerFactory
 from runtime.kubelet.cache import RuntimeCache
@@ -81,9 +80,9 @@ class NodeServices:
         state_dir: Path,
     ) -> NodeServices:
         """The services of this cache: made by the first kubelet that asks, the same for all after it."""
-        found = _BY_CACHE.get(cache)
-        if found is None:
-            found = _BY_CACHE[cache] = cls(cache, client, informers, runtime, clock, state_dir)
+        found = cache.companion
+        if not isinstance(found, cls):
+            found = cache.companion = cls(cache, client, informers, runtime, clock, state_dir)
         return found
 
     async def start(self) -> None:
@@ -101,6 +100,3 @@ class NodeServices:
             self.timers.close()
             self.stats.stop()
             await self.cache.stop()
-
-
-_BY_CACHE: WeakKeyDictionary[RuntimeCache, NodeServices] = WeakKeyDictionary()

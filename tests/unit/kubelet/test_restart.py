@@ -227,3 +227,33 @@ async def test_a_sandbox_that_cannot_be_made_is_said_and_tried_again(tmp_path: P
         ) in await node.events("a")
         await node.advance(22)
         await node.phase("a", "Running")
+
+
+async def test_a_runtime_that_hangs_is_down(tmp_path: Path) -> None:
+    import asyncio
+
+    from runtime.objects.clock import ManualClock
+
+    class Hangs(SimulatedRuntime):
+        answer = asyncio.Event()
+
+        async def sandboxes(self) -> list[Sandbox]:
+            await self.answer.wait()
+            return await super().sandboxes()
+
+    clock = ManualClock()
+    runtime = Hangs(clock=clock)
+    runtime.answer.set()
+    async with rig(tmp_path, clock, runtime) as node:
+        await node.start()
+
+        async def ready() -> str:
+            found = await node.client.get("nodes", NODE)
+            return next(each["status"] for each in found["status"]["conditions"] if each["type"] == "Ready")
+
+        runtime.answer.clear()
+        await node.advance(40)
+        assert await ready() == "False"
+        runtime.answer.set()
+        await node.advance(5)
+        assert await ready() == "True"
