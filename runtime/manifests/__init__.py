@@ -1,7 +1,7 @@
 """The file watcher: manifests in files and folders, applied as they are saved."""
 
 from .documents import Document, read
-from .nodes import ManifestError
+from .errors import ManifestError
 from .watcher import ManifestWatcher
 
 __all__ = ["Document", "ManifestError", "ManifestWatcher", "read"]

@@ -14,7 +14,7 @@ from runtime.objects.errors import Obj, StatusError
 from runtime.objects.registry import Registry
 
 from .documents import Document
-from .nodes import ManifestError
+from .errors import ManifestError
 from .sources import FILE_ANNOTATION, PRUNE_ANNOTATION, Entry, Identity
 
 MANAGER = "kubetui-manifests"

@@ -2,8 +2,8 @@
 
 Kubernetes' tools turn YAML into JSON with a Go library whose plain scalars differ from PyYAML's: timestamps and
 ``1:30`` stay strings, ``1e3`` is a number, ``0644`` is octal. PyYAML parses the text into events; values are made
-from them in :mod:`.nodes` as Go makes them, and the nodes are kept, so that a field's path in a server's error leads
-back to its line.
+from them in :mod:`runtime.objects.yamltext` as Go makes them, and the nodes are kept, so that a field's path in a
+server's error leads back to its line.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from .nodes import ManifestError, Node, build, compose
+from runtime.objects.yamltext import Node, YAMLTextError, build, compose
+
+from .errors import ManifestError
 
 Obj = dict[str, Any]
 
@@ -108,16 +110,14 @@ def _read_document(text: str, offset: int, index: int) -> Iterator[Document]:
             if built is None:
                 continue
             if not isinstance(built, dict):
-                raise ManifestError("a manifest is a mapping with apiVersion, kind and metadata", node.line)
+                raise YAMLTextError("a manifest is a mapping with apiVersion, kind and metadata", node.line)
             for obj, part in _expand(built, node):
                 yield _checked(Document(index, part.line + offset, obj, part, offset))
                 index += 1
-    except ManifestError as error:
-        # Lines of the document become lines of the file; _checked's are that already.
-        if not error.placed:
-            error.line += offset
-            error.placed = True
-        raise
+    except ManifestError:
+        raise  # its line is the file's already
+    except YAMLTextError as error:
+        raise ManifestError(error.message, error.line + offset) from error
 
 
 def _expand(obj: Obj, node: Node) -> Iterator[tuple[Obj, Node]]:
@@ -127,7 +127,7 @@ def _expand(obj: Obj, node: Node) -> Iterator[tuple[Obj, Node]]:
         parts = found[1].items if found else []
         for item, part in zip(items, parts, strict=False):
             if not isinstance(item, dict):
-                raise ManifestError("an item of a List is a mapping", part.line)
+                raise YAMLTextError("an item of a List is a mapping", part.line)
             yield from _expand(item, part)
         return
     yield obj, node
@@ -140,20 +140,14 @@ def _checked(document: Document) -> Document:
         value = obj.get(name)
         if not isinstance(value, str) or not value:
             problem = "is missing" if value is None else "has to be a string"
-            raise _placed(f"{name}: {problem}", document.line_of(name))
+            raise ManifestError(f"{name}: {problem}", document.line_of(name))
     meta = obj.get("metadata")
     if not isinstance(meta, dict):
-        raise _placed("metadata: is missing", document.line)
+        raise ManifestError("metadata: is missing", document.line)
     if not isinstance(meta.get("name"), str) or not meta["name"]:
         what = "can't be applied; give it a name" if meta.get("generateName") else "is missing"
         at = "metadata.generateName" if meta.get("generateName") else "metadata.name"
-        raise _placed(f"{at}: {what}", document.line_of(at))
+        raise ManifestError(f"{at}: {what}", document.line_of(at))
     if not isinstance(meta.get("namespace", ""), str | None):
-        raise _placed("metadata.namespace: has to be a string", document.line_of("metadata.namespace"))
+        raise ManifestError("metadata.namespace: has to be a string", document.line_of("metadata.namespace"))
     return document
-
-
-def _placed(message: str, line: int) -> ManifestError:
-    error = ManifestError(message, line)
-    error.placed = True
-    return error

@@ -14,8 +14,8 @@ from typing import Any, Literal, NamedTuple
 import orjson
 
 from .documents import Document, Obj
+from .errors import ManifestError
 from .files import Content
-from .nodes import ManifestError
 
 LABEL = "kubetui.io/manifest-source"
 FILE_ANNOTATION = "kubetui.io/manifest-file"

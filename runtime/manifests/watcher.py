@@ -25,8 +25,8 @@ from runtime.objects.registry import Registry
 
 from .applier import Applier, UnknownKind
 from .documents import Document, read
+from .errors import ManifestError
 from .files import Content, Files, is_manifest
-from .nodes import ManifestError
 from .order import rank
 from .sources import (
     LABEL,

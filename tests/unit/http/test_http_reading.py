@@ -227,7 +227,10 @@ def test_yaml_is_read_as_gos_library_reads_it() -> None:
     [
         b"a: [",
         b"a: !!python/object:os.system x",
-        b"a: !!binary aGk=",
+        b"a: !!binary aGk",
+        b"[" * 100_000,
+        b"a: " + b"{a: " * 100_000,
+        b"a: " + b"[" * 300 + b"]" * 300,
         b"? [1]\n: 2",
         b"--- 1\n--- 2",
         b"a: &a [*a]",
@@ -251,11 +254,28 @@ def test_repeated_yaml_keys_are_told_with_their_line() -> None:
     assert read_object(b"a: 1\na: 2", "yaml", "Ignore")[1] == []
 
 
-@pytest.mark.parametrize("body", [b"", b"nope", b'{"a":1', b"\xff", b"[" * 2000])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"nope",
+        b'{"a":1',
+        b"\xff",
+        b"[" * 2000,
+        b"[" * 201 + b"]" * 201,
+        b'{"a":' * 240 + b"1" + b"}" * 240,
+    ],
+)
 def test_bad_json_is_a_bad_request(body: bytes) -> None:
     with pytest.raises(StatusError) as refused:
         parse_json(body)
     assert refused.value.code == 400
+
+
+def test_wide_and_moderately_deep_bodies_are_read() -> None:
+    assert parse_json(b"[" * 200 + b"]" * 200)
+    assert len(parse_json(b"[" + b"{}," * 1000 + b"{}]")) == 1001
+    assert parse_yaml(b"[" * 200 + b"]" * 200)
 
 
 @pytest.mark.parametrize("body", [b"[]", b"1", b'"x"', b"null", b"true"])

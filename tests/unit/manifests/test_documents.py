@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from runtime.manifests.documents import DOCUMENT_LIMIT, read
-from runtime.manifests.nodes import ManifestError, resolve
+from runtime.manifests.errors import ManifestError
+from runtime.objects.yamltext import resolve
 
 HEAD = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n"
 

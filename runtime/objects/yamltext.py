@@ -1,8 +1,8 @@
-"""YAML's events to values, as sigs.k8s.io/yaml makes them, within limits.
+"""YAML text to values, as sigs.k8s.io/yaml makes them, within limits: for request bodies and for manifest files.
 
 PyYAML's own composer resolves scalars by YAML 1.1 as Python sees it, and its C half recurses without a limit: a
-file of a hundred thousand brackets ends the process. Events are flat, so nesting, aliases and duplicate keys are
-checked here as they come.
+text of a hundred thousand brackets ends the process. Events are flat, so nesting, aliases and duplicate keys are
+checked here as they come. Every value keeps its line, so that errors can name it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,10 @@ DEPTH_LIMIT = 200
 
 _Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAG = "tag:yaml.org,2002:"
+_TAGS = frozenset(
+    _TAG + name
+    for name in ("str", "int", "float", "bool", "null", "binary", "timestamp", "map", "seq", "merge")
+) | {"!"}
 
 _INT = re.compile(r"[-+]?(0|[1-9][0-9_]*)$")
 _RADIX = re.compile(r"[-+]?(0b[01_]+|0x[0-9a-fA-F_]+|0o?[0-7_]+)$")
@@ -31,15 +35,13 @@ _FALSE = frozenset(("false", "False", "FALSE", "no", "No", "NO", "off", "Off", "
 _SPECIAL = re.compile(r"([-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))$")
 
 
-class ManifestError(Exception):
-    """Something wrong in a manifest. ``line`` counts from 1; 0 is the file as a whole."""
+class YAMLTextError(Exception):
+    """Something wrong in a text. ``line`` counts from 1; 0 is the text as a whole."""
 
     def __init__(self, message: str, line: int = 0) -> None:
         super().__init__(message)
         self.message = message
         self.line = line
-        self.placed = False
-        """Whether ``line`` is of the file already, or still of the document."""
 
 
 @dataclass(slots=True)
@@ -106,32 +108,53 @@ def resolve(text: str) -> Any:
     return text
 
 
-def compose(text: str) -> list[Node]:
+def compose(text: str, repeated: list[str] | None = None) -> list[Node]:
     """The documents of a text as nodes.
 
+    Args:
+        text: the YAML.
+        repeated: receives a sentence for each key that stands twice in one mapping, of which the last counts;
+            without such a list the first of them is an error.
+
     Raises:
-        ManifestError: the text is not YAML, or beyond the limits; the line is of this text.
+        YAMLTextError: the text is not YAML, or beyond the limits; the line is of this text.
     """
     try:
-        return _Composer(text).documents()
+        return _Composer(text, repeated).documents()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         message = " ".join(part for part in (error.context, error.problem) if part)
-        raise ManifestError(message, mark.line + 1 if mark else 1) from error
+        raise YAMLTextError(message, mark.line + 1 if mark else 1) from error
     except yaml.YAMLError as error:
         at = getattr(error, "position", 0) or 0
         reason = getattr(error, "reason", error)
-        raise ManifestError(f"this is not YAML: {reason}", text.count("\n", 0, at) + 1) from error
+        raise YAMLTextError(f"this is not YAML: {reason}", text.count("\n", 0, at) + 1) from error
+
+
+class _Open:
+    """A collection that is being read."""
+
+    __slots__ = ("key", "keys", "line", "merge", "node")
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.key: str | None = None
+        """Of a mapping: the key whose value comes next."""
+        self.line = 0
+        self.merge = False
+        self.keys: set[str] = set()
 
 
 class _Composer:
     """Events to nodes, without recursion."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, repeated: list[str] | None) -> None:
         self._events = yaml.parse(text, Loader=_Loader)
+        self._repeated = repeated
         self._anchors: dict[str, Node] = {}
         self._found: list[Node] = []
-        self._stack: list[tuple[Node, list[Any]]] = []
+        self._stack: list[_Open] = []
+        self._count = 0
 
     def documents(self) -> list[Node]:
         for event in self._events:
@@ -143,12 +166,11 @@ class _Composer:
             elif isinstance(event, yaml.SequenceStartEvent | yaml.MappingStartEvent):
                 self._open(event)
             elif isinstance(event, yaml.SequenceEndEvent | yaml.MappingEndEvent):
-                node, _ = self._stack.pop()
-                self._place(node)
+                self._place(self._stack.pop().node)
             elif isinstance(event, yaml.AliasEvent):
                 found = self._anchors.get(event.anchor or "")
                 if found is None:
-                    raise ManifestError(f"found undefined alias {event.anchor!r}", _line(event))
+                    raise YAMLTextError(f"found undefined alias {event.anchor!r}", _line(event))
                 self._place(found)
             elif isinstance(event, yaml.DocumentStartEvent):
                 self._anchors.clear()
@@ -157,12 +179,12 @@ class _Composer:
     def _open(self, event: Any) -> None:
         line = _line(event)
         if len(self._stack) >= DEPTH_LIMIT:
-            raise ManifestError(f"the document is nested deeper than {DEPTH_LIMIT} levels", line)
-        if event.tag and not event.tag.startswith(_TAG):
-            raise ManifestError(f"the tag {event.tag} is not supported", line)
+            raise YAMLTextError(f"the document is nested deeper than {DEPTH_LIMIT} levels", line)
+        if event.tag and event.tag not in _TAGS:
+            raise YAMLTextError(f"the tag {event.tag} is not supported", line)
         node = Node(line, kind="mapping" if isinstance(event, yaml.MappingStartEvent) else "sequence")
         self._anchor(event, node)
-        self._stack.append((node, []))
+        self._stack.append(_Open(node))
 
     def _anchor(self, event: Any, node: Node) -> None:
         if event.anchor is not None:
@@ -170,25 +192,31 @@ class _Composer:
 
     def _place(self, node: Node, *, is_merge: bool = False) -> None:
         """Put a finished value where it belongs."""
+        self._count += 1
+        if self._count > NODE_LIMIT:
+            raise YAMLTextError(f"the document holds more than {NODE_LIMIT} values", node.line)
         if not self._stack:
             self._found.append(node)
             return
-        parent, key = self._stack[-1]
+        within = self._stack[-1]
+        parent = within.node
         if parent.kind == "sequence":
             parent.items.append(node)
-        elif not key:
+        elif within.key is None:
             if node.kind != "scalar":
-                raise ManifestError("a mapping's key has to be a string", node.line)
-            key.extend(("<<", node.line, True) if is_merge else (_key(node.value), node.line, False))
+                raise YAMLTextError("a mapping's key has to be a string", node.line)
+            within.key, within.line, within.merge = _key(node.value), node.line, is_merge
         else:
-            name, line, merge = key
-            key.clear()
-            if merge:
+            name, within.key = within.key, None
+            if within.merge:
                 parent.merges.extend(node.items if node.kind == "sequence" else [node])
-            elif any(name == other for other, _, _ in parent.pairs):
-                raise ManifestError(f'key "{name}" is already set in this mapping', line)
-            else:
-                parent.pairs.append((name, line, node))
+                return
+            if name in within.keys:
+                if self._repeated is None:
+                    raise YAMLTextError(f'key "{name}" is already set in this mapping', within.line)
+                self._repeated.append(f'line {within.line}: key "{name}" already set in map')
+            within.keys.add(name)
+            parent.pairs.append((name, within.line, node))
 
 
 def _line(event: Any) -> int:
@@ -204,9 +232,9 @@ def _scalar(event: Any) -> Any:
         try:
             return base64.b64decode(text).decode()
         except (binascii.Error, UnicodeDecodeError) as error:
-            raise ManifestError("!!binary that is not base64 of text", line) from error
-    if tag and tag not in ("!", _TAG + "str") and not tag.startswith(_TAG):
-        raise ManifestError(f"the tag {tag} is not supported", line)
+            raise YAMLTextError("!!binary that is not base64 of text", line) from error
+    if tag and tag not in _TAGS:
+        raise YAMLTextError(f"the tag {tag} is not supported", line)
     if not event.implicit[0] and not tag:
         return text
     if tag in ("!", _TAG + "str"):
@@ -214,7 +242,7 @@ def _scalar(event: Any) -> Any:
     try:
         return resolve(text)
     except (ValueError, OverflowError) as error:
-        raise ManifestError(str(error), line) from error
+        raise YAMLTextError(str(error), line) from error
 
 
 def _key(value: Any) -> str:
@@ -233,7 +261,7 @@ def build(node: Node) -> Any:
     """The plain data of a node, aliases followed and merge keys resolved.
 
     Raises:
-        ManifestError: too many values, or an alias that contains itself.
+        YAMLTextError: too many values, or an alias that contains itself.
     """
     return _Builder().build(node)
 
@@ -246,15 +274,15 @@ class _Builder:
     def build(self, node: Node) -> Any:
         self._count += 1
         if self._count > NODE_LIMIT:
-            raise ManifestError(
+            raise YAMLTextError(
                 f"the document holds more than {NODE_LIMIT} values (aliases multiply it)", node.line
             )
         if node.kind == "scalar":
             return node.value
         if id(node) in self._open:
-            raise ManifestError("an alias contains itself", node.line)
+            raise YAMLTextError("an alias contains itself", node.line)
         if len(self._open) > DEPTH_LIMIT:
-            raise ManifestError(f"the document is nested deeper than {DEPTH_LIMIT} levels", node.line)
+            raise YAMLTextError(f"the document is nested deeper than {DEPTH_LIMIT} levels", node.line)
         self._open.add(id(node))
         try:
             if node.kind == "sequence":
@@ -263,7 +291,7 @@ class _Builder:
             for part in node.merges:
                 merged = self.build(part)
                 if not isinstance(merged, dict):
-                    raise ManifestError("<< takes a mapping or a list of mappings", part.line)
+                    raise YAMLTextError("<< takes a mapping or a list of mappings", part.line)
                 for key, value in merged.items():
                     result.setdefault(key, value)
             return result
