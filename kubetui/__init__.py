@@ -1,0 +1,1 @@
+"""kubetui: Kubernetes on one workstation, in one terminal."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import queue
 import re
 import sys
@@ -26,15 +25,17 @@ from textual.timer import Timer
 
 from kubetui.actions import Action
 from kubetui.commands.scaler import Scaler
-from kubetui.config import Config, config_path, load_config, state_path
+from kubetui.config import Config, config_path, load_config
 from kubetui.connection import Access, Background, Connection, ConnectionState
 from kubetui.context import Context
+from kubetui.frame import draw_header, draw_keys
 from kubetui.journal import Logged, UndoStep
-from kubetui.keys import Registry, key_name
+from kubetui.keys import Registry
 from kubetui.live.layout import LayoutState
 from kubetui.live.text import clean
 from kubetui.memory import Housekeeper
 from kubetui.options import AppOptions
+from kubetui.remember import load_state, save_state
 from kubetui.screens.base import KeyScreen
 from kubetui.screens.dashboard import Dashboard
 from kubetui.themes import THEMES, theme_from
@@ -110,7 +111,7 @@ class KubetuiApp(App[int]):
             self.register_theme(theme)
         for name, colors in self.config.themes.items():
             self._register_theme(name, colors)
-        self._load_state()
+        self.saved_views = load_state(self.layout_state)
         if self.config.theme and self.config.theme not in self.available_themes:
             self.config.problems.append(f"{self.config_file}: there is no theme {self.config.theme!r}")
             self.config.theme = ""
@@ -133,36 +134,10 @@ class KubetuiApp(App[int]):
     async def on_unmount(self) -> None:
         """Close everything that runs."""
         self.dashboard.leave()
-        self._save_state()
+        save_state(self.layout_state, self.saved_views)
         if self.forwarding is not None:
             self.forwarding.stop_all()
         self.connection.stop()
-
-    def _load_state(self) -> None:
-        try:
-            found = json.loads(state_path().read_text("utf-8"))
-            layout = found.get("layout") or {}
-            state = self.layout_state
-            state.split = max(20, min(80, int(layout.get("split", state.split))))
-            state.top = max(15, min(85, int(layout.get("top", state.top))))
-            state.bottom = max(4, min(30, int(layout.get("bottom", state.bottom))))
-            state.hidden = {str(h) for h in layout.get("hidden", ())}
-            self.saved_views = dict(found.get("views") or {})
-        except (OSError, ValueError, TypeError, AttributeError):
-            return  # remembered things are a comfort, never a reason not to start
-
-    def _save_state(self) -> None:
-        state = self.layout_state
-        found = {
-            "layout": {
-                "split": state.split, "top": state.top, "bottom": state.bottom, "hidden": sorted(state.hidden),
-            },
-            "views": self.saved_views,
-        }  # fmt: skip
-        path = state_path()
-        with contextlib.suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(found, indent=1), "utf-8")
 
     # -- the network's side --------------------------------------------------------------------------------------
 
@@ -443,65 +418,9 @@ class KubetuiApp(App[int]):
     def refresh_chrome(self) -> None:
         """Header and key bar of the top screen."""
         screen = self.key_screen
-        if screen is None or not screen.is_mounted:
-            return
-        state = self.connection_state
-        dot, style = {
-            "live": ("●", "ok"),
-            "starting": ("◌", "busy"),
-            "connecting": ("◌", "busy"),
-            "reconnecting": ("◍", "warn"),
-            "failed": ("✖", "bad"),
-        }[state.kind]
-        where = state.context or ("this machine" if self.options.own_cluster else "")
-        left: list[tuple[str, str]] = [(f"{dot} ", style), (clean(where), "strong")]
-        if state.version:
-            left.append((f" {clean(state.version)}", "faint"))
-        left += [("  ns ", "faint"), (clean(self.namespace_text) or "…", "accent")]
-        if screen.TITLE_TEXT:
-            left += [("  ›  ", "faint"), (clean(screen.TITLE_TEXT), "text")]
-        if state.kind != "live":
-            word = state.kind if not state.detail else f"{state.kind}: {clean(state.detail)}"
-            left.append((f"   {word}", style))
-        right: list[tuple[str, str]] = []
-        if self.options.read_only:
-            right.append(("read-only  ", "warn"))
-        stuck, broken = self.dashboard.broken()
-        if self.dashboard.session is not None:
-            right.append((f"{len(self.dashboard.session.pods)} pods  ", "dim"))
-        if stuck or broken:
-            words = [f"{stuck} stuck"] if stuck else []
-            words += [f"{broken} broken"] if broken else []
-            right.append(("▲ " + ", ".join(words), "bad-strong"))
-        elif state.kind == "live":
-            right.append(("✔ all well", "ok"))
-        screen.header.show(tuple(left), tuple(right))
-        self._refresh_keys(screen)
-
-    def _refresh_keys(self, screen: KeyScreen) -> None:
-        kinds = frozenset(r.kind for r in screen.refs())
-        available = self.registry.available(screen.places(), kinds, self.options.read_only)
-        shown = sorted((a for a in available if a.footer), key=lambda a: a.footer)
-        items = tuple(
-            (key_name(self.registry.keys[a.id][0]), a.label, a.id) for a in shown if self.registry.keys[a.id]
-        )
-        screen.keybar.show(items)
-
-    def empty_hint(self) -> str:
-        """What to do on an empty cluster."""
-        if self.options.own_cluster:
-            return (
-                f"Nothing runs in {self.namespace_text} yet.\n\n"
-                "Save a manifest in a watched file and it is applied at once,\n"
-                "or use any Kubernetes client with this cluster's kubeconfig.\n\n"
-                f"{self.registry.key_text('namespace')} another namespace   "
-                f"{self.registry.key_text('palette')} any kind   {self.registry.key_text('help')} help"
-            )
-        return (
-            f"There are no workloads or pods in {self.namespace_text}.\n\n"
-            f"{self.registry.key_text('namespace')} another namespace   "
-            f"{self.registry.key_text('all-namespaces')} all of them   {self.registry.key_text('palette')} any kind"
-        )
+        if screen is not None and screen.is_mounted:
+            draw_header(self, screen)
+            draw_keys(self, screen)
 
     async def action_quit(self) -> None:
         """Leave."""

@@ -65,10 +65,11 @@ class Registry:
 
 
 _NAMES = {
-    "plus": "+", "minus": "-", "slash": "/", "colon": ":", "question_mark": "?", "exclamation_mark": "!", "space": "space", "ampersand": "&",
-    "escape": "esc", "enter": "⏎", "up": "↑", "down": "↓", "left": "←", "right": "→", "pageup": "pgup",
-    "pagedown": "pgdn", "right_square_bracket": "]", "left_square_bracket": "[", "ctrl+@": "ctrl+space", "tab": "tab",
-    "full_stop": ".", "comma": ",", "backslash": "\\", "ctrl+left": "ctrl+←", "ctrl+right": "ctrl+→",
+    "plus": "+", "minus": "-", "slash": "/", "colon": ":", "question_mark": "?", "exclamation_mark": "!",
+    "ampersand": "&", "space": "space", "escape": "esc", "enter": "⏎", "up": "↑", "down": "↓", "left": "←",
+    "right": "→", "pageup": "pgup", "pagedown": "pgdn", "right_square_bracket": "]",
+    "left_square_bracket": "[", "ctrl+@": "ctrl+space", "tab": "tab", "full_stop": ".", "comma": ",",
+    "equals_sign": "=", "underscore": "_", "backslash": "\\", "ctrl+left": "ctrl+←", "ctrl+right": "ctrl+→",
     "ctrl+up": "ctrl+↑", "ctrl+down": "ctrl+↓",
 }  # fmt: skip
 _CODES = {name: code for code, name in _NAMES.items()}

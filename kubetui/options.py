@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import TypeAlias
 
-Kubeconfig: TypeAlias = "str | None | Future[str] | Callable[[], str | None]"
+Kubeconfig: TypeAlias = "str | Future[str] | Callable[[], str | None] | None"
 
 
 @dataclass(slots=True)

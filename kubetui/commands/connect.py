@@ -68,7 +68,8 @@ async def _session(context: Context, kind: str, command: Sequence[str]) -> None:
             client, path, received, container=container, command=command, tty=want_tty
         )
     )
-    title = f"kubetui: {pod.name}/{container}   (exit or ctrl+d ends it{', ctrl+p ctrl+q leaves' if kind == 'attach' else ''})"
+    leave = ", ctrl+p ctrl+q leaves" if kind == "attach" else ""
+    title = f"kubetui: {pod.name}/{container}   (exit or ctrl+d ends it{leave})"
     loop = app.connection.loop
     result: Ended = await give_terminal(context, lambda: run_terminal(loop, stream, received, title))
     if result.code and result.message:

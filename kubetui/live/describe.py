@@ -160,7 +160,8 @@ def _job(page: Page, obj: Obj) -> None:
         page.field("Completed At", f"{status['completionTime']}")
     page.field(
         "Pods Statuses",
-        f"{status.get('active', 0)} Active ({status.get('ready', 0)} Ready) / {status.get('succeeded', 0)} Succeeded / "
+        f"{status.get('active', 0)} Active ({status.get('ready', 0)} Ready) / "
+        f"{status.get('succeeded', 0)} Succeeded / "
         f"{status.get('failed', 0)} Failed",
     )
     pod_template(page, spec.get("template") or {})

@@ -199,7 +199,8 @@ def probe_text(probe: Obj) -> str:
     what = "unknown"
     if probe.get("httpGet"):
         get = probe["httpGet"]
-        what = f"http-get {str(get.get('scheme', 'HTTP')).lower()}://{get.get('host', '')}:{get.get('port')}{get.get('path', '/')}"
+        scheme = str(get.get("scheme", "HTTP")).lower()
+        what = f"http-get {scheme}://{get.get('host', '')}:{get.get('port')}{get.get('path', '/')}"
     elif probe.get("tcpSocket"):
         what = f"tcp-socket {probe['tcpSocket'].get('host', '')}:{probe['tcpSocket'].get('port')}"
     elif probe.get("exec"):
@@ -218,10 +219,9 @@ def env_text(variable: Obj) -> str:
     if "value" in variable:
         return str(variable["value"])
     source = variable.get("valueFrom") or {}
-    if source.get("configMapKeyRef"):
-        return f"<set to the key '{source['configMapKeyRef'].get('key')}' of config map '{source['configMapKeyRef'].get('name')}'>"
-    if source.get("secretKeyRef"):
-        return f"<set to the key '{source['secretKeyRef'].get('key')}' in secret '{source['secretKeyRef'].get('name')}'>"
+    for kind, words in (("configMapKeyRef", "of config map"), ("secretKeyRef", "in secret")):
+        if source.get(kind):
+            return f"<set to the key '{source[kind].get('key')}' {words} '{source[kind].get('name')}'>"
     if source.get("fieldRef"):
         return f"({source['fieldRef'].get('fieldPath')})"
     if source.get("resourceFieldRef"):

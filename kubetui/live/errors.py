@@ -8,7 +8,7 @@ from kubetui.live.objects import Obj
 
 
 class ApiError(Exception):
-    """An answer that is a ``v1.Status``: code, reason, message and causes (field, message) as the server gave them."""
+    """An answer that is a ``v1.Status``: code, reason, message and causes (field, message) as the server has it."""
 
     def __init__(self, code: int, reason: str, message: str, details: Obj | None = None) -> None:
         super().__init__(message)

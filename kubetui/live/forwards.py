@@ -1,4 +1,4 @@
-"""Port-forwards that outlive their pods: a local port, and whichever ready pod of the target is there when it is used.
+"""Port-forwards that outlive their pods: a local port, and whichever ready pod is there when it is used.
 
 Each accepted connection opens one WebSocket (``v4.channel.k8s.io``, channels 0 data and 1 error, each starting with
 the port as two bytes). When a pod has gone, the next connection finds its successor by the target's selector.

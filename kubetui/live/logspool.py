@@ -242,7 +242,7 @@ class LogSpool:
 
 
 def compile_bytes(text: str) -> re.Pattern[bytes]:
-    """Compile user input for :meth:`LogSpool.search`: smart case, literal where it is no expression, within a line."""
+    """Compile user input for :meth:`LogSpool.search`: smart case, literal where it is no expression."""
     flags = re.IGNORECASE if text == text.lower() else 0
     try:
         compiled = re.compile(text.encode(), flags)

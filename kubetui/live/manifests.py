@@ -1,9 +1,8 @@
 """What the manifest watcher says about each file, as it publishes it through the API.
 
-One ConfigMap per watched file in ``kube-system``, labelled ``kubetui.io/manifest-source``; its ``status.json`` is read
-here. Commands go back as the annotation ``kubetui.io/request``
-on the same ConfigMap (JSON with an id, done once). A cluster without such
-ConfigMaps (any that is not ours) simply has no manifests pane.
+One ConfigMap per watched file in ``kube-system``, labelled ``kubetui.io/manifest-source``; its ``status.json`` is
+read here. Commands go back as the annotation ``kubetui.io/request`` on the same ConfigMap (JSON with an id, done
+once). A cluster without such ConfigMaps (any that is not ours) simply has no manifests pane.
 """
 
 from __future__ import annotations

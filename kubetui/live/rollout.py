@@ -199,10 +199,10 @@ def _deployment(deployment: Obj, replica_sets: Iterable[Obj], pods: Iterable[Obj
     )
     rollout.phase, rollout.headline = _progress(deployment, rollout)
     progressing = condition(deployment, "Progressing")
-    if rollout.phase == "progressing" and progressing:
+    if rollout.phase in ("progressing", "stuck") and progressing:
         deadline = dig(deployment, "spec", "progressDeadlineSeconds", default=600)
         updated = parse_time(progressing.get("lastUpdateTime"))
-        if updated and progressing.get("reason") != "NewReplicaSetAvailable":
+        if updated and progressing.get("reason") == "ReplicaSetUpdated":
             rollout.deadline_left = max(0.0, updated + deadline - now)
     return rollout
 

@@ -42,7 +42,7 @@ def parse_filter(text: str) -> Filter:
     if stripped.startswith("-l"):
         match = parse_selector(stripped[2:].strip())
         return Filter(text, lambda texts, labels: match(labels))
-    if stripped.startswith("-f") or stripped.startswith("~"):
+    if stripped.startswith(("-f", "~")):
         wanted = stripped[2:].strip() if stripped.startswith("-f") else stripped[1:].strip()
         return Filter(text, lambda texts, labels: any(fuzzy(wanted, t) is not None for t in texts))
     inverse = stripped.startswith("!")
@@ -100,7 +100,7 @@ def parse_selector(text: str) -> Callable[[Labels], bool]:
 
 
 def selector_matches(selector: Mapping[str, object] | None, labels: Labels) -> bool:
-    """Whether a ``LabelSelector`` object (matchLabels, matchExpressions) selects these labels; None selects nothing."""
+    """Whether a ``LabelSelector`` selects these labels; None selects nothing."""
     if selector is None:
         return False
     wanted = selector.get("matchLabels") or {}

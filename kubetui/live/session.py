@@ -75,7 +75,7 @@ class Session:
     """The watched kinds of one selection of namespaces; rebuilt when the selection changes."""
 
     def __init__(self, hub: Hub, namespaces: tuple[str, ...], notify: Callable[[str], None]) -> None:
-        """``notify`` gets the name of the collection that changed: pods, workloads, replicasets, events, manifests."""
+        """``notify`` gets the name of what changed: pods, workloads, events, revisions, manifests."""
         self.hub = hub
         self.namespaces = namespaces
         self._notify = notify

@@ -1,7 +1,7 @@
 """Exec and attach over WebSockets: ``v5.channel.k8s.io`` with ``v4`` as a fallback.
 
 Binary frames carry the channel in their first byte: 0 stdin, 1 stdout, 2 stderr, 3 status (a ``v1.Status``), 4 resize
-(``{"Width","Height"}``), 255 closes a channel (v5). See ``staging/src/k8s.io/kubelet/pkg/cri/streaming/remotecommand``.
+(``{"Width","Height"}``), 255 closes a channel (v5). See ``k8s.io/apimachinery/pkg/util/remotecommand``.
 """
 
 from __future__ import annotations

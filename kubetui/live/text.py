@@ -162,7 +162,7 @@ def fuzzy(pattern: str, text: str) -> tuple[int, tuple[int, ...]] | None:
     direct = low.find(wanted)
     if direct >= 0:
         start = direct == 0 or not low[direct - 1].isalnum()
-        score = 1000 - direct + (200 if start else 0) - len(low) + (300 if len(low) == len(wanted) else 0)
+        score = (1200 if start else 400) - direct - len(low) + (300 if len(low) == len(wanted) else 0)
         return score, tuple(range(direct, direct + len(wanted)))
     indices: list[int] = []
     position = 0
@@ -185,6 +185,7 @@ def fuzzy(pattern: str, text: str) -> tuple[int, tuple[int, ...]] | None:
         position = found + 1
     if position > len(low):
         return None
+    score += 430 if indices[0] == 0 else 0  # abbreviations begin with the first letter
     return score - (indices[-1] - indices[0]), tuple(indices)
 
 

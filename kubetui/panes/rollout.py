@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from rich.cells import cell_len
 
@@ -222,7 +223,7 @@ class RolloutPane(Pane):
             history = history_of(workload, revisions)
             found = {
                 entry.uid: summarize_change(before.template, entry.template)
-                for entry, before in zip(history, history[1:], strict=False)
+                for entry, before in pairwise(history)
                 if changed_fields(before.template, entry.template)
             }
             if len(self._summaries) > 200:

@@ -142,12 +142,15 @@ class BrowserScreen(KeyScreen):
             self.table.stale = stale
             self.table.refresh()
         where = f" in {self.app.namespace_text}" if self.kind.namespaced else ""
-        self.table.empty_text = {
+        text = {
             "loading": "loading…",
             "forbidden": f"forbidden: {clean(mirror.detail)}",
             "missing": clean(mirror.detail) or "the server does not have this kind",
             "reconnecting": f"reconnecting: {clean(mirror.detail)}",
         }.get(mirror.state, f"no {self.kind.resource}{where}")
+        if text != self.table.empty_text:
+            self.table.empty_text = text
+            self.table.refresh()
         self.show_counts()
 
     def _set_columns(self, definitions: Sequence[Obj]) -> None:

@@ -11,6 +11,7 @@ from textual.timer import Timer
 from textual.widgets import Static
 
 from kubetui.context import Ref
+from kubetui.frame import empty_hint
 from kubetui.live.discovery import PODS
 from kubetui.live.layout import MIN_HEIGHT, MIN_WIDTH, PANES, arrange
 from kubetui.live.objects import Obj, name_of, namespace_of, uid_of
@@ -239,7 +240,7 @@ class Dashboard(KeyScreen):
         if self.app.startup_lines:
             self.notice.update("\n".join(self.app.startup_lines[-8:]))
         elif empty:
-            self.notice.update(self.app.empty_hint())
+            self.notice.update(empty_hint(self.app))
 
     def selected_workload(self) -> Obj | None:
         """The workload under the cursor, or that of the pod under the cursor."""

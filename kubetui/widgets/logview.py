@@ -273,7 +273,7 @@ class LogView(Viewport):
         """One row of the screen."""
         rows = self._visible_rows(width)
         if y < len(rows):
-            number, strip = rows[y]
+            strip = rows[y][1]
             selection = self.text_selection
             if selection is not None and (span := selection.get_span(y)) is not None:
                 strip = style_range(strip, span[0], span[1], self.palette.selection)

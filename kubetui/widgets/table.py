@@ -7,8 +7,7 @@ and the marks stay on their objects, whatever comes and goes, and an update cost
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -19,74 +18,14 @@ from textual import events
 from textual.message import Message
 from textual.strip import Strip
 
-from kubetui.live.health import Health
 from kubetui.live.selection import NO_FILTER, Filter
-from kubetui.live.text import clean, fit, human_duration
+from kubetui.live.text import fit
+from kubetui.widgets.rows import Cell, Column, Reversed, Row, cell, rank, since
 from kubetui.widgets.viewport import Viewport
 
+__all__ = ["Cell", "Column", "Row", "Table", "cell", "since"]
+
 GAP = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column. ``grow`` takes what is left, ``drop`` > 0 may vanish when it is narrow (greatest first)."""
-
-    key: str
-    title: str
-    right: bool = False
-    grow: bool = False
-    minimum: int = 0
-    maximum: int = 60
-    wide: bool = False
-    drop: int = 0
-    middle: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One value: its text (or a time whose age is shown), its style by meaning, and what it sorts by."""
-
-    text: str
-    style: str = "text"
-    sort: Any = None
-    since: float | None = None
-
-    def shown(self, now: float) -> str:
-        """The text at this moment."""
-        return human_duration(now - self.since) if self.since is not None else self.text
-
-
-@dataclass(slots=True)
-class Row:
-    """One object as a line."""
-
-    uid: str
-    cells: Sequence[Cell]
-    labels: Mapping[str, str] = field(default_factory=dict)
-    health: Health = "ok"
-    data: Any = None
-    key: tuple[Any, ...] = ()
-    shown: bool = True
-
-
-def cell(text: object, style: str = "text", sort: Any = None) -> Cell:
-    """A cell of harmless text."""
-    return Cell(clean(str(text)), style, sort)
-
-
-def since(timestamp: float, style: str = "dim") -> Cell:
-    """A cell that shows an age and sorts by it, youngest first."""
-    return Cell("", style, -timestamp, timestamp) if timestamp else Cell("<unknown>", style, 0)
-
-
-def _rank(value: Any) -> tuple[int, Any]:
-    if isinstance(value, bool):
-        return 0, int(value)
-    if isinstance(value, int | float):
-        return 0, value
-    if value is None:
-        return 2, ""
-    return 1, str(value)
 
 
 class Table(Viewport):
@@ -203,10 +142,10 @@ class Table(Viewport):
         for index, column in enumerate(self.columns):
             if column.key == self.sort_key and index < len(row.cells):
                 found = row.cells[index]
-                rank, value = _rank(found.sort if found.sort is not None else found.text)
+                order, value = rank(found.sort if found.sort is not None else found.text)
                 if self.descending:
-                    return (-rank, _Reversed(value), row.uid)
-                return (rank, value, row.uid)
+                    return (-order, Reversed(value), row.uid)
+                return (order, value, row.uid)
         return (0, "", row.uid)
 
     def _visible(self, row: Row) -> bool:
@@ -505,18 +444,3 @@ class Table(Viewport):
             limit = max(0, strip.cell_length - width)
             self.left = min(self.left, limit)
         return strip.crop(self.left, self.left + width)
-
-
-class _Reversed:
-    """Turns an order around for one value."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-    def __lt__(self, other: _Reversed) -> bool:
-        return bool(other.value < self.value)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Reversed) and bool(self.value == other.value)

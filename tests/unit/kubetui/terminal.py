@@ -79,7 +79,12 @@ class Terminal:
         """Type a line into the palette."""
         await self.press("colon")
         await self.pilot.pause(0.05)
-        await self.press(*[{" ": "space", "/": "slash", "-": "minus", "=": "equals_sign", ".": "full_stop"}.get(c, c) for c in line])
+        await self.press(
+            *[
+                {" ": "space", "/": "slash", "-": "minus", "=": "equals_sign", ".": "full_stop"}.get(c, c)
+                for c in line
+            ]
+        )
         await self.press("enter")
 
     def sent(self, method: str) -> list[Any]:
@@ -90,7 +95,12 @@ class Terminal:
         """The last request of that method, once there is one."""
         return await self.wait(
             lambda: next(
-                ((path, body) for m, path, body in reversed(self.api.requests) if m == method and path.endswith(ending)), None
+                (
+                    (path, body)
+                    for m, path, body in reversed(self.api.requests)
+                    if m == method and path.endswith(ending)
+                ),
+                None,
             )
         )
 
@@ -113,7 +123,9 @@ async def terminal(
     async with app.run_test(size=size, notifications=True) as pilot:
         found = Terminal(app, pilot, api)
         if wait:
-            await found.wait(lambda: app.dashboard.session.pods.synced and app.dashboard.workloads.table.order, 10)
+            await found.wait(
+                lambda: app.dashboard.session.pods.synced and app.dashboard.workloads.table.order, 10
+            )
             await found.wait(lambda: all(w.synced for w in app.dashboard.session.workloads.values()), 10)
             await pilot.pause(0.05)
         yield found

@@ -115,7 +115,9 @@ async def test_forward(term: Terminal) -> None:
     await term.wait(lambda: isinstance(term.app.screen, BrowserScreen))
     await term.press("escape")
     await term.press("right_square_bracket")
-    await term.wait(lambda: isinstance(term.app.screen, BrowserScreen) and term.app.screen.kind.kind == "Service")
+    await term.wait(
+        lambda: isinstance(term.app.screen, BrowserScreen) and term.app.screen.kind.kind == "Service"
+    )
 
 
 async def test_next_pane(term: Terminal) -> None:
@@ -481,7 +483,10 @@ async def test_rollback_now(term: Terminal) -> None:
     await term.wait(lambda: image() == "docker.io/library/nginx:1.26")
     template = term.api.get("Deployment", "web")["spec"]["template"]
     assert "pod-template-hash" not in template["metadata"]["labels"]
-    assert term.api.get("Deployment", "web")["metadata"]["annotations"]["kubernetes.io/change-cause"] == "release 1.26"
+    assert (
+        term.api.get("Deployment", "web")["metadata"]["annotations"]["kubernetes.io/change-cause"]
+        == "release 1.26"
+    )
     await term.wait(lambda: isinstance(term.app.screen, Dashboard))
 
 
@@ -490,7 +495,10 @@ async def test_rollback_of_a_stateful_set(term: Terminal) -> None:
     await term.press("enter")
     await yes(term)
     await term.wait(
-        lambda: term.api.get("StatefulSet", "db")["spec"]["template"]["spec"]["containers"][0]["image"] == "postgres:15"
+        lambda: (
+            term.api.get("StatefulSet", "db")["spec"]["template"]["spec"]["containers"][0]["image"]
+            == "postgres:15"
+        )
     )
 
 
@@ -506,8 +514,10 @@ async def test_restart(term: Terminal) -> None:
     await term.press("R")
     await yes(term)
     await term.wait(
-        lambda: "kubectl.kubernetes.io/restartedAt"
-        in term.api.get("Deployment", "api")["spec"]["template"]["metadata"].get("annotations", {})
+        lambda: (
+            "kubectl.kubernetes.io/restartedAt"
+            in term.api.get("Deployment", "api")["spec"]["template"]["metadata"].get("annotations", {})
+        )
     )
 
 
@@ -525,7 +535,10 @@ async def test_set_image(term: Terminal) -> None:
     await term.press("i")
     await answer(term, "ghcr.io/acme/api:3")
     await term.wait(
-        lambda: term.api.get("Deployment", "api")["spec"]["template"]["spec"]["containers"][0]["image"] == "ghcr.io/acme/api:3"
+        lambda: (
+            term.api.get("Deployment", "api")["spec"]["template"]["spec"]["containers"][0]["image"]
+            == "ghcr.io/acme/api:3"
+        )
     )
 
 
@@ -550,9 +563,15 @@ async def test_edit(term: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     await term.wait(lambda: replicas(term, "api") == 6)
 
 
-async def test_edit_shows_the_servers_errors_at_their_line(term: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    editor(tmp_path, monkeypatch, f'cp "$1" {tmp_path}/seen; sed -i "s/replicas: 3/replicas: 6/; /^#!/d" "$1"')
-    term.api.refuse = Status(422, "Invalid", "it is invalid", [{"field": "spec.replicas", "message": "too many"}])
+async def test_edit_shows_the_servers_errors_at_their_line(
+    term: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    editor(
+        tmp_path, monkeypatch, f'cp "$1" {tmp_path}/seen; sed -i "s/replicas: 3/replicas: 6/; /^#!/d" "$1"'
+    )
+    term.api.refuse = Status(
+        422, "Invalid", "it is invalid", [{"field": "spec.replicas", "message": "too many"}]
+    )
     await term.workload("api")
     await term.press("e")
     await term.wait(lambda: "too many" in (tmp_path / "seen").read_text())
@@ -562,7 +581,9 @@ async def test_edit_shows_the_servers_errors_at_their_line(term: Terminal, tmp_p
     await term.wait(lambda: replicas(term, "api") == 6)
 
 
-async def test_edit_keeps_the_text_when_the_editor_fails(term: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_edit_keeps_the_text_when_the_editor_fails(
+    term: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     editor(tmp_path, monkeypatch, "exit 3")
     await term.workload("api")
     await term.press("e")
@@ -800,7 +821,9 @@ async def test_log_range(term: Terminal) -> None:
     screen = await open_logs(term)
     await term.press("h")
     await pick(term, "last hour")
-    await term.wait(lambda: any(q.get("sinceSeconds") == "3600" for m, _, q in term.api.requests if m == "LOG"))
+    await term.wait(
+        lambda: any(q.get("sinceSeconds") == "3600" for m, _, q in term.api.requests if m == "LOG")
+    )
     assert screen.range[0] == "last hour"
 
 
@@ -836,7 +859,9 @@ async def test_previous_hit(term: Terminal) -> None:
 
 
 async def test_managed_fields(term: Terminal) -> None:
-    term.api.change("Deployment", "web", lambda d: d["metadata"].update(managedFields=[{"manager": "somebody"}]))
+    term.api.change(
+        "Deployment", "web", lambda d: d["metadata"].update(managedFields=[{"manager": "somebody"}])
+    )
     await term.workload("web")
     await term.press("y")
     await term.sees("kind: Deployment")

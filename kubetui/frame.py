@@ -1,0 +1,75 @@
+"""The words around the content: header, key bar, and what an empty screen says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kubetui.keys import key_name
+from kubetui.live.text import clean
+
+if TYPE_CHECKING:
+    from kubetui.app import KubetuiApp
+    from kubetui.screens.base import KeyScreen
+
+
+def draw_header(app: KubetuiApp, screen: KeyScreen) -> None:
+    """Cluster, namespaces, place, state of the connection; on the right what is wrong."""
+    state = app.connection_state
+    dot, style = {
+        "live": ("●", "ok"),
+        "starting": ("◌", "busy"),
+        "connecting": ("◌", "busy"),
+        "reconnecting": ("◍", "warn"),
+        "failed": ("✖", "bad"),
+    }[state.kind]
+    where = state.context or ("this machine" if app.options.own_cluster else "")
+    left: list[tuple[str, str]] = [(f"{dot} ", style), (clean(where), "strong")]
+    if state.version:
+        left.append((f" {clean(state.version)}", "faint"))
+    left += [("  ns ", "faint"), (clean(app.namespace_text) or "…", "accent")]
+    if screen.TITLE_TEXT:
+        left += [("  ›  ", "faint"), (clean(screen.TITLE_TEXT), "text")]
+    if state.kind != "live":
+        word = state.kind if not state.detail else f"{state.kind}: {clean(state.detail)}"
+        left.append((f"   {word}", style))
+    right: list[tuple[str, str]] = []
+    if app.options.read_only:
+        right.append(("read-only  ", "warn"))
+    stuck, broken = app.dashboard.broken()
+    if app.dashboard.session is not None:
+        right.append((f"{len(app.dashboard.session.pods)} pods  ", "dim"))
+    if stuck or broken:
+        words = [f"{stuck} stuck"] if stuck else []
+        words += [f"{broken} broken"] if broken else []
+        right.append(("▲ " + ", ".join(words), "bad-strong"))
+    elif state.kind == "live":
+        right.append(("✔ all well", "ok"))
+    screen.header.show(tuple(left), tuple(right))
+
+
+def draw_keys(app: KubetuiApp, screen: KeyScreen) -> None:
+    """The keys that do something here and now."""
+    kinds = frozenset(r.kind for r in screen.refs())
+    available = app.registry.available(screen.places(), kinds, app.options.read_only)
+    shown = sorted((a for a in available if a.footer), key=lambda a: a.footer)
+    items = tuple(
+        (key_name(app.registry.keys[a.id][0]), a.label, a.id) for a in shown if app.registry.keys[a.id]
+    )
+    screen.keybar.show(items)
+
+
+def empty_hint(app: KubetuiApp) -> str:
+    """What to do on an empty cluster."""
+    if app.options.own_cluster:
+        return (
+            f"Nothing runs in {app.namespace_text} yet.\n\n"
+            "Save a manifest in a watched file and it is applied at once,\n"
+            "or use any Kubernetes client with this cluster's kubeconfig.\n\n"
+            f"{app.registry.key_text('namespace')} another namespace   "
+            f"{app.registry.key_text('palette')} any kind   {app.registry.key_text('help')} help"
+        )
+    return (
+        f"There are no workloads or pods in {app.namespace_text}.\n\n"
+        f"{app.registry.key_text('namespace')} another namespace   "
+        f"{app.registry.key_text('all-namespaces')} all of them   {app.registry.key_text('palette')} any kind"
+    )

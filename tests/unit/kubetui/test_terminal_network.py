@@ -1,0 +1,193 @@
+"""What the terminal does when the server is slow to like it: gone and back, 403, 410, 401, no tables, odd columns."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from pathlib import Path
+
+from fakeapi import FakeAPI
+from fakeworld import World
+from terminal import Terminal, terminal
+
+from kubetui.screens.browser import BrowserScreen
+
+
+def names(term: Terminal) -> list[str]:
+    return [r.data["metadata"]["name"] for r in term.app.dashboard.workloads.table.order]
+
+
+async def test_server_gone_and_back(api: FakeAPI, tmp_path: Path) -> None:
+    async with terminal(api, tmp_path) as term:
+        api.down = True
+        api.cut()
+        await term.wait(lambda: term.app.dashboard.pods.table.stale, 10)
+        await term.sees("reconnecting", 10)
+        World(api).deployment("newcomer", "new:1", 1, 1)
+        api.down = False
+        await term.wait(lambda: not term.app.dashboard.pods.table.stale, 15)
+        await term.wait(lambda: "newcomer" in names(term), 15)
+        await term.wait(lambda: term.app.connection_state.kind == "live", 10)
+
+
+async def test_a_watch_that_is_too_old_lists_again(api: FakeAPI, tmp_path: Path) -> None:
+    async with terminal(api, tmp_path) as term:
+        api.remove("Deployment", "worker")
+        World(api).deployment("newcomer", "new:1", 1, 1)
+        api.expire()
+        api.cut()
+        await term.wait(lambda: "newcomer" in names(term) and "worker" not in names(term), 10)
+
+
+async def test_changes_arrive_quickly(api: FakeAPI, tmp_path: Path) -> None:
+    import time
+
+    async with terminal(api, tmp_path) as term:
+        began = time.monotonic()
+        World(api).deployment("newcomer", "new:1", 1, 1)
+        await term.sees("newcomer")
+        assert time.monotonic() - began < 1.0
+
+
+async def test_forbidden_kinds_say_so(api: FakeAPI, tmp_path: Path) -> None:
+    api.forbidden = {"secrets", "events"}
+    async with terminal(api, tmp_path) as term:
+        await term.sees("forbidden: events is forbidden")
+        await term.command("secrets")
+        await term.sees('forbidden: secrets is forbidden: User "you"')
+
+
+async def test_a_server_without_tables_for_a_kind(api: FakeAPI, tmp_path: Path) -> None:
+    api.put(
+        {
+            "kind": "Widget",
+            "apiVersion": "example.com/v1",
+            "metadata": {"name": "cog", "namespace": "default"},
+        }
+    )
+    async with terminal(api, tmp_path) as term:
+        await term.command("wd")
+        await term.wait(
+            lambda: isinstance(term.app.screen, BrowserScreen) and len(term.app.screen.table.order) == 1
+        )
+        await term.sees("CREATED AT")
+        api.put(
+            {
+                "kind": "Widget",
+                "apiVersion": "example.com/v1",
+                "metadata": {"name": "gear", "namespace": "default"},
+            }
+        )
+        await term.sees("gear")
+        api.remove("Widget", "cog")
+        await term.wait(lambda: "cog" not in term.text())
+
+
+async def test_an_unknown_kind_is_named(api: FakeAPI, tmp_path: Path) -> None:
+    async with terminal(api, tmp_path) as term:
+        await term.command("zzzzqqq")
+        await term.sees("There is no kind or action like")
+
+
+async def test_strangers_cannot_write_on_the_screen(api: FakeAPI, tmp_path: Path) -> None:
+    world = World(api)
+    evil = world.deployment("evil", "img\x1b[2J:1", 1, 10)
+    world.event(evil, "Bad\x1b]0;x\x07", "message\x1b[31m\r\nwith \u202eeverything", 1, "Warning")
+    async with terminal(api, tmp_path) as term:
+        await term.workload("evil")
+        await term.sees("Bad␛")
+        strips = term.app.screen._compositor.render_strips(term.app.screen.size)
+        assert not any(c in strip.text for strip in strips for c in "\x1b\r\n\x07\u202e")
+
+
+async def test_wide_and_long_names(api: FakeAPI, tmp_path: Path) -> None:
+    world = World(api)
+    world.deployment("n" * 253, "img", 1, 10)
+    world.deployment("naïve-日本語-עברית", "img", 1, 10)
+    async with terminal(api, tmp_path, (80, 24)) as term:
+        await term.wait(lambda: len(names(term)) == 9)
+        width = term.app.screen.size.width
+        strips = term.app.screen._compositor.render_strips(term.app.screen.size)
+        assert all(strip.cell_length == width for strip in strips)
+
+
+async def test_read_only_has_no_key_that_changes(api: FakeAPI, tmp_path: Path) -> None:
+    async with terminal(api, tmp_path, read_only=True) as term:
+        await term.workload("web")
+        await term.press("plus", "R", "ctrl+d", "space", "e")
+        assert not term.sent("PATCH") and not term.sent("DELETE")
+        assert "Scale up" not in term.text()
+        await term.sees("read-only")
+
+
+async def test_a_cluster_that_is_still_starting(api: FakeAPI, tmp_path: Path) -> None:
+    later: Future[str] = Future()
+
+    def use_future(app: object) -> None:
+        app.connection._access = type(app.connection._access)(later, None)  # type: ignore[attr-defined]
+
+    async with terminal(api, tmp_path, wait=False, prepare=use_future, own_cluster=True) as term:
+        term.app.options.progress.put("reading the state folder")
+        await term.sees("reading the state folder")
+        later.set_result(str(tmp_path / "kubeconfig"))
+        await term.wait(lambda: "web" in names(term))
+
+
+async def test_a_cluster_that_cannot_start(api: FakeAPI, tmp_path: Path) -> None:
+    later: Future[str] = Future()
+
+    def use_future(app: object) -> None:
+        app.connection._access = type(app.connection._access)(later, None)  # type: ignore[attr-defined]
+
+    async with terminal(api, tmp_path, wait=False, prepare=use_future, own_cluster=True) as term:
+        later.set_exception(RuntimeError("port 6443 is taken"))
+        await term.sees("port 6443 is taken")
+
+
+async def test_a_missing_kubeconfig_is_named(api: FakeAPI, tmp_path: Path) -> None:
+    def no_file(app: object) -> None:
+        app.connection._access = type(app.connection._access)("/nonexistent/kubeconfig", None)  # type: ignore[attr-defined]
+
+    async with terminal(api, tmp_path, wait=False, prepare=no_file) as term:
+        await term.sees("The cluster cannot be reached")
+
+
+async def test_configuration_with_errors(api: FakeAPI, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("theme: nord\nkeys:\n  scale-up: '='\n  fly: x\nnonsense: 1\n")
+    async with terminal(api, tmp_path, (160, 50)) as term:
+        await term.sees("config.yaml:4")
+        await term.sees("config.yaml:5")
+        assert term.app.theme == "nord"
+        await term.workload("worker")
+        await term.press("equals_sign")
+        await term.wait(lambda: api.get("Deployment", "worker")["spec"]["replicas"] == 3)
+
+
+async def test_the_cursor_stays_on_its_object(api: FakeAPI, tmp_path: Path) -> None:
+    async with terminal(api, tmp_path) as term:
+        await term.workload("mailer")
+        world = World(api)
+        for name in ("aa", "ab", "ac"):
+            world.deployment(name, "img", 1, 10)
+        await term.wait(lambda: "ac" in names(term))
+        assert term.app.dashboard.workloads.table.current.data["metadata"]["name"] == "mailer"
+        api.remove("Deployment", "mailer")
+        await term.wait(lambda: "mailer" not in names(term))
+        assert term.app.dashboard.workloads.table.current.data["metadata"]["name"] == "nightly"
+
+
+async def test_too_small(api: FakeAPI, tmp_path: Path) -> None:
+    async with terminal(api, tmp_path, (50, 12)) as term:
+        await term.sees("kubetui needs 60×16")
+
+
+async def test_a_foreign_cluster_has_no_manifests_pane(tmp_path: Path) -> None:
+    found = FakeAPI()
+    World(found).weather(manifests=False)
+    found.start()
+    try:
+        async with terminal(found, tmp_path) as term:
+            assert not term.app.dashboard.manifests.display
+            await term.press("6")
+            await term.sees("no manifests")
+    finally:
+        found.stop()
