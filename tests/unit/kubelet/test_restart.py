@@ -257,3 +257,20 @@ async def test_a_runtime_that_hangs_is_down(tmp_path: Path) -> None:
         runtime.answer.set()
         await node.advance(5)
         assert await ready() == "True"
+
+
+async def test_a_deletion_does_not_wait_for_a_pull(tmp_path: Path) -> None:
+    from runtime.objects.clock import ManualClock
+
+    clock = ManualClock()
+    async with rig(tmp_path, clock, SimulatedRuntime(clock=clock, pull_seconds=600)) as node:
+        await node.start()
+        await node.make(one_container("a"))
+        await node.make(one_container("b"))
+        await node.quiet()
+        await node.advance(1)
+        await node.waiting("a", "ContainerCreating")
+        await node.client.delete("pods", "a", "default")
+        await node.gone("a")
+        await node.advance(601)
+        await node.phase("b", "Running")  # the pull it shared went on
