@@ -75,7 +75,6 @@ def down(state_dir: Path, podman_url: str = "", *, volumes: bool = False) -> lis
 
 async def _remove(options: ClusterOptions, identity: Identity, *, volumes: bool) -> list[str]:
     runtime = make_runtime(options, identity, SystemClock())
-    await runtime.start()
     try:
         return await runtime.remove_everything(volumes)
     finally:

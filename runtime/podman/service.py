@@ -299,6 +299,7 @@ class PodmanService:
                 stdout=output,
                 stderr=output,
                 env=self.environment,
+                cwd=self.state_dir,  # conmon leaves a file "oom" where it was started
                 start_new_session=True,  # Ctrl+C in the terminal is not for containers
             )
         self._pid_file.write_text(_pid_line(self._process.pid), "ascii")

@@ -1,0 +1,216 @@
+"""Every screen at three sizes with fixed data and a fixed clock, compared with what was agreed on.
+
+A snapshot is the text of the screen; each line ends with a checksum of its styles, so that a change of colour is
+seen as well. ``UPDATE_SNAPSHOTS=1`` writes them anew, for a person to look at in the difference.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import zlib
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "unit" / "kubetui"))
+
+from fakeapi import FakeAPI  # noqa: E402
+from fakeworld import World  # noqa: E402
+from terminal import Terminal, terminal  # noqa: E402
+
+from kubetui.app import KubetuiApp  # noqa: E402
+
+NOW = 1_800_000_000.0
+SIZES = [(80, 24), (120, 40), (200, 60)]
+
+
+@pytest.fixture(autouse=True)
+def quiet_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("TEXTUAL_ANIMATIONS", "none")
+    monkeypatch.setenv("TZ", "UTC")
+
+
+@pytest.fixture
+def api() -> Iterator[FakeAPI]:
+    found = FakeAPI()
+    World(found, NOW).weather()
+    found.start()
+    yield found
+    found.stop()
+
+
+def dump(term: Terminal) -> str:
+    """The screen as text with a checksum of the styles of each line."""
+    screen = term.app.screen
+    lines = []
+    for strip in screen._compositor.render_strips(screen.size)[: screen.size.height]:
+        runs = "|".join(f"{len(s.text)}:{s.style}" for s in strip.simplify())
+        lines.append(f"{strip.text}▏{zlib.crc32(runs.encode()) & 0xFFFF:04x}")
+    return "\n".join(lines) + "\n"
+
+
+async def compare(term: Terminal, name: str) -> None:
+    # still: two dumps that follow each other are the same
+    before = ""
+    for _ in range(100):
+        await term.pilot.pause(0.06)
+        seen = dump(term)
+        if seen == before:
+            break
+        before = seen
+    path = HERE / "screens" / f"{name}.txt"
+    if os.environ.get("UPDATE_SNAPSHOTS"):
+        path.write_text(seen, "utf-8")
+        return
+    assert path.exists(), f"no snapshot {path.name}: run with UPDATE_SNAPSHOTS=1 and look at it"
+    assert seen == path.read_text("utf-8")
+
+
+Step = Callable[[Terminal], Awaitable[None]]
+
+
+async def dashboard(term: Terminal) -> None:
+    await term.workload("web")
+    await term.sees("ImagePullBackOff")
+    await logs_are_there(term)
+
+
+async def logs_are_there(term: Terminal) -> None:
+    logs = term.app.dashboard.logs
+    await term.wait(lambda: not logs.display or (logs.name_shown == "web" and len(logs.view.spool) == 36))
+
+
+async def on_web(term: Terminal, *keys: str) -> None:
+    await dashboard(term)
+    for key in keys:
+        await term.press(key)
+        await term.pilot.pause(0.1)
+
+
+async def logs(term: Terminal) -> None:
+    await on_web(term, "l")
+    await term.wait(lambda: len(term.app.screen.logview.spool) == 36)
+
+
+async def json_logs(term: Terminal) -> None:
+    await term.workload("api")
+    await term.press("l")
+    await term.sees("database away")
+
+
+async def describe(term: Terminal) -> None:
+    await on_web(term, "d")
+    await term.sees("StrategyType:")
+
+
+async def describe_pod(term: Terminal) -> None:
+    await term.workload("mailer")
+    await term.pod("mailer-66d-pp2vd")
+    await term.press("d")
+    await term.sees("CrashLoopBackOff")
+
+
+async def yaml(term: Terminal) -> None:
+    await on_web(term, "y")
+    await term.sees("apiVersion: apps/v1")
+
+
+async def rollback(term: Terminal) -> None:
+    await on_web(term, "r")
+    await term.sees("release 1.26")
+
+
+async def rollback_asks(term: Terminal) -> None:
+    await rollback(term)
+    await term.press("enter")
+    await term.sees("back to revision 6?")
+
+
+async def delete_asks(term: Terminal) -> None:
+    await on_web(term, "ctrl+d")
+    await term.sees("Delete deployment/web?")
+
+
+async def scale_asks(term: Terminal) -> None:
+    await on_web(term, "s")
+    await term.sees("Scale deployment/web")
+
+
+async def palette(term: Terminal) -> None:
+    await on_web(term, "colon", "p", "o")
+    await term.sees("pods")
+
+
+async def namespaces(term: Terminal) -> None:
+    await on_web(term, "n")
+    await term.sees("monitoring")
+
+
+async def help_page(term: Terminal) -> None:
+    await on_web(term, "question_mark")
+    await term.sees("Here and now")
+
+
+async def browser(term: Terminal) -> None:
+    await term.command("po")
+    await term.sees("web-7c9d5bb6f-x2r9c")
+
+
+async def tree(term: Terminal) -> None:
+    await on_web(term, "t")
+    await term.sees("container app")
+
+
+async def manifests(term: Terminal) -> None:
+    await dashboard(term)
+    await term.press("6", "z")
+    await term.sees("spec.replicas: file 2, live 3")
+
+
+SCREENS: dict[str, Step] = {
+    f.__name__: f
+    for f in (
+        dashboard, logs, json_logs, describe, describe_pod, yaml, rollback, rollback_asks, delete_asks, scale_asks, palette,
+        namespaces, help_page, browser, tree, manifests,
+    )
+}  # fmt: skip
+
+
+def still(app: KubetuiApp) -> None:
+    app.clock = lambda: NOW
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
+@pytest.mark.parametrize("name", SCREENS)
+async def test_screen(name: str, size: tuple[int, int], api: FakeAPI, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("")
+    async with terminal(api, tmp_path, size, prepare=still) as term:
+        term.app.config_file = Path("~/.config/kubetui/config.yaml")
+        await SCREENS[name](term)
+        await compare(term, f"{name}-{size[0]}x{size[1]}")
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
+async def test_light(size: tuple[int, int], api: FakeAPI, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("theme: kubetui-light\n")
+    async with terminal(api, tmp_path, size, prepare=still) as term:
+        await dashboard(term)
+        await compare(term, f"light-{size[0]}x{size[1]}")
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
+async def test_empty_cluster(size: tuple[int, int], tmp_path: Path) -> None:
+    api = FakeAPI()
+    World(api, NOW).namespace("default")
+    api.start()
+    try:
+        async with terminal(api, tmp_path, size, prepare=still, wait=False, own_cluster=True) as term:
+            await term.sees("Nothing runs in default yet")
+            await compare(term, f"empty-{size[0]}x{size[1]}")
+    finally:
+        await asyncio.to_thread(api.stop)

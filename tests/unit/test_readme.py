@@ -1,0 +1,24 @@
+"""README says what the code does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tests.support.readme import README, rendered
+
+
+def test_keys_and_commands_are_current() -> None:
+    text = README.read_text("utf-8")
+    assert rendered(text) == text, "run: python -m tests.support.readme"
+
+
+def test_its_links_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", README.read_text("utf-8")):
+        assert (README.parent / target).exists(), target
+
+
+def test_its_make_targets_exist() -> None:
+    makefile = (Path(README).parent / "Makefile").read_text("utf-8")
+    for target in re.findall(r"`make (\w+)`", README.read_text("utf-8")):
+        assert re.search(rf"^{target}:", makefile, re.M), target
