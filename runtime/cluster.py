@@ -37,6 +37,7 @@ from runtime.podman.interface import ContainerRuntime, RuntimeFailure
 from runtime.scheduler import Scheduler
 from runtime.store import FolderLock, InUse, Store, StoreError
 
+from . import memory
 from .options import ClusterError, ClusterOptions
 
 log = logging.getLogger(__name__)
@@ -364,6 +365,7 @@ def serve(options: ClusterOptions) -> int:
     Raises:
         ClusterError: it can't be started.
     """
+    memory.spare_the_old()
     logging.basicConfig(
         level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
@@ -382,6 +384,7 @@ async def _serve(options: ClusterOptions, report: Report) -> int:
     cluster = Cluster(options, report)
     starting = asyncio.create_task(cluster.start())
     stopping = asyncio.create_task(stop.wait())
+    collecting = asyncio.create_task(memory.collect_rarely(SystemClock()))
     await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
     try:
         if starting.done():
@@ -391,8 +394,8 @@ async def _serve(options: ClusterOptions, report: Report) -> int:
                 print(line, flush=True)
             await stopping
     finally:
-        for task in (starting, stopping):
+        for task in (starting, stopping, collecting):
             task.cancel()
-        await asyncio.gather(starting, stopping, return_exceptions=True)
+        await asyncio.gather(starting, stopping, collecting, return_exceptions=True)
         await cluster.stop()
     return 0
