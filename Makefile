@@ -1,20 +1,16 @@
 # Two commands matter: `make run` opens the terminal on manifests/, `make test` runs every test.
-# Both set up what they need: a virtual environment, and through apt-get what the machine lacks.
+# Both set up what they need: a virtual environment (.ci/venv), and what the machine lacks (.ci/install).
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests demo-images run test lint unit e2e bench screenshots clean
+.DELETE_ON_ERROR:
+.PHONY: help setup setup-tests run test lint unit e2e bench screenshots clean
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
-
-# Debian packages by the command (or file) that shows they are there.
-RUN_NEEDS := podman:podman runc:runc /usr/lib/podman/netavark:netavark iptables:iptables ip:iproute2 newuidmap:uidmap \
-	slirp4netns:slirp4netns fuse-overlayfs:fuse-overlayfs nsenter:util-linux
-TEST_NEEDS := tmux:tmux kubectl:kubernetes-client
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 help:
 	@echo "make run      open the terminal on manifests/ (sets up everything first)"
@@ -24,51 +20,28 @@ help:
 	@echo "make setup    what make run needs; .venv/bin/kubetui is the program then"
 	@echo "make clean    remove the virtual environment and caches"
 
-# $(1): pairs command:package. Installs the packages whose command is not there.
-define install
-	@missing=""; \
-	for pair in $(1); do \
-		what="$${pair%%:*}"; \
-		if ! { [ -e "$$what" ] || PATH="$$PATH:/usr/sbin:/sbin" command -v "$$what" >/dev/null; }; then \
-			missing="$$missing $${pair##*:}"; \
-		fi; \
-	done; \
-	if [ -n "$$missing" ]; then \
-		if ! command -v apt-get >/dev/null; then \
-			echo "Please install with your package manager:$$missing" >&2; exit 1; \
-		fi; \
-		echo "Installing$$missing"; \
-		$(SUDO) apt-get update -qq; \
-		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
-	fi
-endef
-
 setup: $(VENV)/.installed
-	$(call install,$(RUN_NEEDS))
+	@.ci/install run
 
 $(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "kubetui needs Python 3.11 or newer; set PYTHON=…" >&2; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
-		echo "Installing python3-venv"; $(SUDO) apt-get update -qq; \
-		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-venv >/dev/null; }
-	$(PYTHON) -m venv $(VENV)
+	@.ci/venv "$(PYTHON)" $(VENV)
 
 $(VENV)/.installed: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@echo "Installing kubetui into $(VENV)"
+	@$(PIP) --editable .
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@echo "Installing what the tests need into $(VENV)"
+	@$(PIP) --editable '.[dev]'
 	@touch $@
 
-setup-tests: setup $(VENV)/.installed-dev
-	$(call install,$(TEST_NEEDS))
+setup-tests: $(VENV)/.installed $(VENV)/.installed-dev
+	@.ci/install test
 
-demo-images: setup
-	$(BIN)/python -m manifests.images
-
-run: demo-images
+# Without some images the terminal still opens, and shows which pods wait for one.
+run: setup
+	@$(BIN)/python -m manifests.images manifests || true
 	@exec $(BIN)/kubetui manifests
 
 lint: $(VENV)/.installed-dev
@@ -82,10 +55,8 @@ unit: $(VENV)/.installed-dev
 e2e: setup-tests
 	$(BIN)/pytest -q tests/e2e
 
-test: setup-tests
-	$(MAKE) --no-print-directory lint
-	$(MAKE) --no-print-directory unit
-	$(MAKE) --no-print-directory e2e
+test:
+	@.ci/run
 
 bench: setup-tests
 	$(BIN)/python -m tests.benchmarks
