@@ -80,6 +80,9 @@ class KubetuiApp(App[int]):
         self.forwarding: Forwards | None = None
         self.clock: Callable[[], float] = time.time
         self.scaler = Scaler(self)
+        self._unloaded = list(
+            {a.handler.partition(":")[0]: a for a in self.registry.actions.values()}.values()
+        )
         self.housekeeper = Housekeeper()
         self._pump_timer: Timer | None = None
         self._pumped_at = 0.0
@@ -130,6 +133,7 @@ class KubetuiApp(App[int]):
 
     def _start_network(self) -> None:
         self.connection.start()
+        self.set_timer(0.3, self._load_actions)
 
     async def on_unmount(self) -> None:
         """Close everything that runs."""
@@ -193,6 +197,12 @@ class KubetuiApp(App[int]):
                 self._connected()
             self.dashboard.after_pump()
         self.refresh_chrome()
+
+    def _load_actions(self) -> None:
+        """Load what the keys do, a piece at a time, so that no first press has to wait for an import."""
+        if self._unloaded:
+            self._unloaded.pop().load()
+            self.set_timer(0.02, self._load_actions)
 
     def _connected(self) -> None:
         client = self.connection.client

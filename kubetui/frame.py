@@ -24,7 +24,8 @@ def draw_header(app: KubetuiApp, screen: KeyScreen) -> None:
     }[state.kind]
     where = state.context or ("this machine" if app.options.own_cluster else "")
     left: list[tuple[str, str]] = [(f"{dot} ", style), (clean(where), "strong")]
-    if state.version:
+    roomy = app.size.width >= 100
+    if state.version and roomy:
         left.append((f" {clean(state.version)}", "faint"))
     left += [("  ns ", "faint"), (clean(app.namespace_text) or "…", "accent")]
     if screen.TITLE_TEXT:
@@ -36,7 +37,7 @@ def draw_header(app: KubetuiApp, screen: KeyScreen) -> None:
     if app.options.read_only:
         right.append(("read-only  ", "warn"))
     stuck, broken = app.dashboard.broken()
-    if app.dashboard.session is not None:
+    if app.dashboard.session is not None and roomy:
         right.append((f"{len(app.dashboard.session.pods)} pods  ", "dim"))
     if stuck or broken:
         words = [f"{stuck} stuck"] if stuck else []

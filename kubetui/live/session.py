@@ -147,6 +147,8 @@ class Session:
             reference = controller_of(obj)
             if reference:
                 parent = str(reference.get("uid"))
+                if self._parent.get(uid) != parent:
+                    self.changed_workloads.add(parent)  # its pods may have been here before
                 self._parent[uid] = parent
                 self._children.setdefault(parent, set()).add(uid)
         self.changed_workloads |= change.deletes | change.upserts.keys()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from kubetui.context import Ref
 from kubetui.live.discovery import PODS
 from kubetui.live.health import cached_view
@@ -28,12 +26,12 @@ COLUMNS = [
 ]
 
 
-def pod_row(pod: Obj, usage: Usage | None = None) -> Row:
+def pod_row(pod: Obj, now: float, usage: Usage | None = None) -> Row:
     """One pod as a row."""
     view = cached_view(pod)
     restarts = str(view.restarts)
     if view.restarts and view.last_restart:
-        restarts = f"{view.restarts} ({human_duration(time.time() - view.last_restart)} ago)"
+        restarts = f"{view.restarts} ({human_duration(now - view.last_restart)} ago)"
     quiet = view.health in ("done", "idle")
     ready_style = "dim" if quiet else "text" if view.ready >= view.total else view.health
     return Row(
@@ -80,7 +78,9 @@ class PodsPane(Pane):
 
     def _row(self, pod: Obj) -> Row:
         meta = pod.get("metadata") or {}
-        return pod_row(pod, self.usage.get((meta.get("namespace", ""), meta.get("name", ""))))
+        return pod_row(
+            pod, self.table.now(), self.usage.get((meta.get("namespace", ""), meta.get("name", "")))
+        )
 
     def refresh_rows(self, session: Session, uids: set[str]) -> None:
         """Bring these pods up to date, as far as they belong here."""

@@ -71,9 +71,9 @@ def rollout_lines(
         extra.append(f"available in {seconds_text(rollout.min_ready_left)}")
     if rollout.deadline_left is not None:
         extra.append(f"deadline in {seconds_text(rollout.deadline_left)}")
-    if extra:
-        head.append(("  · " + " · ".join(extra), "dim"))
     lines = [Line(tuple(head))]
+    if extra:
+        lines.append(line(" " + " · ".join(extra), "warn" if rollout.phase == "stuck" else "dim"))
     if rollout.kind in ("Deployment", "StatefulSet", "DaemonSet"):
         if rollout.strategy == "RollingUpdate":
             budget = (

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from textual.app import ComposeResult
 from textual.containers import Container
 from textual.geometry import Offset
@@ -272,7 +270,7 @@ class Dashboard(KeyScreen):
         if session is None or not self.rollout.display:
             return
         if workload is None:
-            self.rollout.draw(None, [], [], time.time(), ())
+            self.rollout.draw(None, [], [], 0.0, ())
             return
         pods = session.pods_of(uid_of(workload))
         now = self.app.clock()
@@ -396,7 +394,7 @@ class Dashboard(KeyScreen):
         self.manifests.sources.clear()
         self.logs.key = None
         self.logs.stream = LogStream(self.logs.view, self.app.start_background, self.app.call_soon)
-        self.rollout.draw(None, [], [], time.time(), ())
+        self.rollout.draw(None, [], [], 0.0, ())
         self.lay_out()
 
     def show_usage(self, usage: dict[tuple[str, str], Usage], first: bool) -> None:

@@ -22,13 +22,13 @@ Span = tuple[str, str]
 def join_sides(left: Sequence[Segment], right: Sequence[Segment], width: int, fill: Segment) -> Strip:
     """Left and right aligned segments in one line; the right side gives way last."""
     right_width = sum(cell_len(s.text) for s in right)
-    space = width - right_width
+    space = width - right_width - (1 if right else 0)
     if space < 0:
         return Strip(right).crop(0, width)
     left_strip = Strip(left)
     if left_strip.cell_length > space:
         left_strip = left_strip.crop(0, space)
-    filler = space - left_strip.cell_length
+    filler = width - right_width - left_strip.cell_length
     return Strip([*left_strip, Segment(fill.text * filler, fill.style), *right])
 
 

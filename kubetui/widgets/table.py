@@ -6,7 +6,6 @@ and the marks stay on their objects, whatever comes and goes, and an update cost
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import Any
@@ -55,7 +54,6 @@ class Table(Viewport):
         *,
         sort: str = "",
         descending: bool = False,
-        clock: Callable[[], float] = time.time,
         id: str | None = None,
     ) -> None:
         super().__init__(id=id)
@@ -72,7 +70,6 @@ class Table(Viewport):
         self.empty_text: str = ""
         self.stale = False
         self.scope: Callable[[Row], bool] | None = None
-        self._clock = clock
         self._uid: str | None = None
         self._index = 0
         self._widths: dict[str, int] = {}
@@ -326,7 +323,7 @@ class Table(Viewport):
 
     def tick(self) -> None:
         """Once a second: repaint when an age that is visible has changed."""
-        now = self._clock()
+        now = self.now()
         ages = tuple(
             c.shown(now)
             for row in self.order[self.top : self.top + self.body_height]
@@ -381,6 +378,9 @@ class Table(Viewport):
     def paint(self, y: int, width: int) -> Strip:
         """Header, row or blank."""
         if y == 0:
+            self.top = min(
+                self.top, self.last_top
+            )  # the height may have been another when the cursor was placed
             return self._paint_header(width)
         index = self.top + y - 1
         if index >= len(self.order):
@@ -388,7 +388,7 @@ class Table(Viewport):
                 return Strip([Segment("  " + fit(self.empty_text, width - 2), self.palette["dim"])], width)
             return Strip.blank(width)
         row = self.order[index]
-        now = self._clock()
+        now = self.now()
         ages = tuple(c.shown(now) for c in row.cells if c.since is not None)
         cursor = 0 if index != self._index else 2 if self.has_focus else 1
         marked = row.uid in self.marks

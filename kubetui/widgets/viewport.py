@@ -7,6 +7,9 @@ scroll bar drawn into the last column.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -43,6 +46,11 @@ class Viewport(Widget, can_focus=True):
     def palette(self) -> Palette:
         """The theme's styles."""
         return palette(self.app)
+
+    def now(self) -> float:
+        """Seconds since 1970, by the app's clock (which tests hold still)."""
+        clock: Callable[[], float] = getattr(self.app, "clock", time.time)
+        return clock()
 
     @property
     def body_height(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import time
+import zlib
 from typing import Any
 
 from fakeapi import FakeAPI, now_text
@@ -172,7 +173,7 @@ class World:
         started = {"running": {"startedAt": self.ago(age - 1)}}
         status: Obj = {
             "phase": "Running",
-            "podIP": ip or f"10.244.0.{abs(hash(name)) % 250 + 2}",
+            "podIP": ip or f"10.244.0.{zlib.crc32(name.encode()) % 250 + 2}",
             "hostIP": "10.0.0.1",
         }
         box: Obj = {
@@ -242,7 +243,7 @@ class World:
     def event(
         self, about: Obj, reason: str, message: str, age: float, type_: str = "Normal", count: int = 1
     ) -> None:
-        name = f"{about['metadata']['name']}.{abs(hash((reason, message))) % 10**8:x}"
+        name = f"{about['metadata']['name']}.{zlib.crc32((reason + message).encode()):x}"
         self.api.put(
             {
                 "kind": "Event",
