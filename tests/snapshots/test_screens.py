@@ -105,14 +105,14 @@ async def json_logs(term: Terminal) -> None:
 
 async def describe(term: Terminal) -> None:
     await on_web(term, "d")
-    await term.sees("StrategyType:")
+    await term.wait(lambda: any("Scaled up replica set" in row.text for row in term.app.screen.lines.lines))
 
 
 async def describe_pod(term: Terminal) -> None:
     await term.workload("mailer")
     await term.pod("mailer-66d-pp2vd")
     await term.press("d")
-    await term.sees("CrashLoopBackOff")
+    await term.wait(lambda: any("Back-off restarting failed" in row.text for row in term.app.screen.lines.lines))
 
 
 async def yaml(term: Terminal) -> None:
@@ -175,8 +175,8 @@ async def manifests(term: Terminal) -> None:
 SCREENS: dict[str, Step] = {
     f.__name__: f
     for f in (
-        dashboard, logs, json_logs, describe, describe_pod, yaml, rollback, rollback_asks, delete_asks, scale_asks, palette,
-        namespaces, help_page, browser, tree, manifests,
+        dashboard, logs, json_logs, describe, describe_pod, yaml, rollback, rollback_asks, delete_asks, scale_asks,
+        palette, namespaces, help_page, browser, tree, manifests,
     )
 }  # fmt: skip
 
