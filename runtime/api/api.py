@@ -219,10 +219,11 @@ class API(Core):
             new = rescaled(resource, namespace, name, current, wanted, patched=True)
             return await self._store_scale(ctx, resource, namespace, name, new, record)
         patched = patching.apply_patch(resource, current, patch, media_type)
+        shown = patch if media_type == patching.STRATEGIC_PATCH else None
         if subresource == "status":
-            clean = self._read_status(ctx, resource, patched, current, patched=True)
+            clean = self._read_status(ctx, resource, patched, current, patched=True, patch=shown)
         else:
-            clean = patching.read_patched(ctx, resource, patched)
+            clean = patching.read_patched(ctx, resource, patched, patch=shown)
             resource.strategy.default(clean)
         return await self._carry_out(
             key,
@@ -310,7 +311,13 @@ class API(Core):
 
     @staticmethod
     def _read_status(
-        ctx: RequestContext, resource: Resource, obj: Obj, current: Obj, *, patched: bool = False
+        ctx: RequestContext,
+        resource: Resource,
+        obj: Obj,
+        current: Obj,
+        *,
+        patched: bool = False,
+        patch: Any = None,
     ) -> Obj:
         """The object that a status update or patch asks for.
 
@@ -326,7 +333,7 @@ class API(Core):
         if not untouched:
             part["metadata"] = obj.get("metadata")
         if patched:
-            clean = patching.read_patched(ctx, resource, part)
+            clean = patching.read_patched(ctx, resource, part, patch=patch)
         else:
             clean, unknown = decode(resource, part if ctx.owns_body else meta.copy(part))
             report_unknown(ctx, resource, unknown)

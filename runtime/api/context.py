@@ -53,6 +53,8 @@ class RequestContext:
     user_agent: str = ""
     body_size: int = 0
     """Bytes of the request's body where there was one; what limits on object size are judged from."""
+    repeated: list[str] = field(default_factory=list)
+    """Keys that stand twice in the body, as sentences; reported together with its unknown fields."""
     owns_body: bool = False
     """The object handed over was made for this request alone (parsed from a body): no copy is needed."""
 
@@ -80,6 +82,8 @@ class ListOptions:
     continue_: str = ""
     resource_version: str = ""
     resource_version_match: str = ""
+    send_initial_events: bool | None = None
+    """Only watches may ask for them: anything but None is refused."""
 
 
 @dataclass(frozen=True, slots=True)

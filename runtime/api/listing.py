@@ -191,7 +191,10 @@ def list_objects(store: Store, resource: Resource, namespace: str, options: List
         exact = max(version, 0)
     else:
         check_match(
-            options.resource_version, options.resource_version_match, watch=False, initial_events=None
+            options.resource_version,
+            options.resource_version_match,
+            watch=False,
+            initial_events=options.send_initial_events,
         )
         asked = parse_version(options.resource_version)
         if options.resource_version_match == "Exact" or (

@@ -43,14 +43,11 @@ class Predicate:
         if fields is not None:
             allowed = _METADATA_NAMES | resource.selectable_names
             for term in fields.terms:
-                if term.field not in allowed or (
-                    term.field == "metadata.namespace" and not resource.namespaced
-                ):
-                    raise bad_request(
-                        f'Unable to find "{resource.api_version}, Resource={resource.plural}" that match label '
-                        f'selector "{label_selector}", field selector "{field_selector}": field label not '
-                        f"supported: {term.field}"
-                    )
+                if term.field not in allowed:
+                    if resource.selectable_names:
+                        raise bad_request(f"field label not supported: {term.field}")
+                    known = '"metadata.name", "metadata.namespace"'
+                    raise bad_request(f'"{term.field}" is not a known field selector: only {known}')
             self.name = fields.requires("metadata.name") or ""
             self.namespace = fields.requires("metadata.namespace") or ""
             match_fields = fields.matches

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from runtime.objects import meta
+from runtime.objects.depth import DEPTH_LIMIT, too_deep
 from runtime.objects.errors import (
     FieldError,
     Obj,
@@ -97,30 +98,57 @@ def apply_patch(resource: Resource, current: Obj, patch: Any, media_type: str) -
     return apply_strategic_merge(current, patch, info)
 
 
-def read_patched(ctx: RequestContext, resource: Resource, patched: Obj) -> Obj:
+def read_patched(ctx: RequestContext, resource: Resource, patched: Obj, *, patch: Any = None) -> Obj:
     """A private, typed copy of a patched object.
+
+    Args:
+        ctx: the request.
+        resource: the kind.
+        patched: what the patch made of the object.
+        patch: a strategic merge patch, which is what errors show then; of the other types they show the result.
 
     Raises:
         StatusError: 422, the patch made something that the kind can't be.
     """
+
+    def shown() -> str:
+        return orjson.dumps(patched).decode() if patch is None else _go_text(patch)
+
+    if ctx.owns_body and too_deep(patched):
+        raise bad_request(f"the patched object is nested deeper than {DEPTH_LIMIT} levels")
     if not isinstance(patched, dict) or not isinstance(patched.get("metadata", {}), dict):
-        raise _unfit(patched, "the patch made an object that can't be read")
+        raise _unfit(shown(), "the patch made an object that can't be read")
     private = meta.copy(patched)
     check_kind(resource, private)
     try:
         clean, unknown = decode(resource, private)
     except StatusError as error:
-        raise _unfit(patched, error.message) from None
-    if unknown and ctx.field_validation != "Ignore":
+        raise _unfit(shown(), error.message) from None
+    problems = [*ctx.repeated, *unknown]
+    if problems and ctx.field_validation != "Ignore":
         if ctx.field_validation == "Strict":
-            raise _unfit(patched, f"strict decoding error: {', '.join(unknown)}")
-        for problem in unknown:
+            raise _unfit(shown(), f"strict decoding error: {', '.join(problems)}")
+        for problem in problems:
             ctx.warn(problem)
     return clean
 
 
-def _unfit(patched: Any, why: str) -> StatusError:
-    error = invalid_object("", "", "", [invalid("patch", orjson.dumps(patched).decode(), why)])
+def _go_text(value: Any) -> str:
+    """A value as Go's ``%+v`` prints it."""
+    match value:
+        case dict():
+            return "map[" + " ".join(f"{key}:{_go_text(value[key])}" for key in sorted(value)) + "]"
+        case list():
+            return "[" + " ".join(map(_go_text, value)) + "]"
+        case None:
+            return "<nil>"
+        case bool():
+            return "true" if value else "false"
+    return str(value)
+
+
+def _unfit(shown: str, why: str) -> StatusError:
+    error = invalid_object("", "", "", [invalid("patch", shown, why)])
     # upstream leaves the kind out of this one sentence
     error.message = error.message.lstrip()
     return error

@@ -396,13 +396,14 @@ def missing(resource: Resource, name: str) -> StatusError:
 
 
 def report_unknown(ctx: RequestContext, resource: Resource, problems: list[str]) -> None:
-    """Unknown fields become an error, warnings or nothing, as fieldValidation says.
+    """Repeated and unknown fields become an error, warnings or nothing, as fieldValidation says.
 
     Raises:
         StatusError: 400 when Strict.
     """
-    if not problems or ctx.field_validation == "Ignore":
+    if not (problems or ctx.repeated) or ctx.field_validation == "Ignore":
         return
+    problems = [*ctx.repeated, *problems]
     if ctx.field_validation == "Strict":
         raise strict_error(resource, problems)
     for problem in problems:

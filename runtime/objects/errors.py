@@ -182,7 +182,9 @@ def already_exists(resource: str, name: str, group: str = "") -> StatusError:
     )
 
 
-def conflict(resource: str, name: str, why: str, group: str = "", causes: list[Obj] | None = None) -> StatusError:
+def conflict(
+    resource: str, name: str, why: str, group: str = "", causes: list[Obj] | None = None
+) -> StatusError:
     """409: the write was made against another state than the stored one."""
     return StatusError(
         409,
@@ -222,7 +224,9 @@ def unauthorized(message: str = "Unauthorized") -> StatusError:
     return StatusError(401, "Unauthorized", message)
 
 
-def forbidden(resource: str, name: str, why: str, group: str = "", causes: list[Obj] | None = None) -> StatusError:
+def forbidden(
+    resource: str, name: str, why: str, group: str = "", causes: list[Obj] | None = None
+) -> StatusError:
     """403: known, and not allowed (or refused by admission)."""
     if name:
         message = f'{qualified(resource, group)} "{name}" is forbidden: {why}'
@@ -238,7 +242,7 @@ def method_not_allowed(resource: str, verb: str, group: str = "") -> StatusError
     return StatusError(
         405,
         "MethodNotAllowed",
-        f"{verb} is not supported on resources of kind \"{qualified(resource, group)}\"",
+        f'{verb} is not supported on resources of kind "{qualified(resource, group)}"',
         _details("", group, resource),
     )
 
@@ -255,9 +259,7 @@ def unsupported_media_type(message: str) -> StatusError:
 
 def too_large(limit: int) -> StatusError:
     """413: the body is over the limit, in bytes."""
-    return StatusError(
-        413, "RequestEntityTooLarge", f"Request entity too large: limit is {limit}"
-    )
+    return StatusError(413, "RequestEntityTooLarge", f"Request entity too large: limit is {limit}")
 
 
 def expired(message: str) -> StatusError:
@@ -294,7 +296,7 @@ def version_too_large(asked: int, current: int) -> StatusError:
     return StatusError(
         504,
         "Timeout",
-        f"Too large resource version: {asked}, current: {current}",
+        f"Timeout: Too large resource version: {asked}, current: {current}",
         {
             "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
             "retryAfterSeconds": 1,

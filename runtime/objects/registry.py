@@ -157,6 +157,8 @@ class Resource:
     """Turns an object of this version into the one that is stored; may share parts with its argument."""
     from_storage: Callable[[Obj], Obj] | None = None
     """Turns a stored object into this version; may share parts with its argument."""
+    deprecated: str = ""
+    """The warning that every answer to a client carries, for kinds on their way out."""
 
     @property
     def api_version(self) -> str:

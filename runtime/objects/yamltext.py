@@ -15,9 +15,10 @@ from typing import Any
 
 import yaml
 
+from .depth import DEPTH_LIMIT
+
 NODE_LIMIT = 500_000
 """Values in one document after its aliases are followed: stops "billion laughs"."""
-DEPTH_LIMIT = 200
 
 _Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAG = "tag:yaml.org,2002:"
@@ -93,19 +94,24 @@ def resolve(text: str) -> Any:
     if not (first.isdigit() or first in "+-."):
         return text
     if _INT.match(text):
-        return int(text.replace("_", ""))
+        return _number(int(text.replace("_", "")))
     if _RADIX.match(text):
         digits = text.replace("_", "").lower()
         sign = -1 if digits[0] == "-" else 1
         digits = digits.lstrip("+-")
         if digits[1] in "bxo":
-            return sign * int(digits[2:], {"b": 2, "x": 16, "o": 8}[digits[1]])
-        return sign * int(digits, 8)
+            return _number(sign * int(digits[2:], {"b": 2, "x": 16, "o": 8}[digits[1]]))
+        return _number(sign * int(digits, 8))
     if _FLOAT.match(text):
         return float(text.replace("_", ""))
     if _SPECIAL.match(text):
         raise ValueError(f"{text} can't be expressed in JSON")
     return text
+
+
+def _number(value: int) -> int | float:
+    """What has more than 64 bits is a float."""
+    return value if -(2**63) <= value < 2**64 else float(value)
 
 
 def compose(text: str, repeated: list[str] | None = None) -> list[Node]:

@@ -183,6 +183,8 @@ class Handler:
             return await self._documents.handle(exchange)
         resource, sub = self._resources.find(info)
         exchange.resource = resource
+        if resource.deprecated:
+            exchange.context.warn(resource.deprecated)
         if sub is not None and sub.name in CONNECT:
             if sub.name == "proxy":
                 return await self._proxy.handle(exchange, resource, sub)

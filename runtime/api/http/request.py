@@ -134,7 +134,13 @@ def list_options(query: Query) -> ListOptions:
         continue_=query.get("continue", ""),
         resource_version=query.get("resourceVersion", ""),
         resource_version_match=query.get("resourceVersionMatch", ""),
+        send_initial_events=_given(query, "sendInitialEvents"),
     )
+
+
+def _given(query: Query, name: str) -> bool | None:
+    """A boolean option, or None where it was not given."""
+    return flag(query, name) if query.get(name) else None
 
 
 def watch_options(query: Query, name: str = "") -> WatchOptions:
@@ -142,13 +148,12 @@ def watch_options(query: Query, name: str = "") -> WatchOptions:
     field_selector = query.get("fieldSelector", "")
     if name:
         field_selector = ",".join(part for part in (field_selector, f"metadata.name={name}") if part)
-    initial = query.get("sendInitialEvents")
     return WatchOptions(
         label_selector=query.get("labelSelector", ""),
         field_selector=field_selector,
         resource_version=query.get("resourceVersion", ""),
         resource_version_match=query.get("resourceVersionMatch", ""),
-        send_initial_events=None if not initial else flag(query, "sendInitialEvents"),
+        send_initial_events=_given(query, "sendInitialEvents"),
         allow_bookmarks=flag(query, "allowWatchBookmarks"),
         timeout_seconds=number(query, "timeoutSeconds"),
     )

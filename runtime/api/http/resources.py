@@ -24,12 +24,12 @@ from runtime.objects.errors import (
     path_not_found,
     too_large,
 )
+from runtime.objects.printers import printer_for
 from runtime.objects.registry import Registry, Resource, Subresource
-from runtime.objects.schema import strict_error
 from runtime.store import Record
 
 from . import tables
-from .body import BODY_LIMIT, parse, parse_json, read_object
+from .body import BODY_LIMIT, duplicate_fields, is_json, parse, parse_json, read_object
 from .metrics import Metrics
 from .negotiation import (
     JSON,
@@ -55,6 +55,8 @@ from .request import (
 from .responses import respond, warning_headers
 from .watches import Render, Stream, default_timeout, object_line, pump, transformed_line
 
+LARGE_YAML = 64 * 1024
+"""Bytes of YAML above which a body is read on another thread: its parser takes microseconds a value."""
 SINGLE = frozenset({TABLE, PARTIAL})
 LIST = frozenset({TABLE, PARTIAL_LIST})
 NONE: frozenset[str] = frozenset()
@@ -197,7 +199,7 @@ class Resources:
     def _transforms(
         self, resource: Resource, sub: Subresource | None, offered: frozenset[str]
     ) -> frozenset[str]:
-        if not resource.stored or (sub is not None and sub.kind != resource.kind):
+        if not resource.stored or (sub is not None and sub.kind not in (resource.kind, "Scale")):
             return NONE
         return offered
 
@@ -326,17 +328,18 @@ class Resources:
         body = await read_body(exchange.request)
         format_ = body_format(exchange.request.headers.get("Content-Type", ""))
         exchange.context.body_size = len(body)
-        obj, repeated = read_object(body, format_, exchange.context.field_validation)
-        self._repeated(exchange, resource, repeated)
-        return obj
+        return await self._parse(exchange, body, format_)
 
-    def _repeated(self, exchange: Exchange, resource: Resource, repeated: list[str]) -> None:
-        if not repeated:
-            return
-        if exchange.context.field_validation == "Strict":
-            raise strict_error(resource, repeated)
-        for sentence in repeated:
-            exchange.context.warn(sentence)
+    async def _parse(self, exchange: Exchange, body: bytes, format_: str) -> Any:
+        """The object in a body; what stands twice in it is left to who reads its fields."""
+        context = exchange.context
+        if format_ == "yaml" and len(body) > LARGE_YAML:
+            obj, context.repeated = await asyncio.to_thread(
+                read_object, body, format_, context.field_validation
+            )
+        else:
+            obj, context.repeated = read_object(body, format_, context.field_validation)
+        return obj
 
     async def _create(
         self, exchange: Exchange, resource: Resource, sub: Subresource | None
@@ -376,18 +379,22 @@ class Resources:
         self, exchange: Exchange, resource: Resource, sub: Subresource | None
     ) -> web.StreamResponse:
         accepted = self._accept(exchange, self._transforms(resource, sub, SINGLE))
-        request, info = exchange.request, exchange.info
+        request, info, context = exchange.request, exchange.info, exchange.context
         kind = patch_type(request.headers.get("Content-Type", ""))
         options = write_options(request.query, "PatchOptions", kind)
         self._options(exchange, options)
         raw = await read_body(request)
-        exchange.context.body_size = len(raw)
+        context.body_size = len(raw)
         body: Any
         if kind == "apply":
-            body, repeated = read_object(raw, "yaml" if not raw.lstrip().startswith(b"{") else "json", "Warn")
-            self._repeated(exchange, resource, repeated)
+            body = await self._parse(exchange, raw, "json" if is_json(raw) else "yaml")
+            if context.repeated and options.field_validation == "Strict":
+                raise bad_request(f"error strict decoding YAML: {', '.join(context.repeated)}")
         else:
             body = parse_json(raw)
+            if options.field_validation != "Ignore":
+                prefix = "json patch " if kind == "json" else ""
+                context.repeated = [f'{prefix}duplicate field "{path}"' for path in duplicate_fields(raw)]
         answer = await self._api.patch(
             exchange.context,
             resource,
@@ -442,8 +449,9 @@ class Resources:
         elif accepted.transform == TABLE:
             query = exchange.request.query
             meta = {"resourceVersion": (answer.obj.get("metadata") or {}).get("resourceVersion", "")}
+            own = answer.obj.get("kind") == resource.kind
             body = tables.table(
-                resource.printer,
+                resource.printer if own else printer_for("autoscaling", "Scale"),
                 (answer,),
                 self._clock.now(),
                 include=tables.check_include(query.get("includeObject", "")),

@@ -90,6 +90,7 @@ def resources() -> list[Resource]:
             short=("cs",),
             verbs=("get", "list"),
             strategy=STORED_ONLY,
+            deprecated="v1 ComponentStatus is deprecated in v1.19+",
         ),
         entry("", "v1", "ConfigMap", "configmaps", short=("cm",), strategy=strategies.CONFIG_MAP),
         entry(
@@ -100,6 +101,7 @@ def resources() -> list[Resource]:
             singular="endpoints",
             short=("ep",),
             strategy=strategies.ENDPOINTS,
+            deprecated="v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
         ),
         entry(
             "",

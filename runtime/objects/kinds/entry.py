@@ -78,6 +78,7 @@ def entry(
     storage: str = "",
     to_storage: Callable[[Obj], Obj] | None = None,
     from_storage: Callable[[Obj], Obj] | None = None,
+    deprecated: str = "",
 ) -> Resource:
     """One registry entry; subresources come out sorted by name, as discovery lists them."""
     subresources = list(more)
@@ -106,4 +107,5 @@ def entry(
         storage=storage,
         to_storage=to_storage,
         from_storage=from_storage,
+        deprecated=deprecated,
     )

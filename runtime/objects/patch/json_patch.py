@@ -34,7 +34,7 @@ def apply_json_patch(obj: Obj, operations: Any) -> Obj:
 
     Raises:
         StatusError: 400 where the patch is no list of operations, 413 for more than :data:`MAX_OPERATIONS`,
-            422 where an operation does not apply, with the sentence upstream's library gives as its cause.
+            422 where an operation does not apply.
     """
     if not isinstance(operations, list):
         kind = "object" if isinstance(operations, dict) else type(operations).__name__
@@ -55,12 +55,10 @@ def apply_json_patch(obj: Obj, operations: Any) -> Obj:
     except RecursionError:
         raise bad_request("the patch is nested too deeply") from None
     except _Failed as failure:
+        # Upstream keeps its library's reason to itself, and kubectl prints the sentence where there is no cause.
         raise StatusError(
-            422,
-            "Invalid",
-            "the server rejected our request due to an error in our request",
-            {"causes": [{"message": str(failure)}]},
-        ) from None
+            422, "Invalid", "the server rejected our request due to an error in our request"
+        ) from failure
     if not isinstance(document.root, dict):
         raise bad_request("the patched document is not an object")
     return document.root

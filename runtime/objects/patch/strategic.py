@@ -234,9 +234,7 @@ def _items_are_maps(*lists: list[Any]) -> bool:
     }
     if "list" in kinds:
         message = "the server rejected our request due to an error in our request"
-        raise StatusError(
-            422, "Invalid", message, {"causes": [{"message": "lists of lists are not supported"}]}
-        )
+        raise StatusError(422, "Invalid", message)
     if len(kinds) > 1:
         raise bad_request(f"list element types are not identical: {', '.join(map(render_value, lists))}")
     return kinds == {"map"}

@@ -84,17 +84,11 @@ class VolumeStrategy(KindStrategy):
         obj["status"] = {"phase": "Pending"}
 
 
-def endpoints_warnings(obj: Obj, old: Obj | None) -> list[str]:
-    """Endpoints have a successor, and clients that still write them are told."""
-    return ["v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"]
-
-
 CONFIG_MAP = KindStrategy(check=rules.check_config_map, compare=rules.check_config_map_update)
 ENDPOINTS = KindStrategy(
     default=default_endpoints,
     check=rules.check_endpoints,
     compare=rules.check_endpoints_update,
-    warn=endpoints_warnings,
     create_on_update=True,
 )
 EVENT = KindStrategy(check=check_event, compare=check_event_update, create_on_update=True)

@@ -109,7 +109,8 @@ def test_what_does_not_apply_is_unprocessable(operation: dict[str, Any], why: st
     status = refused.value.status
     assert (status["code"], status["reason"]) == (422, "Invalid")
     assert status["message"] == "the server rejected our request due to an error in our request"
-    assert status["details"]["causes"] == [{"message": why}]
+    assert "causes" not in status.get("details", {}), "kubectl would print them instead of the sentence"
+    assert str(refused.value.__cause__) == why
     assert "new" not in DOC
 
 
@@ -121,7 +122,7 @@ def test_limits() -> None:
     doubling += [{"op": "copy", "from": "/s", "path": "/s/-"}] * 40
     with pytest.raises(StatusError) as refused:
         apply_json_patch({}, doubling)
-    assert f"exceeding the limit {MAX_COPIED_BYTES}" in str(refused.value.details)
+    assert f"exceeding the limit {MAX_COPIED_BYTES}" in str(refused.value.__cause__)
     nesting = [{"op": "add", "path": "/s", "value": []}] + [
         {"op": "copy", "from": "/s", "path": "/s/-"}
     ] * 300
