@@ -20,6 +20,8 @@ class Row:
     goal: float
     higher_is_better: bool = False
     note: str = ""
+    limit: bool = False
+    """The goal is a figure in the row's unit, not a multiple of the other's."""
 
     @property
     def ratio(self) -> float:
@@ -29,7 +31,8 @@ class Row:
     @property
     def met(self) -> bool:
         """Whether the goal is reached."""
-        return self.ratio >= self.goal if self.higher_is_better else self.ratio <= self.goal
+        reached = self.ours if self.limit else self.ratio
+        return reached >= self.goal if self.higher_is_better else reached <= self.goal
 
     def cells(self) -> list[str]:
         """The row of the table."""
@@ -39,7 +42,7 @@ class Row:
             figure(self.ours, self.unit),
             f"{self.against}: {figure(self.other, self.unit)}",
             f"{self.ratio:.2f} ×",
-            f"{sign} {self.goal:g} ×",
+            f"{sign} {figure(self.goal, self.unit)}" if self.limit else f"{sign} {self.goal:g} ×",
             "yes" if self.met else "**no**",
         ]
 

@@ -97,12 +97,15 @@ async def cost_of_one(folder: Path, stored: int) -> tuple[float, float]:
 class Etcd:
     """A real etcd on loopback, spoken to through its JSON gateway, with a pooled connection."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, pki: Path | None = None) -> None:
+        """``pki``: a folder with ``apiserver.crt`` and ``apiserver.key`` to serve with TLS."""
         with socket.socket() as one, socket.socket() as two:
             one.bind(("127.0.0.1", 0))
             two.bind(("127.0.0.1", 0))
             client, peer = one.getsockname()[1], two.getsockname()[1]
-        self.url = f"http://127.0.0.1:{client}"
+        self.port = client
+        self.url = f"{'https' if pki else 'http'}://127.0.0.1:{client}"
+        tls = [f"--cert-file={pki}/apiserver.crt", f"--key-file={pki}/apiserver.key"] if pki else []
         self.process = subprocess.Popen(
             [
                 "etcd",
@@ -111,6 +114,7 @@ class Etcd:
                 f"--advertise-client-urls={self.url}",
                 f"--listen-peer-urls=http://127.0.0.1:{peer}",
                 "--log-level=error",
+                *tls,
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
