@@ -36,8 +36,12 @@ async def test_running_pods_are_adopted_untouched(node: Rig) -> None:
     await node.phase("a", "Running")
     await node.phase("b", "Running")
     await node.advance(6)
+
+    async def ready() -> Any:
+        return (await node.status("b"))["containerStatuses"][0]["ready"]
+
+    await node.until(ready)
     before = {name: await node.pod(name) for name in ("a", "b")}
-    assert before["b"]["status"]["containerStatuses"][0]["ready"]
     await node.stop()
     await node.start()
     await node.quiet()
