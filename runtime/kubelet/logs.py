@@ -161,7 +161,8 @@ class LineFormatter:
                     continue
                 self._since = None  # lines are in order
             if timestamps and not self._inside.get(stream):
-                out.append(stamp + b" ")
+                # Go prints UTC as Z, however it was written.
+                out.append(stamp[:-6] + b"Z " if stamp.endswith(b"+00:00") else stamp + b" ")
             out.append(line[match.end() :])
             partial = tag == b"P"
             if partial or stream in self._inside:

@@ -144,6 +144,12 @@ class NodeReporter:
         self._cache = cache
         self._images = images
         self._state_dir = state_dir
+        # A kubelet's events name its node in place of the node's uid; that is how kubectl describe finds them.
+        self._reference: Obj = {
+            "apiVersion": "v1",
+            "kind": "Node",
+            "metadata": {"name": facts.name, "uid": facts.name},
+        }
         self._options = facts.options
         self._tasks: list[asyncio.Task[None]] = []
         self._wake = asyncio.Event()
@@ -200,7 +206,7 @@ class NodeReporter:
                 if again.code != 409:
                     raise
                 node = await self._client.get("nodes", facts.name)
-        self._recorder.event(node, "Normal", "Starting", "Starting kubelet.")
+        self._recorder.event(self._reference, "Normal", "Starting", "Starting kubelet.")
         labels = node["metadata"].get("labels") or {}
         if any(labels.get(key) != value for key, value in facts.labels().items()):
             metadata = {**node["metadata"], "labels": {**labels, **facts.labels()}}
@@ -290,16 +296,18 @@ class NodeReporter:
         due = self._clock.monotonic() - self._reported >= self._options.status_report_period
         if not due and _without_heartbeats(status) == _without_heartbeats(node.get("status") or {}):
             return
-        stored = await self._client.update_status({**node, "status": status})
+        await self._client.update_status({**node, "status": status})
         self._reported = self._clock.monotonic()
         ready = "True" if self._cache.healthy else "False"
         if ready != self._ready:
             self._ready = ready
             word = "NodeReady" if ready == "True" else "NodeNotReady"
-            self._recorder.event(stored, "Normal", word, f"Node {self.facts.name} status is now: {word}")
+            self._recorder.event(
+                self._reference, "Normal", word, f"Node {self.facts.name} status is now: {word}"
+            )
             if ready == "False":
                 message = f"{RUNTIME_DOWN}: {self._cache.message}"
-                self._recorder.event(stored, "Warning", "ContainerRuntimeDown", message)
+                self._recorder.event(self._reference, "Warning", "ContainerRuntimeDown", message)
 
     async def _reporting(self) -> None:
         while True:
