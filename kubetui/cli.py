@@ -205,6 +205,8 @@ def run(arguments: Sequence[str]) -> int:
         # Whoever read our output has gone; that is no failure of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except PermissionError as error:
+        return _fail(f"{error.filename}: {error.strerror}" if error.filename else error)
 
 
 def _fail(message: object) -> int:

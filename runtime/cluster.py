@@ -17,7 +17,8 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from runtime.api.api import API
 from runtime.api.bootstrap import ensure_cluster
@@ -65,6 +66,15 @@ class Identity:
     id: str
     pod_subnet: str
     service_subnet: str
+    storage: str = ""
+    """Podman's storage that the containers are in; empty before the first start."""
+
+    def save(self, state_dir: Path) -> None:
+        """Remember it."""
+        text = {"id": self.id, "podSubnet": self.pod_subnet, "serviceSubnet": self.service_subnet}
+        if self.storage:
+            text["storage"] = self.storage
+        (state_dir / IDENTITY_FILE).write_text(json.dumps(text) + "\n", "utf-8")
 
 
 def identity_of(options: ClusterOptions, *, make: bool = True) -> Identity | None:
@@ -86,10 +96,10 @@ def identity_of(options: ClusterOptions, *, make: bool = True) -> Identity | Non
         stored.get("id") or secrets.token_hex(4),
         options.pod_subnet or stored.get("podSubnet") or POD_SUBNET,
         options.service_subnet or stored.get("serviceSubnet") or SERVICE_SUBNET,
+        stored.get("storage", ""),
     )
-    wanted = {"id": identity.id, "podSubnet": identity.pod_subnet, "serviceSubnet": identity.service_subnet}
-    if wanted != stored:
-        path.write_text(json.dumps(wanted) + "\n", "utf-8")
+    if make:
+        identity.save(options.state_dir)
     return identity
 
 
@@ -202,6 +212,9 @@ class Cluster:
         self._undo.append(scheduler.stop)
 
         await runtime_started
+        storage = (await runtime.info()).storage
+        if storage != identity.storage:
+            replace(identity, storage=storage).save(options.state_dir)
         await self._start_kubelets(api, runtime, nodes)
         await self._start_manifests(api)
         # What is alive now lives as long as the cluster: the collector need not look at it again.

@@ -7,51 +7,95 @@ say so.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from runtime.podman.firewall import remove_unused_chains
 from runtime.podman.interface import RuntimeFailure
+from runtime.podman.machine import find_program
 from runtime.store import FolderLock, InUse, StoreError, back_up, check
 from runtime.store import restore as restore_store
 
-from .cluster import Identity, identity_of, make_runtime
+from .cluster import IDENTITY_FILE, KUBECONFIG, Identity, identity_of, make_runtime
 from .objects.clock import SystemClock
 from .options import ClusterError, ClusterOptions
+
+if TYPE_CHECKING:
+    from runtime.podman.doctor import Finding
+
+_STATE = (
+    *("cluster.json", "cluster.json.new", "journal", "journal.old", IDENTITY_FILE, KUBECONFIG, "pki"),
+    *("containers.conf", "podman.log", "podman.sock", "podman.pid", "lock"),
+)
+"""What a cluster keeps in the state folder, the pods' files apart."""
 
 
 def doctor(state_dir: Path, podman_url: str = "") -> tuple[list[str], bool]:
     """What was found on this machine, a line each with the command that mends it; and whether all is well."""
-    from runtime.podman.doctor import examine
+    from runtime.podman.doctor import Finding, examine, install_command
 
+    findings = asyncio.run(examine(podman_url or None, state_dir))
+    findings += [*_examine_port(state_dir), *_examine_store(state_dir)]
+    if find_program("kubectl") is None:
+        package = "kubernetes-client" if find_program("apt-get") or find_program("dnf") else "kubectl"
+        findings.append(
+            Finding("kubectl", "warn", "There is no kubectl; kubetui needs none", install_command(package))
+        )
     lines: list[str] = []
-    healthy = True
-    for finding in asyncio.run(examine(podman_url or None, state_dir)):
+    for finding in findings:
         mark = {"ok": "✓", "warn": "!", "fail": "✗"}[finding.level]
         lines.append(f"{mark} {finding.sentence}")
         if finding.command:
             lines.append(f"    {finding.command}")
-        healthy = healthy and finding.level != "fail"
-    line, good = _examine_store(state_dir)
-    lines.append(line)
-    return lines, healthy and good
+    return lines, all(finding.level != "fail" for finding in findings)
 
 
-def _examine_store(state_dir: Path) -> tuple[str, bool]:
-    if not (state_dir / "journal").exists() and not (state_dir / "cluster.json").exists():
-        return f"✓ No cluster in {state_dir} yet", True
+def _examine_port(state_dir: Path) -> Iterator[Finding]:
+    from runtime.podman.doctor import Finding
+
+    pid = serving_pid(state_dir)
+    if pid:
+        yield Finding(
+            "serving", "ok", f"The cluster in {state_dir} runs{f' (process {pid})' if pid > 0 else ''}"
+        )
+        return
+    usual = ClusterOptions(state_dir)
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((usual.host, usual.port))
+        except OSError as error:
+            sentence = f"Port {usual.port} of {usual.host} can't be had: {error.strerror}"
+            yield Finding("port", "fail", sentence, "kubetui --port 0   (any free port)")
+
+
+def _examine_store(state_dir: Path) -> Iterator[Finding]:
+    from runtime.podman.doctor import Finding
+
     try:
         state = check(state_dir)
     except StoreError as error:
-        return f"✗ {error}\n    kubetui restore FILE   (a backup)", False
+        yield Finding("store", "fail", str(error), "kubetui restore FILE   (a backup)")
+        return
+    if not state.revision:
+        yield Finding("store", "ok", f"No cluster in {state_dir} yet")
+        return
     torn = f"; {state.torn} bytes of a torn last write will be dropped" if state.torn else ""
-    return f"✓ {state_dir}: {len(state.records)} objects, version {state.revision}{torn}", True
+    sentence = f"{state_dir}: {len(state.records)} objects, version {state.revision}{torn}"
+    yield Finding("store", "ok", sentence)
 
 
 def down(state_dir: Path, podman_url: str = "", *, volumes: bool = False) -> list[str]:
-    """Remove everything this cluster owns from Podman; says what was removed.
+    """Remove everything this cluster owns from Podman, and with ``volumes`` its state; says what was removed.
 
     Raises:
-        ClusterError: the cluster is running, or Podman can't be reached.
+        ClusterError: the cluster is running, Podman can't be reached, or the containers are in another storage.
     """
     options = ClusterOptions(state_dir, podman_url=podman_url)
     identity = identity_of(options, make=False)
@@ -65,7 +109,10 @@ def down(state_dir: Path, podman_url: str = "", *, volumes: bool = False) -> lis
         raise ClusterError(str(error)) from error
     try:
         removed = asyncio.run(_remove(options, identity, volumes=volumes))
-        shutil.rmtree(state_dir / "pods", ignore_errors=True)
+        _remove_folder(state_dir / "pods")
+        if volumes:
+            _forget(state_dir)
+            removed.append(f"state {state_dir}")
     except RuntimeFailure as error:
         raise ClusterError(error.message) from error
     finally:
@@ -76,14 +123,42 @@ def down(state_dir: Path, podman_url: str = "", *, volumes: bool = False) -> lis
 async def _remove(options: ClusterOptions, identity: Identity, *, volumes: bool) -> list[str]:
     runtime = make_runtime(options, identity, SystemClock())
     try:
-        return await runtime.remove_everything(volumes)
+        removed = await runtime.remove_everything(volumes)
+        storage = (await runtime.info()).storage
+        if not removed and identity.storage and storage != identity.storage:
+            raise RuntimeFailure(
+                f"this cluster's containers are in Podman's storage {identity.storage}, and this Podman's is "
+                f"{storage}: nothing was removed; run it as the user, and with the --podman-url, of the start"
+            )
+        await asyncio.to_thread(remove_unused_chains)
+        return removed
     finally:
         await runtime.close()
 
 
+def _remove_folder(folder: Path) -> None:
+    """Remove a folder in which rootless containers may have left files that belong to their users."""
+    shutil.rmtree(folder, ignore_errors=True)
+    podman = find_program("podman")
+    if folder.exists() and podman:
+        subprocess.run([podman, "unshare", "rm", "-rf", str(folder)], capture_output=True, check=False)
+
+
+def _forget(state_dir: Path) -> None:
+    """Remove the state's files, and the folder when nothing of somebody else's is in it."""
+    for name in _STATE:
+        path = state_dir / name
+        if path.is_dir() and not path.is_symlink():
+            _remove_folder(path)
+        else:
+            path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        state_dir.rmdir()
+
+
 def serving_pid(state_dir: Path) -> int:
     """The process that serves a state folder now; 0 when none does."""
-    if not (state_dir / "lock").exists():
+    if not os.access(state_dir / "lock", os.F_OK):  # Path.exists raises where we may not look
         return 0
     try:
         FolderLock(state_dir).release()

@@ -21,9 +21,11 @@ from . import machine as machines
 from .interface import RuntimeFailure
 from .machine import Machine, find_program
 from .pause import pause_program
-from .service import MINIMUM, PodmanService, parse_version
+from .service import MINIMUM, PodmanService
 from .transport import Transport
 
+_LITTLE_SPACE = 1 << 30
+_NO_SPACE = 16 << 20
 _HELPERS = ("/usr/local/libexec/podman", "/usr/local/lib/podman", "/usr/libexec/podman", "/usr/lib/podman")
 
 
@@ -41,15 +43,20 @@ class Finding:
 def install_command(package: str) -> str:
     """How this distribution installs a package."""
     for program, command in (
-        ("apt-get", "sudo apt-get install"),
-        ("dnf", "sudo dnf install"),
-        ("pacman", "sudo pacman -S"),
-        ("zypper", "sudo zypper install"),
-        ("apk", "sudo apk add"),
+        ("apt-get", "apt-get install"),
+        ("dnf", "dnf install"),
+        ("pacman", "pacman -S"),
+        ("zypper", "zypper install"),
+        ("apk", "apk add"),
     ):
         if find_program(program):
-            return f"{command} {package}"
+            return as_root(f"{command} {package}")
     return f"install the package {package}"
+
+
+def as_root(command: str) -> str:
+    """The command as this user types it: root needs no sudo, and may not have it."""
+    return command if os.geteuid() == 0 else f"sudo {command}"
 
 
 async def examine(podman_url: str | None, state_dir: Path) -> list[Finding]:
@@ -113,7 +120,10 @@ def _user_policy() -> Path:
 def _kernel(machine: Machine) -> Iterable[Finding]:
     if machine.cgroups == "none":
         yield Finding(
-            "cgroups", "fail", "No control groups are mounted", "sudo mount -t cgroup2 none /sys/fs/cgroup"
+            "cgroups",
+            "fail",
+            "No control groups are mounted",
+            as_root("mount -t cgroup2 none /sys/fs/cgroup"),
         )
     elif machine.cgroups == "v2":
         yield Finding("cgroups", "ok", "Control groups are version 2")
@@ -143,17 +153,6 @@ def _named(cgroups: str) -> str:
 
 
 def _rootless(machine: Machine) -> Iterable[Finding]:
-    runtime_dir = os.environ.get("XDG_RUNTIME_DIR")
-    if not runtime_dir or not os.access(runtime_dir, os.W_OK):
-        yield Finding(
-            "runtime-dir",
-            "fail",
-            f"XDG_RUNTIME_DIR ({runtime_dir or 'not set'}) is no folder that can be written to",
-            f"sudo install -d -m 700 -o {machine.uid} /run/user/{machine.uid}; "
-            f"export XDG_RUNTIME_DIR=/run/user/{machine.uid}",
-        )
-    else:
-        yield Finding("runtime-dir", "ok", f"XDG_RUNTIME_DIR is {runtime_dir}")
     for program in ("newuidmap", "newgidmap"):
         if not find_program(program):
             yield Finding("uidmap", "fail", f"{program} is missing", install_command("uidmap"))
@@ -163,13 +162,21 @@ def _rootless(machine: Machine) -> Iterable[Finding]:
         for file in ("/etc/subuid", "/etc/subgid"):
             if not _has_range(Path(file), name, machine.uid):
                 kind = "uids" if file.endswith("uid") else "gids"
+                first = _free_range(Path(file))
                 yield Finding(
                     "subordinate-ids",
                     "fail",
                     f"{name} has no range in {file}",
-                    f"sudo usermod --add-sub{kind} 100000-165535 {name}; podman system migrate",
+                    f"sudo usermod --add-sub{kind} {first}-{first + 65535} {name}; podman system migrate",
                 )
-    if not os.access("/dev/net/tun", os.R_OK | os.W_OK):
+    if not Path("/dev/net/tun").exists():
+        yield Finding(
+            "tun",
+            "fail",
+            "There is no /dev/net/tun, which rootless networks need",
+            "sudo modprobe tun; sudo mkdir -p /dev/net; sudo mknod -m 0666 /dev/net/tun c 10 200",
+        )
+    elif not os.access("/dev/net/tun", os.R_OK | os.W_OK):
         yield Finding(
             "tun", "fail", "/dev/net/tun can't be opened by this user", "sudo chmod 0666 /dev/net/tun"
         )
@@ -193,6 +200,17 @@ def _rootless(machine: Machine) -> Iterable[Finding]:
         )
 
 
+def _free_range(file: Path) -> int:
+    """The first id after all ranges of a subordinate id file."""
+    first = 100_000
+    with contextlib.suppress(OSError):
+        for line in file.read_text("utf-8", "replace").splitlines():
+            numbers = line.split(":")[1:]
+            if len(numbers) == 2 and all(number.isdigit() for number in numbers):
+                first = max(first, int(numbers[0]) + int(numbers[1]))
+    return first
+
+
 def _has_range(file: Path, name: str, uid: int) -> bool:
     try:
         lines = file.read_text("utf-8", "replace").splitlines()
@@ -203,30 +221,37 @@ def _has_range(file: Path, name: str, uid: int) -> bool:
 
 def _disk(state_dir: Path) -> Iterable[Finding]:
     folder = state_dir
-    while not folder.exists() and folder != folder.parent:
+    while not os.access(folder, os.F_OK) and folder != folder.parent:  # Path.exists may raise
         folder = folder.parent
+    elsewhere = "kubetui --state-dir DIR   (a folder of yours)"
+    if not folder.is_dir():
+        yield Finding(
+            "state", "fail", f"{folder} is in the way: it is no folder", f"mv {folder} {folder}.old"
+        )
+        return
+    if os.statvfs(folder).f_flag & os.ST_RDONLY:
+        yield Finding("state", "fail", f"{folder} is on a read-only file system", elsewhere)
+        return
     if not os.access(folder, os.W_OK | os.X_OK):
-        yield Finding("state", "fail", f"{folder} can't be written to", f"sudo chown {os.geteuid()} {folder}")
+        owned = folder == state_dir and folder != Path.home()
+        command = f"sudo chown {os.geteuid()} {folder}" if owned else elsewhere
+        yield Finding("state", "fail", f"{folder} can't be written to", command)
         return
     free = shutil.disk_usage(folder).free
-    if free < 1 << 30:
-        yield Finding(
-            "disk", "warn", f"Only {free >> 20} MiB are free at {folder}", "podman image prune --all"
-        )
+    if free < _LITTLE_SPACE:
+        level: Literal["warn", "fail"] = "fail" if free < _NO_SPACE else "warn"
+        yield Finding("disk", level, f"Only {free >> 20} MiB are free at {folder}", "podman image prune")
 
 
 async def _service(podman_url: str | None, state_dir: Path, machine: Machine) -> list[Finding]:
     with tempfile.TemporaryDirectory(prefix="kubetui-doctor-") as folder:
         # Beside a running cluster its own service is there to be asked; otherwise nothing is left in its folder.
-        running = (state_dir / "podman.sock").exists() or (state_dir / "podman.pid").exists()
+        running = any(os.access(state_dir / name, os.F_OK) for name in ("podman.sock", "podman.pid"))
         service = PodmanService(state_dir if running else Path(folder), url=podman_url, machine=machine)
         try:
             await service.start()
         except RuntimeFailure as error:
-            old = "too old" in error.message
-            wanted = ".".join(str(part) for part in MINIMUM)
-            command = f"install Podman {wanted} or newer" if old else "podman info"
-            return [Finding("service", "fail", error.message, command)]
+            return [Finding("service", "fail", error.message, _mend_service(podman_url, error.message))]
         transport = Transport(service.url, service.version)
         try:
             info = await transport.get("/info")
@@ -234,15 +259,13 @@ async def _service(podman_url: str | None, state_dir: Path, machine: Machine) ->
             kind = "a service of our own" if service.ours else service.url
             backend = str(host.get("networkBackend") or "netavark")
             findings = [Finding("service", "ok", f"Podman {service.version} answers ({kind})")]
-            if parse_version(service.version) < MINIMUM:
-                findings.append(Finding("version", "fail", f"Podman {service.version} is too old"))
             if backend != "netavark":
                 findings.append(
                     Finding(
                         "network-backend",
                         "fail",
                         f"Podman uses the network {backend}: pods need netavark",
-                        "podman system reset   (removes all containers and images), with netavark installed",
+                        "podman system reset   (with netavark installed; removes all containers and images)",
                     )
                 )
             return findings
@@ -251,6 +274,16 @@ async def _service(podman_url: str | None, state_dir: Path, machine: Machine) ->
         finally:
             transport.close()
             await service.close()
+
+
+def _mend_service(podman_url: str | None, message: str) -> str:
+    if "too old" in message:
+        return f"install Podman {'.'.join(str(part) for part in MINIMUM)} or newer"
+    if podman_url:
+        return "kubetui doctor   (without --podman-url: a service of our own)"
+    if os.environ.get("CONTAINER_HOST") and "KUBETUI_PODMAN_ROOT" not in os.environ:
+        return "unset CONTAINER_HOST   (a service of our own)"
+    return "podman info   (says more)"
 
 
 def static_findings(machine: Machine | None = None) -> list[Finding]:

@@ -49,6 +49,8 @@ class RuntimeInfo:
     memory: int
     rootless: bool = False
     cgroup_version: str = ""
+    storage: str = ""
+    """Where images and containers are kept; what another storage holds is not seen."""
     warnings: tuple[str, ...] = ()
 
 

@@ -214,6 +214,7 @@ class PodmanRuntime:
             memory=int(host.get("memTotal") or 0),
             rootless=self._rootless,
             cgroup_version=str(host.get("cgroupVersion") or ""),
+            storage=str((found.get("store") or {}).get("graphRoot") or ""),
             warnings=tuple(finding.sentence for finding in findings if finding.level != "ok"),
         )
 

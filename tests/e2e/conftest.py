@@ -18,7 +18,6 @@ from __future__ import annotations
 import ipaddress
 import os
 import random
-import re
 import shutil
 import signal
 import subprocess
@@ -29,6 +28,7 @@ from pathlib import Path
 import pytest
 
 from manifests.images import local_podman
+from runtime.podman.firewall import remove_unused_chains
 from runtime.podman.interface import RuntimeFailure
 from runtime.podman.network import host_routes
 from runtime.podman.service import PodmanService
@@ -94,7 +94,7 @@ class PodmanStorage:
                 capture_output=True,
             )
         shutil.rmtree(self.folder, ignore_errors=True)
-        remove_unused_firewall_rules()
+        remove_unused_chains()
 
     def _end_processes(self) -> None:
         """What still runs on this storage (services, monitors) names its folder in its command line."""
@@ -112,32 +112,6 @@ class PodmanStorage:
                     os.kill(int(entry.name), signal.SIGKILL)
                 except ProcessLookupError:
                     continue
-
-
-def remove_unused_firewall_rules() -> None:
-    """Netavark leaves its base chains for ever; remove them when no network of anybody's uses them."""
-    iptables = shutil.which("iptables", path="/usr/sbin:/sbin:/usr/bin")
-    if os.geteuid() or not iptables:
-        return
-
-    def run(*arguments: str) -> str:
-        return subprocess.run([iptables, *arguments], capture_output=True, text=True, check=False).stdout
-
-    nat = run("-t", "nat", "-S")
-    if re.search(r"^-N NETAVARK-[0-9A-F]{8,}$", nat, re.MULTILINE) or "NETAVARK" not in nat:
-        return
-    for table, rules in (("nat", nat), ("filter", run("-t", "filter", "-S"))):
-        for line in rules.splitlines():
-            if line.startswith("-A ") and "-j NETAVARK" in line and not line.startswith("-A NETAVARK"):
-                words = line.replace('"netavark firewall plugin rules"', "netavark_comment").split()
-                words = [
-                    "netavark firewall plugin rules" if word == "netavark_comment" else word for word in words
-                ]
-                run("-t", table, "-D", *words[1:])
-        chains = re.findall(r"^-N (NETAVARK\S*)$", rules, re.MULTILINE)
-        for action in ("-F", "-X"):
-            for chain in chains:
-                run("-t", table, action, chain)
 
 
 @pytest.fixture(scope="session")
