@@ -417,15 +417,15 @@ async def delete(context: Context) -> None:
     ]
     if all(r.kind == "Pod" for r in refs):
         choices = [Choice("Delete gracefully", "Background"), Choice("Kill at once (no grace period)", "now")]
-    title = f"Delete {refs[0].word}?" if len(refs) == 1 else f"Delete {len(refs)} objects?"
     space = f" in {refs[0].namespace}" if refs[0].namespace and len(refs) == 1 else ""
+    title = f"Delete {refs[0].word}{space}?" if len(refs) == 1 else f"Delete {len(refs)} objects?"
     lines = (
         [line(clean(r.word) + (f"  {r.namespace}" if r.namespace else ""), "text") for r in refs]
         if len(refs) > 1
         else []
     )
     name = protected[0].name if protected else ""
-    answer = await app.ask(Confirm(title + space, "", choices, lines=lines, type_name=name, danger=True))
+    answer = await app.ask(Confirm(title, "", choices, lines=lines, type_name=name, danger=True))
     if answer is None:
         return
     options: Obj = {"propagationPolicy": "Background" if answer == "now" else answer}

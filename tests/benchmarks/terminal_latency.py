@@ -45,11 +45,20 @@ def measure(pods: int, rate: float, presses: int = 300) -> dict[str, float]:
     """Return milliseconds: p50, p99 and the worst, and seconds until all pods were shown."""
     with tempfile.TemporaryDirectory() as folder:
         kubeconfig, report = f"{folder}/kubeconfig", f"{folder}/report"
-        environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{FAKES}", "TERM": "xterm-256color", "COLORTERM": "truecolor",
-                       "XDG_STATE_HOME": folder, "XDG_CONFIG_HOME": folder, "COLUMNS": "120", "LINES": "40"}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": f"{ROOT}:{FAKES}",
+            "TERM": "xterm-256color",
+            "COLORTERM": "truecolor",
+            "XDG_STATE_HOME": folder,
+            "XDG_CONFIG_HOME": folder,
+            "COLUMNS": "120",
+            "LINES": "40",
+        }
         server = subprocess.Popen(
             [sys.executable, str(FAKES / "devserver.py"), kubeconfig, str(pods), str(rate)],
-            env=environment, stdout=subprocess.PIPE,
+            env=environment,
+            stdout=subprocess.PIPE,
         )
         assert server.stdout is not None
         server.stdout.readline()
@@ -62,7 +71,10 @@ def measure(pods: int, rate: float, presses: int = 300) -> dict[str, float]:
         began = time.monotonic()
         terminal = subprocess.Popen(
             [sys.executable, str(HERE), "--child", kubeconfig, report],
-            env=environment, stdin=slave, stdout=slave, stderr=slave,
+            env=environment,
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
         )
 
         output = bytearray()

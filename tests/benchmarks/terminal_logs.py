@@ -22,14 +22,16 @@ def rss() -> float:
 
 def measure(lines: int) -> dict[str, float]:
     """Seconds, milliseconds and megabytes, named."""
-    template = "2026-01-01T{:02}:{:02}:{:02}.{:09}Z request {} from 10.244.0.{} took {} ms and everything is as it was"
+    template = "2026-01-01T{:02}:{:02}:{:02}.{:09}Z request {} from 10.244.0.{} took {} ms and all is as it was"
     batches = []
     for first in range(0, lines, 2000):
         batch = []
         for i in range(first, min(lines, first + 2000)):
             second = i // 50
             batch.append(
-                template.format(second // 3600 % 24, second // 60 % 60, second % 60, i % 50 * 1000, i, i % 250, i % 97).encode()
+                template.format(
+                    second // 3600 % 24, second // 60 % 60, second % 60, i % 50 * 1000, i, i % 250, i % 97
+                ).encode()
             )
         batches.append(batch)
     before = rss()
@@ -52,7 +54,10 @@ def measure(lines: int) -> dict[str, float]:
         "lines": lines, "take_in_s": taken, "longest_batch_ms": longest * 1000, "memory_mb": memory,
         "page_of_40_ms": page * 1000, "spool_mb": spool.size / 1e6,
     }  # fmt: skip
-    for name, text, inverse in (("search_rare", f"request {lines - 7} ", False), ("filter_inverse", "took 7 ms", True)):
+    for name, text, inverse in (
+        ("search_rare", f"request {lines - 7} ", False),
+        ("filter_inverse", "took 7 ms", True),
+    ):
         query = LogQuery(spool, text, inverse=inverse)
         began = time.perf_counter()
         longest = 0.0

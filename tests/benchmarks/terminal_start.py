@@ -12,7 +12,10 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = "from kubetui.app import run; from kubetui.options import AppOptions; run(AppOptions(kubeconfig='/nonexistent'))"
+PROGRAM = (
+    "from kubetui.app import run; from kubetui.options import AppOptions; "
+    "run(AppOptions(kubeconfig='/nonexistent'))"
+)
 
 
 def first_frame() -> float:
@@ -25,7 +28,9 @@ def first_frame() -> float:
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color"}
     began = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-c", PROGRAM], env=environment, stdin=slave, stdout=slave, stderr=slave)
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM], env=environment, stdin=slave, stdout=slave, stderr=slave
+    )
     seen = b""
     while b"Quit" not in seen:
         if select.select([master], [], [], 20)[0]:
@@ -48,4 +53,12 @@ def import_textual() -> float:
 if __name__ == "__main__":
     rounds = [(import_textual(), first_frame()) for _ in range(5)]
     floor, frame = min(r[0] for r in rounds), min(r[1] for r in rounds)
-    print(json.dumps({"import_textual_s": round(floor, 3), "first_frame_s": round(frame, 3), "ratio": round(frame / floor, 2)}))
+    print(
+        json.dumps(
+            {
+                "import_textual_s": round(floor, 3),
+                "first_frame_s": round(frame, 3),
+                "ratio": round(frame / floor, 2),
+            }
+        )
+    )

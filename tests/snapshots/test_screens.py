@@ -133,7 +133,7 @@ async def rollback_asks(term: Terminal) -> None:
 
 async def delete_asks(term: Terminal) -> None:
     await on_web(term, "ctrl+d")
-    await term.sees("Delete deployment/web?")
+    await term.sees("Delete deployment/web in default?")
 
 
 async def scale_asks(term: Terminal) -> None:
@@ -211,6 +211,9 @@ async def test_empty_cluster(size: tuple[int, int], tmp_path: Path) -> None:
     try:
         async with terminal(api, tmp_path, size, prepare=still, wait=False, own_cluster=True) as term:
             await term.sees("Nothing runs in default yet")
+            session = term.app.dashboard.session
+            await term.wait(lambda: session.events.synced and session.sources.synced and session.pods.synced)
+            await term.pilot.pause(0.3)
             await compare(term, f"empty-{size[0]}x{size[1]}")
     finally:
         await asyncio.to_thread(api.stop)

@@ -10,8 +10,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from fakeapi import FakeAPI  # noqa: E402
-from terminal import weather  # noqa: E402
+from fakeapi import FakeAPI
+from terminal import weather
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Run the fake API by hand: ``python devserver.py KUBECONFIG [pods] [changes per second]``, then point kubetui at it."""
+"""Run the fake API by hand: ``python devserver.py KUBECONFIG [pods] [changes per second]``."""
 
 from __future__ import annotations
 

@@ -876,7 +876,7 @@ async def manifest(term: Terminal, name: str) -> None:
 
 
 async def requested(term: Terminal, name: str) -> dict[str, Any]:
-    path, body = await term.request("PATCH", name)
+    _, body = await term.request("PATCH", name)
     found: dict[str, Any] = json.loads(body["metadata"]["annotations"]["kubetui.io/request"])
     assert found.pop("id")
     return found

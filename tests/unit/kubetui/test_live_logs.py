@@ -85,7 +85,7 @@ def test_search_and_filter_step_by_step(spool: LogSpool) -> None:
     query = LogQuery(spool, "needle")
     while query.step(0):
         pass
-    assert [n for n in query.numbers()] == list(range(0, 5000, 100))
+    assert list(query.numbers()) == list(range(0, 5000, 100))
     assert query.neighbour(150, forward=True) == 200
     assert query.neighbour(200, forward=True) == 300
     assert query.neighbour(200, forward=False) == 100

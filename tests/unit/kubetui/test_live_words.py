@@ -37,8 +37,10 @@ NOW = 1_800_000_000.0
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (-5, "<invalid>"), (-1, "0s"), (0, "0s"), (119, "119s"), (120, "2m"), (125, "2m5s"), (599, "9m59s"), (600, "10m"),
-        (10799, "179m"), (10800, "3h"), (3 * 3600 + 65, "3h1m"), (8 * 3600, "8h"), (47 * 3600, "47h"), (48 * 3600, "2d"),
+        (-5, "<invalid>"), (-1, "0s"), (0, "0s"), (119, "119s"), (120, "2m"), (125, "2m5s"), (599, "9m59s"),
+        (600, "10m"),
+        (10799, "179m"), (10800, "3h"), (3 * 3600 + 65, "3h1m"), (8 * 3600, "8h"), (47 * 3600, "47h"),
+        (48 * 3600, "2d"),
         (50 * 3600, "2d2h"), (8 * 86400, "8d"), (729 * 86400, "729d"), (730 * 86400, "2y"), (800 * 86400, "2y70d"),
         (9 * 365 * 86400, "9y"),
     ],
@@ -322,8 +324,10 @@ def test_before_images() -> None:
     }
     before = {"metadata": {"name": "a", "resourceVersion": "3", "annotations": {"k": "v"}}, "spec": {"n": 1}}
     assert restored(before, live) == {
-        "metadata": {"name": "a", "resourceVersion": "9", "annotations": {"k": "v"}}, "spec": {"n": 1}, "status": {"s": 1},
-    }  # fmt: skip
+        "metadata": {"name": "a", "resourceVersion": "9", "annotations": {"k": "v"}},
+        "spec": {"n": 1},
+        "status": {"s": 1},
+    }
     service = {
         "kind": "Service",
         "metadata": {"name": "s", "uid": "u"},
