@@ -124,7 +124,8 @@ def _sentence(error: StatusError) -> str:
     """The server's message without the object's name in front: the pane shows that already."""
     causes = error.details.get("causes") or []
     if error.reason == "Invalid" and causes:
-        return "; ".join(dict.fromkeys(f"{cause.get('field', '')}: {cause['message']}" for cause in causes))
+        sentences = [": ".join(filter(None, (cause.get("field"), cause["message"]))) for cause in causes]
+        return "; ".join(dict.fromkeys(sentences))
     typed = _TYPED.search(error.message)
     if typed:
         return _UNDECLARED.sub(r'unknown field "\1"', typed.group(1))

@@ -121,6 +121,8 @@ class Source:
     apply_now: bool = False
     published: bytes = b""
     reapply: set[Identity] = field(default_factory=set)
+    news: list[str] = field(default_factory=list)
+    """What was applied in this pass, to be said in one line."""
 
     @property
     def configmap(self) -> str:

@@ -169,6 +169,7 @@ class ManifestWatcher:
         await self._read(scan.files, scan.missing)
         self._find_duplicates()
         self._take_requests()
+        await self._publish()  # what is wrong, and what waits, shows before the work begins
         await self._apply_what_changed()
         await self._prune()
         await self._look_for_drift()
@@ -406,7 +407,7 @@ class ManifestWatcher:
         source.reapply.discard(entry.identity)
         source.last_applied = format_time(self._clock.now())
         self._follow(entry.resource)
-        self._report(f"{source.path}: applied {entry.identity}")
+        source.news.append(str(entry.identity))
 
     def _postpone(self, source: Source, entry: Entry, error: StatusError) -> None:
         """Something that may pass: a namespace that is not there yet, a conflict, a full disk."""
@@ -416,6 +417,10 @@ class ManifestWatcher:
         entry.line = entry.document.line if entry.document else 0
 
     def _settle(self, source: Source) -> None:
+        if source.news:
+            what = ", ".join(source.news) if len(source.news) <= 5 else f"{len(source.news)} objects"
+            self._report(f"{source.path}: applied {what}")
+            source.news.clear()
         if all(e.document is None or e.digest == e.applied for e in source.entries.values()):
             source.attempts, source.retry_at, source.apply_now = 0, 0.0, False
             source.reapply.clear()
@@ -543,9 +548,9 @@ class ManifestWatcher:
                 "metadata": {"name": source.configmap, "namespace": NAMESPACE, "labels": {LABEL: "true"}},
                 "data": {STATUS: body.decode()},
             }
+            source.published = body
             try:
                 await self._client.apply(configmap, field_manager="kubetui-manifest-watcher", force=True)
-                source.published = body
             except StatusError as error:
                 log.warning("the state of %s could not be stored: %s", source.path, error.message)
 
