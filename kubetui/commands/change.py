@@ -14,7 +14,7 @@ from kubetui.context import Context, Ref
 from kubetui.journal import UndoStep
 from kubetui.live.client import KubeClient
 from kubetui.live.errors import ApiError
-from kubetui.live.history import HistoryEntry, changed_fields, rollback_patch
+from kubetui.live.history import RESTARTED, HistoryEntry, changed_fields, rollback_patch
 from kubetui.live.lines import Line, line
 from kubetui.live.objects import Obj, annotations_of, dig, labels_of, meta
 from kubetui.live.text import clean, plural
@@ -25,7 +25,6 @@ from kubetui.screens.rollback import RollbackScreen
 if TYPE_CHECKING:
     from kubetui.app import KubetuiApp
 
-RESTARTED = "kubectl.kubernetes.io/restartedAt"
 Work = Callable[[KubeClient], Awaitable[object]]
 
 
@@ -233,7 +232,10 @@ async def restart(context: Context) -> None:
             app.fail(f"{ref.word} is paused: resume it first.")
             continue
         text = f"kubectl rollout restart {ref.word}{ref.flags}"
-        await perform(app, text, _patch(ref.path, body, "strategic"), undo_to(ref, before, text))
+        undo = undo_to(ref, before, text)
+        old = dig(before, "spec", "template", "metadata", "annotations", RESTARTED)
+        undo.preview = [(f"spec.template.metadata.annotations[{RESTARTED}]", stamp, old)]
+        await perform(app, text, _patch(ref.path, body, "strategic"), undo)
 
 
 async def pause(context: Context) -> None:

@@ -19,6 +19,7 @@ from kubetui.live.rollout import CHANGE_CAUSE, REVISION, current_replica_set, re
 from kubetui.live.text import parse_time
 
 HASH_LABEL = "pod-template-hash"
+RESTARTED = "kubectl.kubernetes.io/restartedAt"
 # Annotations that stay with the Deployment on a rollback (deployment_util.go annotationsToSkip).
 _SKIPPED = frozenset(
     {
@@ -151,7 +152,10 @@ def summarize_change(old: Obj, new: Obj, limit: int = 3) -> str:
         short = _short_path(path, old)
         if path.endswith(".image"):
             before, after = short_image(str(before)), short_image(str(after))
-        if short.startswith("annotations.kubectl.kubernetes.io/restartedAt"):
+        fresh = after if isinstance(after, dict) else {}
+        if short.startswith(f"annotations.{RESTARTED}") or (
+            short == "annotations" and list(fresh) == [RESTARTED]
+        ):
             parts.append("restarted")
             continue
         if isinstance(before, dict | list) or isinstance(after, dict | list):

@@ -306,6 +306,8 @@ def test_changes_in_words(web: Any) -> None:
         {"c": [{"name": "a", "x": 1}], "gone": 1}, {"c": [{"name": "a", "x": 2}, {"name": "b"}], "new": [1]}
     )
     assert changes == [("c[a].x", 1, 2), ("c[b]", None, {"name": "b"}), ("gone", 1, None), ("new", None, [1])]
+    restarted = {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": "now"}}}
+    assert summarize_change({"metadata": {}}, restarted) == "restarted"
     assert without_hash({"spec": {}}) == {"spec": {}}
 
 
