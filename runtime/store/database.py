@@ -211,19 +211,24 @@ class Snapshot:
 
     def __init__(self, path: Path) -> None:
         data = path.read_bytes()
+        self.path = path
+        self.size = len(data)
+        self.epoch, self.revision = "", 0
+        self.tables: dict[str, list[Obj]] = {}
         start = data.rfind(_META)
         if start < 1:
-            if data.lstrip()[:1] == b"{":
-                raise Damaged(path, f"byte {len(data)}", "the end, with its checksum, is missing")
-            raise Foreign(f"{path} is not a kubetui database")
+            self._read_plain(data)
+        else:
+            self._read_own(data, start)
+
+    def _read_own(self, data: bytes, start: int) -> None:
+        path = self.path
         try:
             meta = orjson.loads(data[start + len(_META) :].rstrip()[:-2])
-            version, checksum = int(meta["format"]), str(meta["crc32"])
-            self.epoch, self.revision = str(meta["epoch"]), int(meta["revision"])
+            self._take(meta)
+            checksum = str(meta["crc32"])
         except (ValueError, KeyError, TypeError) as error:
             raise Damaged(path, f"byte {start}", "the table _cluster can't be read") from error
-        if version > FORMAT:
-            raise Foreign(f"{path} has format {version}; this program reads up to {FORMAT}")
         body = data[: start - 2] if data[start - 2 : start] == b",\n" else b""
         if f"{crc32(body):08x}" != checksum:
             raise Damaged(path, f"bytes 0 to {start}", "the checksum does not fit the contents")
@@ -232,4 +237,35 @@ class Snapshot:
         except orjson.JSONDecodeError as error:
             raise Damaged(path, f"byte {error.pos}", str(error)) from error
         self.tables = {name: list(documents.values()) for name, documents in tables.items()}
-        self.size = len(data)
+
+    def _read_plain(self, data: bytes) -> None:
+        """A file that stock TinyDB wrote: somebody opened ours with it and saved a change. It has no checksum."""
+        path = self.path
+        if data.lstrip()[:1] != b"{":
+            raise Foreign(f"{path} is not a kubetui database")
+        try:
+            tables = orjson.loads(data)
+        except orjson.JSONDecodeError as error:
+            raise Damaged(
+                path, f"byte {error.pos} of {len(data)}", "the end, with its checksum, is missing"
+            ) from error
+        try:
+            (meta,) = tables.pop("_cluster").values()
+            self._take(meta)
+            for name, documents in tables.items():
+                self.tables[name] = [self._object(obj) for obj in documents.values()]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise Foreign(f"{path} is not a kubetui database") from error
+
+    def _object(self, obj: Obj) -> Obj:
+        meta = obj["metadata"]
+        if not isinstance(meta["name"], str) or not isinstance(meta.get("namespace", ""), str):
+            raise TypeError("an object without a name")
+        meta.setdefault("resourceVersion", str(self.revision))
+        int(meta["resourceVersion"])
+        return obj
+
+    def _take(self, meta: Obj) -> None:
+        self.epoch, self.revision = str(meta["epoch"]), int(meta["revision"])
+        if int(meta["format"]) > FORMAT:
+            raise Foreign(f"{self.path} has format {meta['format']}; this program reads up to {FORMAT}")

@@ -122,6 +122,30 @@ async def test_the_file_is_a_plain_tinydb_after_a_clean_stop(tmp_path: Path) -> 
         assert found["value"] == "snow ☃"
 
 
+async def test_what_stock_tinydb_changed_is_read_again(tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    await store.submit([put("a", 1), put("b", 1)])
+    await store.close()
+    with TinyDB(tmp_path / "cluster.json", indent=2) as stock:
+        stock.table("pods").update({"value": 2}, where("metadata").name == "a")
+        stock.table("pods").insert(pod("c", 3))
+    store = Store.open(tmp_path)
+    assert {r.key.name: r.obj["value"] for r in store.list("pods")} == {"a": 2, "b": 1, "c": 3}
+    (record,) = await store.submit([put("d", 4)])
+    assert record.version == 2
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    "text", ["{}", '{"_cluster": {}}', '{"pods": {"1": {}}}', '{"_cluster": {"1": 3}}', "[]"]
+)
+def test_a_foreign_database_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "cluster.json").write_text(text)
+    with pytest.raises(Foreign):
+        Store.open(tmp_path)
+    assert (tmp_path / "cluster.json").read_text() == text
+
+
 async def test_tinydb_queries_see_the_live_state_and_can_not_write(tmp_path: Path) -> None:
     store = Store.open(tmp_path)
     await store.submit([put("a", 1)])
