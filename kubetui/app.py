@@ -287,8 +287,9 @@ class KubetuiApp(App[int]):
             self.dashboard.notice.update("\n".join(self.startup_lines[-8:]))
         self.hub.sweep()
         self.housekeeper.tick()
-        if isinstance(self.screen, KeyScreen):
-            self.screen.tick()
+        screen = self.key_screen
+        if screen is not None:
+            screen.tick()
         stamp = self._stamp()
         if stamp != self._config_stamp:
             self._config_stamp = stamp
@@ -327,8 +328,9 @@ class KubetuiApp(App[int]):
 
     @property
     def key_screen(self) -> KeyScreen | None:
-        """The top screen when it is one of ours."""
-        return self.screen if isinstance(self.screen, KeyScreen) else None
+        """The top screen when it is one of ours; none any more once the program ends."""
+        stack = self.screen_stack
+        return stack[-1] if stack and isinstance(stack[-1], KeyScreen) else None
 
     def context(self) -> Context | None:
         """What an action would work on right now."""
