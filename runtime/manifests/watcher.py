@@ -25,9 +25,11 @@ from runtime.objects.registry import Registry
 
 from .applier import Applier, UnknownKind
 from .documents import Document, read
+from .drift import DriftWatch
 from .errors import ManifestError
 from .files import Content, Files, is_manifest
 from .order import rank
+from .publishing import Publisher
 from .sources import (
     LABEL,
     NAMESPACE,
@@ -72,14 +74,13 @@ class ManifestWatcher:
         self._files = Files(list(paths))
         self._applier = Applier(client, registry, namespace)
         self._sources: dict[Path, Source] = {}
-        self._informers: dict[str, Informer] = {}
+        self._publisher = Publisher(client, report)
         self._requests = Informer(client, "configmaps", clock, namespace=NAMESPACE, label_selector=LABEL)
-        self._dirty: set[tuple[str, str]] = set()
         self._wake = asyncio.Event()
+        self._drift = DriftWatch(client, self._applier, clock, self._sources, self._wake.set)
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._report = report
-        self._told: dict[Path, str] = {}
 
     async def start(self) -> None:
         """Apply everything once, then go on watching. Errors in files are reported, not raised."""
@@ -96,7 +97,7 @@ class ManifestWatcher:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(self._requests.stop(), *(i.stop() for i in self._informers.values()))
+        await asyncio.gather(self._requests.stop(), *(i.stop() for i in self._drift.informers()))
 
     @property
     def sources(self) -> dict[Path, Source]:
@@ -169,11 +170,13 @@ class ManifestWatcher:
         await self._read(scan.files, scan.missing)
         self._find_duplicates()
         self._take_requests()
-        await self._publish()  # what is wrong, and what waits, shows before the work begins
+        await self._publisher.publish(
+            self._sources.values()
+        )  # what is wrong, and what waits, shows before the work begins
         await self._apply_what_changed()
         await self._prune()
-        await self._look_for_drift()
-        await self._publish()
+        await self._drift.look()
+        await self._publisher.publish(self._sources.values())
 
     async def _load(self) -> None:
         """Learn from the cluster what an earlier run applied."""
@@ -406,7 +409,7 @@ class ManifestWatcher:
         entry.drift, entry.accepted, entry.checked_version = [], "", obj["metadata"]["resourceVersion"]
         source.reapply.discard(entry.identity)
         source.last_applied = format_time(self._clock.now())
-        self._follow(entry.resource)
+        self._drift.follow(entry.resource)
         source.news.append(str(entry.identity))
 
     def _postpone(self, source: Source, entry: Entry, error: StatusError) -> None:
@@ -466,126 +469,4 @@ class ManifestWatcher:
 
     async def _forget(self, source: Source) -> None:
         self._sources.pop(source.path, None)
-        self._told.pop(source.path, None)
-        try:
-            await self._client.delete("configmaps", source.configmap, NAMESPACE)
-        except StatusError as error:
-            if error.code != 404:
-                raise
-
-    # -- drift -----------------------------------------------------------------------------------------------
-
-    def _follow(self, resource: str) -> None:
-        """Hear of changes to the live objects of a kind."""
-        if resource in self._informers:
-            return
-        informer = self._informers[resource] = Informer(self._client, resource, self._clock)
-
-        def changed(deltas: Sequence[object]) -> None:
-            ours = {
-                key_of_identity(e.identity)
-                for s in self._sources.values()
-                for e in s.entries.values()
-                if e.resource == resource
-            }
-            for delta in deltas:
-                old, new = getattr(delta, "old", None), getattr(delta, "new", None)
-                if new is not None and old is not None and _same_intent(old, new):
-                    continue
-                key = key_of(new if new is not None else old or {})
-                if key in ours:
-                    self._dirty.add((resource, key))
-            if self._dirty:
-                self._wake.set()
-
-        informer.add_handler(changed)
-        informer.start()
-
-    async def _look_for_drift(self) -> None:
-        dirty, self._dirty = self._dirty, set()
-        for source in self._sources.values():
-            if source.error is not None or source.missing:
-                continue
-            for entry in source.entries.values():
-                if entry.document is None or entry.digest != entry.applied:
-                    continue
-                known = bool(entry.checked_version)
-                if known and (entry.resource, key_of_identity(entry.identity)) not in dirty:
-                    continue
-                self._follow(entry.resource)
-                try:
-                    await self._compare(source, entry)
-                except (ManifestError, StatusError) as error:
-                    entry.message = error.message
-
-    async def _compare(self, source: Source, entry: Entry) -> None:
-        live = await self._applier.live(entry)
-        if live is None:
-            entry.state, entry.message, entry.drift = "drifted", "was deleted from the cluster", []
-            entry.checked_version = "0"
-            return
-        entry.checked_version = live["metadata"]["resourceVersion"]
-        wanted = await self._applier.apply(source.path, entry, dry_run=True)
-        entry.drift = difference(live, wanted)
-        if entry.drift and entry.accepted != digest_of(entry.drift):
-            entry.state = "drifted"
-            entry.message = ", ".join(found["path"] for found in entry.drift[:3])
-        else:
-            entry.state, entry.message = "in-sync", "drift accepted" if entry.drift else ""
-
-    # -- telling ---------------------------------------------------------------------------------------------
-
-    async def _publish(self) -> None:
-        for source in list(self._sources.values()):
-            self._tell(source)
-            status = source.to_status()
-            body = orjson.dumps(status)
-            if body == source.published:
-                continue
-            configmap = {
-                "apiVersion": "v1",
-                "kind": "ConfigMap",
-                "metadata": {"name": source.configmap, "namespace": NAMESPACE, "labels": {LABEL: "true"}},
-                "data": {STATUS: body.decode()},
-            }
-            source.published = body
-            try:
-                await self._client.apply(configmap, field_manager="kubetui-manifest-watcher", force=True)
-            except StatusError as error:
-                log.warning("the state of %s could not be stored: %s", source.path, error.message)
-
-    def _tell(self, source: Source) -> None:
-        """Report a file's errors once."""
-        lines = []
-        if source.error is not None:
-            where = f"{source.path}:{source.error.line}" if source.error.line else str(source.path)
-            lines.append(f"{where}: {source.error.message}")
-        elif source.missing:
-            lines.append(f"{source.path}: is not there any more; what it applied goes on running")
-        else:
-            lines.extend(
-                f"{source.path}:{entry.line}: {entry.identity}: {entry.message}"
-                for entry in source.entries.values()
-                if entry.state == "error"
-            )
-        text = "\n".join(lines)
-        if text and text != self._told.get(source.path):
-            for line in lines:
-                self._report(line)
-        self._told[source.path] = text
-
-
-def key_of_identity(identity: Identity) -> str:
-    """The informer's key of an identity's object."""
-    return f"{identity.namespace}/{identity.name}" if identity.namespace else identity.name
-
-
-def _same_intent(old: Obj, new: Obj) -> bool:
-    """Whether only the status changed: no drift can come of that."""
-    a, b = old["metadata"], new["metadata"]
-    return (
-        a.get("generation") is not None
-        and a.get("generation") == b.get("generation")
-        and a.get("labels") == b.get("labels")
-        and a.get("annotations") == b.get("annotations")
-    )
+        await self._publisher.forget(source)
