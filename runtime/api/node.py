@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Protocol
 
 from runtime.objects.errors import Obj
+from runtime.objects.streams import Connection, StreamSession
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,54 +28,6 @@ class LogOptions:
     tail_lines: int | None = None
     limit_bytes: int | None = None
     stream: str = "All"
-
-
-class StreamSession(Protocol):
-    """A running exec or attach."""
-
-    async def read(self) -> tuple[int, bytes] | None:
-        """The next piece: (1 stdout or 2 stderr, bytes); None when the output has ended."""
-        ...
-
-    async def write(self, data: bytes) -> None:
-        """Send to standard input; waits while the other side is full."""
-        ...
-
-    async def close_stdin(self) -> None:
-        """End of standard input; output goes on."""
-        ...
-
-    async def resize(self, width: int, height: int) -> None:
-        """Tell the terminal its size in cells."""
-        ...
-
-    async def wait(self) -> int:
-        """The exit code."""
-        ...
-
-    async def close(self) -> None:
-        """Let go of it."""
-        ...
-
-
-class Connection(Protocol):
-    """A byte stream into a pod."""
-
-    async def read(self) -> bytes:
-        """The next piece, or b"" at the end."""
-        ...
-
-    async def write(self, data: bytes) -> None:
-        """Send; waits while the other side is full."""
-        ...
-
-    async def close_write(self) -> None:
-        """Half-close."""
-        ...
-
-    async def close(self) -> None:
-        """Close both ways."""
-        ...
 
 
 class NodeConnection(Protocol):
@@ -111,3 +64,5 @@ class NodeConnection(Protocol):
 
 Nodes = dict[str, NodeConnection]
 """Node name → its kubelet; shared by the API and the kubelets."""
+
+__all__ = ["Connection", "LogOptions", "NodeConnection", "Nodes", "StreamSession"]

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
+from runtime.objects.streams import Connection, StreamSession
+
 
 class RuntimeFailure(Exception):
     """The runtime refused or broke. ``reason`` is a Kubernetes reason where one fits."""
@@ -230,54 +232,6 @@ class ExecResult:
 
     exit_code: int
     output: bytes
-
-
-class StreamSession(Protocol):
-    """A running exec or attach. Also satisfies ``runtime.api.node.StreamSession``."""
-
-    async def read(self) -> tuple[int, bytes] | None:
-        """The next piece: (1 stdout or 2 stderr, bytes); None when the output has ended."""
-        ...
-
-    async def write(self, data: bytes) -> None:
-        """Send to standard input; waits while the other side is full."""
-        ...
-
-    async def close_stdin(self) -> None:
-        """End of standard input; output goes on."""
-        ...
-
-    async def resize(self, width: int, height: int) -> None:
-        """Tell the terminal its size in cells."""
-        ...
-
-    async def wait(self) -> int:
-        """The exit code, once it ended (attach: 0 when detached)."""
-        ...
-
-    async def close(self) -> None:
-        """Let go of it; an exec'd process is not killed by this."""
-        ...
-
-
-class Connection(Protocol):
-    """A byte stream into a pod's network."""
-
-    async def read(self) -> bytes:
-        """The next piece, or b"" at the end."""
-        ...
-
-    async def write(self, data: bytes) -> None:
-        """Send; waits while the other side is full."""
-        ...
-
-    async def close_write(self) -> None:
-        """Half-close."""
-        ...
-
-    async def close(self) -> None:
-        """Close both ways."""
-        ...
 
 
 class ContainerRuntime(Protocol):
