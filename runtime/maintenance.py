@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from runtime.podman.firewall import remove_unused_chains
 from runtime.podman.interface import RuntimeFailure
 from runtime.podman.machine import find_program
-from runtime.store import FolderLock, InUse, StoreError, back_up, check
+from runtime.store import Damaged, FolderLock, Foreign, InUse, StoreError, back_up, check
 from runtime.store import restore as restore_store
 
 from .cluster import IDENTITY_FILE, KUBECONFIG, Identity, identity_of, make_runtime
@@ -41,7 +41,9 @@ def doctor(state_dir: Path, podman_url: str = "") -> tuple[list[str], bool]:
     from runtime.podman.doctor import Finding, examine, install_command
 
     findings = asyncio.run(examine(podman_url or None, state_dir))
-    findings += [*_examine_port(state_dir), *_examine_store(state_dir)]
+    findings += _examine_port(state_dir)
+    if not any(finding.id == "state" for finding in findings):
+        findings += _examine_store(state_dir)
     if find_program("kubectl") is None:
         package = "kubernetes-client" if find_program("apt-get") or find_program("dnf") else "kubectl"
         findings.append(
@@ -81,7 +83,8 @@ def _examine_store(state_dir: Path) -> Iterator[Finding]:
     try:
         state = check(state_dir)
     except StoreError as error:
-        yield Finding("store", "fail", str(error), "kubetui restore FILE   (a backup)")
+        damaged = isinstance(error, Damaged | Foreign)
+        yield Finding("store", "fail", str(error), "kubetui restore FILE   (a backup)" if damaged else "")
         return
     if not state.revision:
         yield Finding("store", "ok", f"No cluster in {state_dir} yet")

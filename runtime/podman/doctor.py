@@ -174,7 +174,7 @@ def _rootless(machine: Machine) -> Iterable[Finding]:
             "tun",
             "fail",
             "There is no /dev/net/tun, which rootless networks need",
-            "sudo modprobe tun; sudo mkdir -p /dev/net; sudo mknod -m 0666 /dev/net/tun c 10 200",
+            "sudo mkdir -p /dev/net; sudo mknod -m 0666 /dev/net/tun c 10 200",
         )
     elif not os.access("/dev/net/tun", os.R_OK | os.W_OK):
         yield Finding(
@@ -297,7 +297,9 @@ async def explain(error: RuntimeFailure) -> str:
     parts = [error.message]
     for finding in await asyncio.to_thread(static_findings):
         if finding.level == "fail":
-            known = finding.id == "podman" and "not installed" in error.message
-            sentence = "" if known else finding.sentence
-            parts.append(" ".join(part for part in (sentence, f"(mended by: {finding.command})") if part))
+            mended = f" (mended by: {finding.command})" if finding.command else ""
+            if finding.id == "podman" and "not installed" in error.message:
+                parts[0] += mended
+            else:
+                parts.append(finding.sentence + mended)
     return "; ".join(parts)
