@@ -26,12 +26,12 @@ import orjson
 import yaml
 
 from manifests.images import build, local_podman
+from manifests.images.recipes import busybox
 from runtime.podman import spec
 from runtime.podman.interface import ContainerSpec, SandboxSpec
 from runtime.podman.pause import PAUSE_COMMAND, PAUSE_IMAGE
 from runtime.podman.runtime import PodmanRuntime
 from tests.e2e.conftest import PodmanStorage
-from tests.images.build import busybox
 
 from .live import DEPLOYMENTS, PODS, Live, Obj, live, roll_out
 from .rows import Row
