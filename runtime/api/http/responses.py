@@ -43,12 +43,14 @@ def warning_headers(warnings: Iterable[str]) -> list[str]:
     """``Warning`` header values (RFC 7234, code 299), cut off where they become too long."""
     found, size = [], 0
     for text in warnings:
-        clean = " ".join(text.split()).replace("\\", "\\\\").replace('"', '\\"')
+        # Sentences quote what clients sent, which may hold what no header can.
+        plain = "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(text.split()))
+        clean = plain.replace("\\", "\\\\").replace('"', '\\"')
         value = f'299 - "{clean}"'
         size += len(value)
         if size > WARNINGS_LIMIT:
             break
-        found.append(value.encode("utf-8").decode("utf-8", "replace"))
+        found.append(value)
     return found
 
 

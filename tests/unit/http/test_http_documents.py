@@ -410,6 +410,7 @@ def test_audit_line() -> None:
 def test_warning_headers_are_quoted_and_bounded() -> None:
     assert warning_headers(['say "hi"\nthere']) == ['299 - "say \\"hi\\" there"']
     assert len(warning_headers(["x" * 1000] * 10)) == 4
+    assert warning_headers(["a\x00\x1fb\x85\u2028c"]) == ['299 - "a\\\\x00 b c"']
 
 
 def test_accept_encoding() -> None:
