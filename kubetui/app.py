@@ -72,6 +72,7 @@ class KubetuiApp(App[int]):
         self.command_log: deque[Logged] = deque(maxlen=1000)
         self.undo_stack: list[UndoStep] = []
         self.startup_lines: list[str] = []
+        self.failure = ""  # why the cluster that was asked for can't be shown: the program's last word
         self.usage: dict[tuple[str, str], Usage] = {}
         self.connection_state = ConnectionState("starting")
         self.connection: Connection = self._new_connection(options.kubeconfig, options.context)
@@ -91,6 +92,7 @@ class KubetuiApp(App[int]):
         self.previous_namespaces: tuple[str, ...] = ()
         self._config_stamp = self._stamp()
         self._usage_job: Background | None = None
+        self._first_cluster = True
         self._asyncio_loop: asyncio.AbstractEventLoop | None = None
 
     # -- start and end -------------------------------------------------------------------------------------------
@@ -132,6 +134,9 @@ class KubetuiApp(App[int]):
             self.config.problems.append(f"{self.config_file}: theme {name}: {error}")
 
     def _start_network(self) -> None:
+        self.options.stopped.add_done_callback(
+            lambda why: self.call_soon(lambda: self.end_with(why.result()))
+        )
         self.connection.start()
         self.set_timer(0.3, self._load_actions)
 
@@ -184,6 +189,9 @@ class KubetuiApp(App[int]):
     def _connection_changed(self, state: ConnectionState) -> None:
         before = self.connection_state
         self.connection_state = state
+        if state.kind == "failed" and not state.server and self._first_cluster:
+            self.end_with(state.detail)
+            return
         if state.kind == "failed":
             self.startup_lines = [*self.startup_lines, clean(state.detail)]
             self.dashboard.after_pump()
@@ -193,10 +201,16 @@ class KubetuiApp(App[int]):
             )
         if state.kind == "live" and before.kind != "live":
             self.startup_lines = []
+            self._first_cluster = False
             if self.dashboard.session is None:
                 self._connected()
             self.dashboard.after_pump()
         self.refresh_chrome()
+
+    def end_with(self, why: str) -> None:
+        """There is no cluster to show: leave, and say why in one line."""
+        self.failure = " ".join(clean(why).split())
+        self.exit(1)
 
     def _load_actions(self) -> None:
         """Load what the keys do, a piece at a time, so that no first press has to wait for an import."""
@@ -241,6 +255,7 @@ class KubetuiApp(App[int]):
 
     def switch_context(self, context: str) -> None:
         """Leave this cluster for another context of the kubeconfig."""
+        self._first_cluster = False
         self.reset_screens()
         self.dashboard.leave()
         self.dashboard.session = None
@@ -438,6 +453,10 @@ class KubetuiApp(App[int]):
         """Leave."""
         self.exit(0)
 
+    def action_help_quit(self) -> None:
+        """Ctrl+c leaves too, as everywhere else, unless there is marked text for it to copy."""
+        self.exit(0)
+
     def open_screen(self, screen: KeyScreen) -> None:
         """Put a screen on top; what lay ahead is forgotten."""
         self._ahead.clear()
@@ -496,6 +515,10 @@ def run(options: AppOptions) -> int:
     sys.setswitchinterval(0.002)
     app = KubetuiApp(options)
     code = app.run()
-    if options.quit_message and app.return_code == 0:
+    if code is None:
+        code = app.return_code or 0
+    if app.failure:
+        print(f"kubetui: {app.failure}", file=sys.stderr)
+    elif options.quit_message and code == 0:
         print(options.quit_message)
-    return code if code is not None else (app.return_code or 0)
+    return code

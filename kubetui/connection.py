@@ -165,7 +165,7 @@ class Connection:
         try:
             credentials = await load_credentials(path, self._access.context)
         except Exception as error:
-            self._set(ConnectionState("failed", f"kubeconfig: {error}"))
+            self._set(ConnectionState("failed", f"kubeconfig: {_what_is_wrong(path, error)}"))
             return
         from kubetui.live.client import KubeClient
 
@@ -238,6 +238,16 @@ class Background:
     def done(self) -> bool:
         """Whether it has ended."""
         return self._future is not None and self._future.done()
+
+
+def _what_is_wrong(kubeconfig: str | None, error: Exception) -> str:
+    """A kubeconfig's problem in words. kr8s stumbles over files of another shape with Python's own errors."""
+    name = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
+    if not any(Path(part).expanduser().exists() for part in name.split(":") if part):
+        return f"{name}: no such file"
+    if isinstance(error, TypeError | AttributeError | LookupError):
+        return f"{name} has no context with a cluster and a user"
+    return str(error) or type(error).__name__
 
 
 async def load_credentials(kubeconfig: str | None, context: str | None) -> Credentials:

@@ -46,6 +46,7 @@ def launch(make_options: Callable[[], ClusterOptions] | None, chosen: argparse.N
             return str(chosen.state_dir / "kubeconfig")
         cluster = ClusterThread(make_options(), options.progress.put)
         embedded.append(cluster)
+        cluster.stopped.add_done_callback(lambda why: options.stopped.set_result(why.result()))
         cluster.start()
         return cluster.kubeconfig.result()
 

@@ -18,7 +18,8 @@ class AppOptions:
     ``kubeconfig`` is a path, None (``$KUBECONFIG``, ``~/.kube/config``, or a pod's service account), or something
     that yields a path later: a Future or a function (called on a thread of its own) for a cluster that is starting
     in parallel. ``progress`` carries lines to show meanwhile; a Future that fails shows its error. ``own_cluster``
-    says that quitting leaves containers running here; ``quit_message`` is printed after the screen is gone.
+    says that quitting leaves containers running here; ``quit_message`` is printed after the screen is gone. A result
+    of ``stopped`` says that the cluster inside has ended and why: the terminal ends with it.
     """
 
     kubeconfig: Kubeconfig = None
@@ -28,4 +29,5 @@ class AppOptions:
     own_cluster: bool = False
     quit_message: str = ""
     config_path: str | None = None
+    stopped: Future[str] = field(default_factory=Future)
     progress: SimpleQueue[str] = field(default_factory=SimpleQueue)

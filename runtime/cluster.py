@@ -327,6 +327,8 @@ class ClusterThread:
         self._report = report
         self.kubeconfig: Future[str] = Future()
         """The kubeconfig's path once the API answers; a ClusterError if it never will."""
+        self.stopped: Future[str] = Future()
+        """Why it stopped, if it stopped by itself after the API had answered."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._thread = threading.Thread(target=self._run, name="cluster", daemon=True)
@@ -350,6 +352,7 @@ class ClusterThread:
                 self.kubeconfig.set_exception(error)
             else:
                 self._report(f"the cluster stopped: {error}")
+                self.stopped.set_result(str(error) or type(error).__name__)
 
     async def _main(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()

@@ -140,7 +140,8 @@ async def test_a_cluster_that_cannot_start(api: FakeAPI, tmp_path: Path) -> None
 
     async with terminal(api, tmp_path, wait=False, prepare=use_future, own_cluster=True) as term:
         later.set_exception(RuntimeError("port 6443 is taken"))
-        await term.sees("port 6443 is taken")
+        await term.wait(lambda: term.app.failure == "port 6443 is taken")
+        assert term.app.return_value == 1
 
 
 async def test_a_missing_kubeconfig_is_named(api: FakeAPI, tmp_path: Path) -> None:
@@ -148,7 +149,8 @@ async def test_a_missing_kubeconfig_is_named(api: FakeAPI, tmp_path: Path) -> No
         app.connection._access = type(app.connection._access)("/nonexistent/kubeconfig", None)  # type: ignore[attr-defined]
 
     async with terminal(api, tmp_path, wait=False, prepare=no_file) as term:
-        await term.sees("The cluster cannot be reached")
+        await term.wait(lambda: "/nonexistent/kubeconfig" in term.app.failure)
+        assert term.app.return_value == 1
 
 
 async def test_configuration_with_errors(api: FakeAPI, tmp_path: Path) -> None:
