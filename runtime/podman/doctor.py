@@ -225,9 +225,7 @@ def _disk(state_dir: Path) -> Iterable[Finding]:
         folder = folder.parent
     elsewhere = "kubetui --state-dir DIR   (a folder of yours)"
     if not folder.is_dir():
-        yield Finding(
-            "state", "fail", f"{folder} is in the way: it is no folder", f"mv {folder} {folder}.old"
-        )
+        yield Finding("state", "fail", f"{folder} is in the way: it is no folder", elsewhere)
         return
     if os.statvfs(folder).f_flag & os.ST_RDONLY:
         yield Finding("state", "fail", f"{folder} is on a read-only file system", elsewhere)
