@@ -1,4 +1,4 @@
-"""Byte streams as they pass from a container's process to a client: who offers one, and who carries it, agree here."""
+"""Byte streams from a container's process to a client: who offers one, and who carries it, agree here."""
 
 from __future__ import annotations
 
