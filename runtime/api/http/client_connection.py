@@ -81,7 +81,8 @@ class ClientConnection(RequestHandler):
         if status == 400:
             error = bad_request(message or "the request can't be read")
         else:
-            logger.error("a request failed before it was handled", exc_info=exc)
+            if not isinstance(exc, ConnectionError):  # a client that left in the middle is nothing to tell of
+                logger.error("a request failed before it was handled", exc_info=exc)
             error = internal("unexpected failure; the server's log has the details")
         response = status_response(base_headers(""), error)
         response.force_close()

@@ -288,7 +288,7 @@ def test_prune_by_apply_set(k: InNamespace, tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "b.yaml").unlink()
     assert k(*apply) == "configmap/a unchanged\nconfigmap/c unchanged\nconfigmap/b pruned\n"
     parent = k.json("get", "secret", "mine")["metadata"]
-    assert parent["annotations"]["applyset.kubernetes.io/contains-group-kinds"] == "ConfigMap"
+    assert "applyset.kubernetes.io/tooling" in parent["annotations"]
     assert parent["labels"]["applyset.kubernetes.io/id"].startswith("applyset-")
 
 
@@ -451,9 +451,9 @@ def test_patch_in_three_languages(k: InNamespace) -> None:
     live = k.json("get", "deployment", "web")
     assert live["spec"]["replicas"] == 1 and live["metadata"]["annotations"]["a/b"] == "c"
     refused = k.fails("patch", "deployment", "web", "--type=json", "-p", json.dumps(operations))
-    assert (
-        refused == "The request is invalid: the server rejected our request due to an error in our request\n"
-    )
+    assert refused.startswith("The request is invalid")
+    if k.minor > 20:
+        assert refused.endswith("invalid: the server rejected our request due to an error in our request\n")
     refused = k.fails("patch", "deployment", "web", "-p", '{"spec":{"replicas":"x"}}')
     assert "The request is invalid: patch: Invalid value:" in refused
     assert 'deployments.apps "none" not found' in k.fails("patch", "deployment", "none", "-p", "{}")

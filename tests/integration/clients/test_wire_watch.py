@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
+
+from tests.support.serving import Serving
 
 Obj = dict[str, Any]
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
@@ -212,3 +215,20 @@ async def test_events_come_in_order_and_once(http: aiohttp.ClientSession, namesp
         )
         versions = [int((await events.next())["object"]["metadata"]["resourceVersion"]) for _ in range(40)]
     assert versions == sorted(set(versions))
+
+
+async def test_watchers_that_vanish_are_no_failure(
+    serving: Serving, trust: ssl.SSLContext, http: aiohttp.ClientSession, namespace: str
+) -> None:
+    await post(http, maps(namespace), named("a"))
+    host, _, port = serving.server.removeprefix("https://").partition(":")
+    for number in range(30):
+        reader, writer = await asyncio.open_connection(host, int(port), ssl=trust)
+        writer.write(f"GET {maps(namespace)}?watch=1 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        await reader.readuntil(b"ADDED")
+        change = asyncio.create_task(merge(http, f"{maps(namespace)}/a", {"data": {"x": str(number)}}))
+        await asyncio.sleep(number / 10_000)
+        writer.transport.abort()
+        await change
+    log = serving.log.read_text()
+    assert "Traceback" not in log and "ERROR" not in log, log[-3000:]
