@@ -92,7 +92,7 @@ class Rig:
     async def settled(self, work: Any) -> Any:
         """Await something that may need the manual clock to move."""
         task = asyncio.ensure_future(work)
-        for _ in range(200):
+        for _ in range(1000):
             done, _ = await asyncio.wait({task}, timeout=0.02)
             if done:
                 return task.result()
@@ -124,7 +124,7 @@ class Rig:
     async def until(self, check: Callable[[], Any], what: str = "") -> Any:
         """Let the loop run until ``check`` (a coroutine function or function) is true; time stands still."""
         found: Any = None
-        for _ in range(400):
+        for _ in range(3000):
             found = check()
             if asyncio.iscoroutine(found):
                 try:

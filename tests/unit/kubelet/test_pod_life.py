@@ -312,7 +312,11 @@ async def test_deletion_stops_reports_and_forgets(node: Rig) -> None:
 
     held = await node.until(ended)
     assert only_status(held)["state"]["terminated"]["exitCode"] == 0
-    assert not await node.runtime.sandboxes()
+
+    async def removed() -> bool:
+        return not await node.runtime.sandboxes()
+
+    await node.until(removed)
     await node.client.patch("pods", "a", "default", {"metadata": {"finalizers": None}})
     await node.gone("a")
     await node.until(lambda: not node.kubelets[0].workers.states)
