@@ -12,6 +12,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
+# An environment whose Python has gone is no environment.
+$(shell [ -x $(BIN)/python ] || rm -f $(VENV)/.installed $(VENV)/.installed-dev)
+
 help:
 	@echo "make run      open the terminal on manifests/ (sets up everything first)"
 	@echo "make test     lint, types and all tests (sets up everything first)"

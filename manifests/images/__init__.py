@@ -135,10 +135,13 @@ def build(recipes: Sequence[Recipe], podman: Podman) -> list[str]:
             continue
         try:
             content = recipe.base()
-        except CannotBuild:
+        except CannotBuild as error:
             if not recipe.substitute:
                 raise
-            _build_on(recipe, names[0], podman)
+            try:
+                _build_on(recipe, names[0], podman)
+            except subprocess.CalledProcessError:
+                raise CannotBuild(f"{error}; nor is there any {recipe.substitute}") from error
         else:
             options = [part for change in recipe.instructions for part in ("--change", change)]
             whole = Content({**content.files, **recipe.files}, content.links, content.folders)
