@@ -91,7 +91,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("previous-pane", "Previous pane", ("shift+tab",), "move:previous_pane", "Move", _w("dashboard")),
     *(
         Action(f"pane-{n}", f"Pane {n}: {name}", (str(n),), f"move:pane_{n}", "Move", _w("dashboard"))
-        for n, name in enumerate(("workloads", "pods", "rollout", "logs", "events", "manifests"), 1)
+        for n, name in enumerate(("workloads", "pods", "rollout", "logs", "events", "manifests", "usage"), 1)
     ),
     Action("maximise", "Maximise", ("z",), "move:maximise", "Move", _w("dashboard"), footer=60),
     Action("hide-pane", "Hide pane", ("H",), "move:hide_pane", "Move", _w("dashboard"),
@@ -140,6 +140,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("copy-name", "Copy name", ("c",), "view:copy_name", "Look", _TABLE, ANY),
     Action("save-table", "Save table", ("ctrl+s",), "view:save", "Look", _w("table", "logs", "text"),
            help="writes what the view holds to a file"),
+    Action("pulse", "Pulse", ("v",), "pulse:pulse", "Look", _w("table", "rollout", "manifests", "dashboard"),
+           help="the whole cluster at a glance: health of workloads, pods and nodes, warnings, use"),
     Action("command-log", "Command log", ("L",), "view:command_log", "Look",
            help="the kubectl line of everything done here"),
     Action("scale-up", "Scale up", ("plus",), "change:scale_up", "Change", _OBJECTS, SCALABLE,

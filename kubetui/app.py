@@ -33,6 +33,7 @@ from kubetui.journal import Logged, UndoStep
 from kubetui.keys import Registry
 from kubetui.live.layout import LayoutState
 from kubetui.live.text import clean
+from kubetui.measure import Measuring
 from kubetui.memory import Housekeeper
 from kubetui.options import AppOptions
 from kubetui.remember import load_state, save_state
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     from kubetui.live.discovery import Catalog
     from kubetui.live.forwards import Forwards
     from kubetui.live.hub import Hub
-    from kubetui.live.usage import Usage
 
 T = TypeVar("T")
 PUMP_SECONDS = 0.066
@@ -73,7 +73,7 @@ class KubetuiApp(App[int]):
         self.undo_stack: list[UndoStep] = []
         self.startup_lines: list[str] = []
         self.failure = ""  # why the cluster that was asked for can't be shown: the program's last word
-        self.usage: dict[tuple[str, str], Usage] = {}
+        self.measuring = Measuring(self)
         self.connection_state = ConnectionState("starting")
         self.connection: Connection = self._new_connection(options.kubeconfig, options.context)
         self.hub: Hub = self._new_hub()
@@ -91,7 +91,6 @@ class KubetuiApp(App[int]):
         self._ahead: list[Callable[[], KeyScreen]] = []
         self.previous_namespaces: tuple[str, ...] = ()
         self._config_stamp = self._stamp()
-        self._usage_job: Background | None = None
         self._first_cluster = True
         self._asyncio_loop: asyncio.AbstractEventLoop | None = None
 
@@ -223,22 +222,8 @@ class KubetuiApp(App[int]):
         if not self.namespaces and client is not None and self.options.namespace is None:
             self.namespaces = (client.credentials.namespace,)
         self.dashboard.open_session(self.namespaces)
-        self._watch_usage()
-
-    def _watch_usage(self) -> None:
-        from kubetui.live.usage import UsageReader
-
-        catalog = self.connection.catalog
-        if catalog is not None and any(
-            t.group == "metrics.k8s.io" and t.resource == "pods" for t in catalog.types
-        ):
-            reader = UsageReader(lambda usage: self.call_soon(lambda: self._usage_changed(usage)))
-            self._usage_job = self.start_background(reader.run)
-
-    def _usage_changed(self, usage: dict[tuple[str, str], Usage]) -> None:
-        first = not self.usage
-        self.usage = usage
-        self.dashboard.show_usage(usage, first)
+        self.dashboard.lay_out()
+        self.measuring.tick()
 
     def start_background(self, work: Callable[[KubeClient], Coroutine[Any, Any, None]]) -> Background:
         """Run work on the network thread until it ends or is cancelled."""
@@ -262,7 +247,7 @@ class KubetuiApp(App[int]):
         self.hub.clear()
         self.connection.stop(0.5)
         self.undo_stack.clear()
-        self.usage = {}
+        self.measuring.forget()
         self.namespaces = ()
         self.options = replace(self.options, context=context, own_cluster=False, namespace=None)
         self.connection = self._new_connection(self.options.kubeconfig, context)
@@ -302,6 +287,7 @@ class KubetuiApp(App[int]):
             self.dashboard.notice.update("\n".join(self.startup_lines[-8:]))
         self.hub.sweep()
         self.housekeeper.tick()
+        self.measuring.tick()
         screen = self.key_screen
         if screen is not None:
             screen.tick()

@@ -213,6 +213,11 @@ async def pane_6(context: Context) -> None:
     context.app.dashboard.focus_pane(PANES[5])
 
 
+async def pane_7(context: Context) -> None:
+    """Usage."""
+    context.app.dashboard.focus_pane(PANES[6])
+
+
 async def maximise(context: Context) -> None:
     """The focused pane alone, and back."""
     dashboard, state = context.app.dashboard, context.app.layout_state
@@ -238,7 +243,7 @@ def _resize(context: Context, split: int = 0, top: int = 0) -> None:
     if name in ("rollout", "logs"):
         split = -split
     state.split = max(20, min(80, state.split + split))
-    if name in ("events", "manifests"):
+    if name in ("events", "manifests", "usage"):
         state.bottom = max(4, min(30, state.bottom + (1 if top > 0 else -1 if top < 0 else 0)))
     else:
         if name in ("pods", "logs"):

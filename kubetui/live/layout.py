@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-PANES = ("workloads", "pods", "rollout", "logs", "events", "manifests")
+PANES = ("workloads", "pods", "rollout", "logs", "events", "manifests", "usage")
 MIN_WIDTH, MIN_HEIGHT = 60, 16
+THREE_BELOW = 180  # from this width the lower row has room for three panes
 
 
 @dataclass(slots=True)
@@ -32,10 +33,14 @@ class Place:
     height: int
 
 
-def arrange(width: int, height: int, state: LayoutState, manifests: bool) -> list[Place]:
-    """Rectangles of the visible panes. Two columns from 100 cells, one below; a lower row from 34 lines."""
-    available = [p for p in PANES if (p != "manifests" or manifests) and p not in state.hidden]
-    if state.maximised in PANES and (state.maximised != "manifests" or manifests):
+def arrange(width: int, height: int, state: LayoutState, manifests: bool, usage: bool = False) -> list[Place]:
+    """Rectangles of the visible panes. Two columns from 100 cells, one below; a lower row from 28 lines.
+
+    ``manifests`` and ``usage`` tell whether the cluster has what those panes show.
+    """
+    absent = {name for name, has in (("manifests", manifests), ("usage", usage)) if not has}
+    available = [p for p in PANES if p not in absent and p not in state.hidden]
+    if state.maximised in PANES and state.maximised not in absent:
         return [Place(state.maximised, 0, 0, width, height)]
     if not available:
         return []
@@ -43,7 +48,11 @@ def arrange(width: int, height: int, state: LayoutState, manifests: bool) -> lis
         return _narrow(width, height, state, available)
     foot: list[str] = []
     rest = [p for p in available if p in ("workloads", "pods", "rollout", "logs")]
-    lower = [p for p in available if p in ("events", "manifests")]
+    lower = [p for p in available if p in ("events", "manifests", "usage")]
+    room = 3 if width >= THREE_BELOW else 2
+    if len(lower) > room:  # what was asked for last stays
+        rest_of_row = [p for p in lower if p != state.slot]
+        lower = [*rest_of_row[: room - 1], state.slot] if state.slot in lower else lower[:room]
     foot_height = 0
     if lower and height >= 28:
         foot = lower
@@ -64,11 +73,12 @@ def arrange(width: int, height: int, state: LayoutState, manifests: bool) -> lis
     places += _column(right, left_width + gutter, width - left_width - gutter, upper, state.top)
     x = 0
     for index, pane in enumerate(foot):
-        share = left_width if index == 0 and len(foot) > 1 and 0 < left_width < width else (width - x)
-        if index == 0 and len(foot) > 1 and share == width:
-            share = width // 2
-        gap = 1 if index < len(foot) - 1 else 0
-        places.append(Place(pane, x, upper, share, foot_height))
+        left_over = len(foot) - index
+        share = (width - x) // left_over
+        if len(foot) == 2 and index == 0 and 0 < left_width < width:
+            share = left_width
+        gap = 1 if left_over > 1 else 0
+        places.append(Place(pane, x, upper, share if left_over > 1 else width - x, foot_height))
         x += share + gap
     return places
 

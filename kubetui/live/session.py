@@ -92,11 +92,18 @@ class Session:
         self.pods = Watched(hub, kinds.PODS, namespaces, self._on_pods)
         self.events = Watched(hub, kinds.EVENTS, namespaces, self._on_events)
         self.sources: Watched | None = None
+        self.nodes: Watched | None = None
 
     def watch_manifests(self) -> None:
         """Look for manifest sources (only our own cluster publishes them)."""
         if self.sources is None:
             self.sources = Watched(self.hub, kinds.MANIFEST_SOURCES, ("kube-system",), self._on_sources)
+
+    def need_nodes(self) -> Watched:
+        """Nodes, watched only once somebody looks at what they carry."""
+        if self.nodes is None:
+            self.nodes = Watched(self.hub, kinds.NODES, (), lambda mirror, change: self._notify("nodes"))
+        return self.nodes
 
     def need_revisions(self) -> Watched:
         """ControllerRevisions, watched only once a StatefulSet or DaemonSet is looked at."""
@@ -106,7 +113,8 @@ class Session:
 
     def close(self) -> None:
         """Stop looking at everything."""
-        for watched in [*self.workloads.values(), self.revisions, self.pods, self.events, self.sources]:
+        others = [self.revisions, self.pods, self.events, self.sources, self.nodes]
+        for watched in [*self.workloads.values(), *others]:
             if watched is not None:
                 watched.close()
 

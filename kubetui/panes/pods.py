@@ -19,8 +19,8 @@ COLUMNS = [
     Column("status", "STATUS", maximum=26),
     Column("restarts", "RESTARTS", right=True, drop=3),
     Column("age", "AGE", right=True),
-    Column("cpu", "CPU", right=True, drop=7, maximum=14),
-    Column("memory", "MEM", right=True, drop=7, maximum=14),
+    Column("cpu", "CPU", right=True, drop=7, minimum=14, maximum=14),
+    Column("memory", "MEM", right=True, drop=7, minimum=15, maximum=15),
     Column("ip", "IP", drop=5),
     Column("node", "NODE", drop=6, maximum=24),
 ]

@@ -119,6 +119,10 @@ class KeyScreen(Screen[None]):
     def tick(self) -> None:
         """Once a second."""
 
+    def shows_usage(self) -> bool:
+        """Whether CPU and memory are on the screen, so that they have to be measured."""
+        return False
+
     def again(self) -> Callable[[], KeyScreen] | None:
         """How to open this screen once more after it was left, where that makes sense."""
         return None

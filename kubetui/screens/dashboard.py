@@ -1,4 +1,4 @@
-"""The first screen: workloads, their pods, the rollout, logs, events and manifests, all live."""
+"""The first screen: workloads, their pods, the rollout, logs, events, manifests and use, all live."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from textual.widgets import Static
 from kubetui.context import Ref
 from kubetui.frame import empty_hint
 from kubetui.live.discovery import PODS
-from kubetui.live.layout import MIN_HEIGHT, MIN_WIDTH, PANES, arrange
+from kubetui.live.layout import MIN_HEIGHT, MIN_WIDTH, PANES, Place, arrange
 from kubetui.live.objects import Obj, name_of, namespace_of, uid_of
 from kubetui.live.session import Session
 from kubetui.live.text import clean_log
-from kubetui.live.usage import Usage
+from kubetui.live.usage import PodKey
 from kubetui.panes.events import EventsPane
 from kubetui.panes.logs import LogsPane, LogStream
 from kubetui.panes.manifests import ManifestsPane
 from kubetui.panes.pods import PodsPane
 from kubetui.panes.rollout import RolloutPane
+from kubetui.panes.usage import UsagePane
 from kubetui.panes.workloads import TARGETS, WorkloadsPane
 from kubetui.screens.base import KeyScreen
 from kubetui.widgets.pane import Pane
@@ -30,7 +31,7 @@ LOG_DELAY = 0.2
 
 
 class Dashboard(KeyScreen):
-    """Six panes about one selection of namespaces."""
+    """Seven panes about one selection of namespaces."""
 
     PLACES = ("dashboard",)
 
@@ -42,6 +43,7 @@ class Dashboard(KeyScreen):
         self.logs = LogsPane()
         self.events_pane = EventsPane()
         self.manifests = ManifestsPane()
+        self.usage = UsagePane()
         self.panes: dict[str, Pane] = {
             "workloads": self.workloads,
             "pods": self.pods,
@@ -49,6 +51,7 @@ class Dashboard(KeyScreen):
             "logs": self.logs,
             "events": self.events_pane,
             "manifests": self.manifests,
+            "usage": self.usage,
         }
         self.notice = Static("", id="notice")
         self.too_small = Static("", id="too-small")
@@ -86,7 +89,7 @@ class Dashboard(KeyScreen):
             self.too_small.update(
                 f"This terminal has {width}×{height} cells.\nkubetui needs {MIN_WIDTH}×{MIN_HEIGHT} and likes 80×24."
             )
-        places = arrange(width, height - 2, self.app.layout_state, self.manifests_shown)
+        places = self._arranged()
         visible = {p.pane for p in places}
         for place in places:
             pane = self.panes[place.pane]
@@ -104,6 +107,13 @@ class Dashboard(KeyScreen):
         ):
             self.panes[places[0].pane].body.focus()
         self.app.call_later(self._redraw_rollout)
+        self._draw_usage()
+
+    def _arranged(self) -> list[Place]:
+        """Where the panes go at this size."""
+        width, height = self.size.width, self.size.height - 2
+        served = self.app.measuring.served
+        return arrange(width, height, self.app.layout_state, self.manifests_shown, served)
 
     @property
     def manifests_shown(self) -> bool:
@@ -135,12 +145,13 @@ class Dashboard(KeyScreen):
         if name == "manifests" and not self.manifests_shown:
             self.app.say("This cluster has no manifests that kubetui watches.")
             return
+        if name == "usage" and not self.app.measuring.served:
+            self.app.say("This cluster does not measure use: it has no metrics.k8s.io.")
+            return
         state.hidden.discard(name)
         if state.maximised is not None:
             state.maximised = name
-        elif name not in {
-            p.pane for p in arrange(self.size.width, self.size.height - 2, state, self.manifests_shown)
-        }:
+        elif name not in {p.pane for p in self._arranged()}:
             state.slot = name
         self.lay_out()
         self.panes[name].body.focus()
@@ -161,12 +172,13 @@ class Dashboard(KeyScreen):
         """Look at other namespaces."""
         if self.session is not None:
             self.session.close()
-        for table in (self.workloads.table, self.pods.table, self.events_pane.table):
+        for table in (self.workloads.table, self.pods.table, self.events_pane.table, self.usage.table):
             table.clear_rows()
             table.marks.clear()
         hidden = frozenset({"namespace"}) if len(namespaces) == 1 else frozenset()
         self.workloads.table.hidden = hidden
-        self.pods.table.hidden = hidden | ({"cpu", "memory"} if not self.app.usage else frozenset())
+        unmeasured = frozenset() if self.app.measuring.served else frozenset({"cpu", "memory"})
+        self.pods.table.hidden = hidden | unmeasured
         self.pods.owner = None
         self.pods.owner_name = ""
         self.events_pane.about = None
@@ -200,6 +212,8 @@ class Dashboard(KeyScreen):
             self._select()
             self._redraw_rollout()
             self._follow_logs()
+        if self._dirty & {"pods", "nodes"}:
+            self._draw_usage()
         self._dirty.clear()
         self._show_states()
 
@@ -256,6 +270,7 @@ class Dashboard(KeyScreen):
         if uid != self.pods.owner or self._first_rows:
             self._first_rows = False
             self.pods.show_owner(session, uid, name)
+            self._draw_usage()
         self.events_pane.show_about(session.uids_below(uid) if uid is not None else None)
 
     def refresh_selection(self) -> None:
@@ -371,7 +386,7 @@ class Dashboard(KeyScreen):
 
     def tick(self) -> None:
         """Ages and countdowns."""
-        for pane in (self.workloads, self.pods, self.events_pane, self.manifests):
+        for pane in (self.workloads, self.pods, self.events_pane, self.manifests, self.usage):
             if pane.display:
                 table = pane.body
                 assert isinstance(table, Table)
@@ -389,26 +404,30 @@ class Dashboard(KeyScreen):
 
     def restart(self) -> None:
         """Another cluster: nothing of the old one stays."""
-        for table in (self.workloads.table, self.pods.table, self.events_pane.table, self.manifests.table):
-            table.clear_rows()
+        for pane in (self.workloads, self.pods, self.events_pane, self.manifests, self.usage):
+            pane.table.clear_rows()
         self.manifests.sources.clear()
         self.logs.key = None
         self.logs.stream = LogStream(self.logs.view, self.app.start_background, self.app.call_soon)
         self.rollout.draw(None, [], [], 0.0, ())
         self.lay_out()
 
-    def show_usage(self, usage: dict[tuple[str, str], Usage], first: bool) -> None:
-        """CPU and memory of the pods have been measured."""
-        before, self.pods.usage = self.pods.usage, usage
-        if first and usage and self.session is not None:
-            self.pods.table.hidden = (
-                frozenset({"namespace"}) if len(self.session.namespaces) == 1 else frozenset()
-            )
-        changed = {key for key in before.keys() | usage.keys() if before.get(key) != usage.get(key)}
+    def shows_usage(self) -> bool:
+        """Whether the usage pane or the pods' CPU and memory columns are visible."""
+        return self.usage.display or (self.pods.display and self.pods.table.shows("cpu"))
+
+    def show_usage(self, changed: set[PodKey]) -> None:
+        """CPU and memory have been measured anew for these pods."""
+        self.pods.usage = self.app.measuring.book.rows
         if changed:
             rows = self.pods.table.rows.values()
             self._measured = [r.uid for r in rows if (namespace_of(r.data), name_of(r.data)) in changed]
             self._show_some_usage()
+        self._draw_usage()
+
+    def _draw_usage(self) -> None:
+        if self.session is not None and self.usage.display:
+            self.usage.draw(self.session, self.app.measuring.book, self.pods.owner, self.pods.owner_name)
 
     def _show_some_usage(self) -> None:
         """A slice at a time: thousands of rows at once would be felt."""

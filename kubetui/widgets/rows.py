@@ -63,7 +63,9 @@ def since(timestamp: float, style: str = "dim") -> Cell:
 
 
 def rank(value: Any) -> tuple[int, Any]:
-    """Make values of any type comparable: numbers, then text, then nothing."""
+    """Make values of any type comparable: numbers, then text, then nothing; tuples among themselves."""
+    if isinstance(value, tuple):
+        return 3, value
     if isinstance(value, bool):
         return 0, int(value)
     if isinstance(value, int | float):

@@ -334,6 +334,10 @@ class Table(Viewport):
             self._ages = ages
             self.refresh()
 
+    def shows(self, key: str) -> bool:
+        """Whether a column fits the width and is not hidden."""
+        return any(column.key == key for _, column, _ in self._columns())
+
     def _columns(self) -> list[tuple[int, Column, int]]:
         """(index, column, width) of what fits, computed once per size and content width."""
         key = (self.size.width, self.wide, self.hidden, len(self.columns), self.sort_key)

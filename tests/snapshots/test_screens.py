@@ -78,6 +78,22 @@ async def dashboard(term: Terminal) -> None:
     await term.workload("web")
     await term.sees("ImagePullBackOff")
     await logs_are_there(term)
+    await use_is_there(term)
+
+
+async def use_is_there(term: Terminal) -> None:
+    usage = term.app.dashboard.usage
+    await term.wait(lambda: not usage.display or usage.table.rows)
+
+
+async def measured(term: Terminal, api: FakeAPI) -> None:
+    """Two minutes of measurements."""
+    await term.wait(lambda: term.app.measuring.book.nodes)
+    world = World(api, NOW)
+    for step in range(12):
+        found = world.metrics(120 - step * 10, step)
+        pods = [m for m in found if m["kind"] == "PodMetrics"]
+        term.app.dashboard.show_usage(term.app.measuring.book.take(pods, found[-1:]))
 
 
 async def logs_are_there(term: Terminal) -> None:
@@ -112,7 +128,9 @@ async def describe_pod(term: Terminal) -> None:
     await term.workload("mailer")
     await term.pod("mailer-66d-pp2vd")
     await term.press("d")
-    await term.wait(lambda: any("Back-off restarting failed" in row.text for row in term.app.screen.lines.lines))
+    await term.wait(
+        lambda: any("Back-off restarting failed" in row.text for row in term.app.screen.lines.lines)
+    )
 
 
 async def yaml(term: Terminal) -> None:
@@ -172,11 +190,26 @@ async def manifests(term: Terminal) -> None:
     await term.sees("spec.replicas: file 2, live 3")
 
 
+async def usage(term: Terminal) -> None:
+    await dashboard(term)
+    await term.press("a", "7", "z")
+    await measured(term, term.api)
+    await term.sees("└ exporter")
+
+
+async def pulse(term: Terminal) -> None:
+    await dashboard(term)
+    await term.command("pulse")
+    await measured(term, term.api)
+    await term.sees("deployment/mailer")
+    await term.wait(lambda: "22%" not in term.text())
+
+
 SCREENS: dict[str, Step] = {
     f.__name__: f
     for f in (
         dashboard, logs, json_logs, describe, describe_pod, yaml, rollback, rollback_asks, delete_asks, scale_asks,
-        palette, namespaces, help_page, browser, tree, manifests,
+        palette, namespaces, help_page, browser, tree, manifests, usage, pulse,
     )
 }  # fmt: skip
 

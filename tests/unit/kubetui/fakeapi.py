@@ -50,6 +50,7 @@ KINDS = [
     Kind("batch", "v1", "jobs", "Job"),
     Kind("batch", "v1", "cronjobs", "CronJob", True, ("cj",)),
     Kind("metrics.k8s.io", "v1beta1", "pods", "PodMetrics"),
+    Kind("metrics.k8s.io", "v1beta1", "nodes", "NodeMetrics", False),
     Kind("example.com", "v1", "widgets", "Widget", True, ("wd",)),
 ]
 
@@ -98,6 +99,7 @@ class FakeAPI:
         self.logs: dict[tuple[str, str], list[bytes]] = {}
         self.log_events: dict[tuple[str, str], asyncio.Event] = {}
         self.forbidden: set[str] = set()
+        self.absent: set[str] = set()  # API groups that this server does not have
         self.requests: list[tuple[str, str, Any]] = []
         self.refuse: Status | None = None
         self.down = False
@@ -271,7 +273,7 @@ class FakeAPI:
         if rest[0] == "namespaces" and len(rest) > 2:
             namespace, rest = rest[1], rest[2:]
         kind = next((k for k in KINDS if (k.group, k.version, k.resource) == (group, version, rest[0])), None)
-        if kind is None:
+        if kind is None or kind.group in self.absent:
             raise Status(404, "NotFound", "the server could not find the requested resource")
         if kind.resource in self.forbidden:
             raise Status(
@@ -297,7 +299,7 @@ class FakeAPI:
     def _discovery(self, core: bool) -> web.Response:
         groups: dict[str, dict[str, list[Obj]]] = {}
         for k in KINDS:
-            if (k.group == "") != core:
+            if (k.group == "") != core or k.group in self.absent:
                 continue
             groups.setdefault(k.group, {}).setdefault(k.version, []).append(
                 {

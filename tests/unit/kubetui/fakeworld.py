@@ -266,6 +266,62 @@ class World:
             }
         )
 
+    def measured(self, pod: str, seconds: float, **containers: tuple[str, str]) -> Obj:
+        """PodMetrics as metrics-server has them, ``seconds`` old; (cpu, memory) of each container."""
+        return {
+            "kind": "PodMetrics",
+            "apiVersion": "metrics.k8s.io/v1beta1",
+            "metadata": {"name": pod, "namespace": self.ns, "creationTimestamp": self.ago(seconds)},
+            "timestamp": self.ago(seconds),
+            "window": "15s",
+            "containers": [
+                {"name": name, "usage": {"cpu": cpu, "memory": memory}}
+                for name, (cpu, memory) in containers.items()
+            ],
+        }
+
+    def measured_node(self, name: str, seconds: float, cpu: str, memory: str) -> Obj:
+        """NodeMetrics."""
+        return {
+            "kind": "NodeMetrics",
+            "apiVersion": "metrics.k8s.io/v1beta1",
+            "metadata": {"name": name, "creationTimestamp": self.ago(seconds)},
+            "timestamp": self.ago(seconds),
+            "window": "15s",
+            "usage": {"cpu": cpu, "memory": memory},
+        }
+
+    def metrics(self, seconds: float = 5.0, step: int = 0) -> list[Obj]:
+        """What everything that runs uses, as it was at ``step``."""
+        wave = (3, 5, 4, 7, 9, 6, 8, 5)[step % 8]
+        found = [
+            self.measured(
+                f"web-6b7c4d9f8-{suffix}", seconds, app=(f"{wave * 9 + i * 12}m", f"{60 + wave + i * 8}Mi")
+            )
+            for i, suffix in enumerate(("4kx2p", "9jw7q", "tz8vn"))
+        ]
+        found += [
+            self.measured(
+                f"api-59f8d7c45-{suffix}",
+                seconds,
+                app=(f"{wave * 40 + i * 100}m", f"{300 + wave * 4}Mi"),
+            )
+            for i, suffix in enumerate(("2mb8k", "f6c9z", "qk4wt"))
+        ]
+        found += [
+            self.measured(
+                f"db-{i}",
+                seconds,
+                app=(f"{200 + wave * 20}m", f"{700 + i * 270}Mi"),
+                exporter=("12m", "24Mi"),
+            )
+            for i in range(2)
+        ]
+        return [
+            *found,
+            self.measured_node("kubetui", seconds, f"{1500 + wave * 90}m", f"{6000 + wave * 40}Mi"),
+        ]
+
     def manifest(self, name: str, status: Obj) -> None:
         self.api.put(
             {
@@ -301,6 +357,8 @@ class World:
         )
         self._web()
         self._others()
+        for found in self.metrics():
+            self.api.put(found)
         if manifests:
             self._manifests()
 
@@ -469,11 +527,7 @@ class World:
             )
         for i in range(2):
             pod = self.pod(f"db-{i}", sts, "postgres:16", 86400 * 4, ip=f"10.244.0.{41 + i}")
-            self.api.change(
-                "Pod",
-                f"db-{i}",
-                lambda p: p["metadata"]["labels"].update({"controller-revision-hash": "db-2"}),
-            )
+            self.api.change("Pod", f"db-{i}", with_exporter)
         self.api.put(
             {
                 "kind": "DaemonSet",
@@ -603,6 +657,22 @@ class World:
                 ],
             },
         )
+
+
+def with_exporter(pod: Obj) -> None:
+    """A database pod with limits and a second container."""
+    pod["metadata"]["labels"]["controller-revision-hash"] = "db-2"
+    spec, status = pod["spec"], pod["status"]
+    spec["containers"][0]["resources"] = {
+        "requests": {"cpu": "250m", "memory": "512Mi"},
+        "limits": {"cpu": "500m", "memory": "1Gi"},
+    }
+    spec["containers"].append(
+        container("exporter:1", "exporter", resources={"limits": {"cpu": "50m", "memory": "64Mi"}})
+    )
+    status["containerStatuses"].append(
+        {**status["containerStatuses"][0], "name": "exporter", "image": "exporter:1"}
+    )
 
 
 def many_pods(world: World, count: int, deployments: int = 50) -> list[str]:

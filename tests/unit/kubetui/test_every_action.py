@@ -162,11 +162,39 @@ async def test_pane_6(term: Terminal) -> None:
     await pane(term, "6", "manifests")
 
 
+async def test_pane_7(term: Terminal) -> None:
+    await pane(term, "7", "usage")
+    await term.press("z")
+    await term.workload("db")
+    await term.press("7")
+    await term.sees("kubetui")
+    await term.sees("└ exporter")
+    table = term.app.dashboard.usage.table
+    await term.wait(lambda: [r.cells[0].text for r in table.order[:2]] == ["kubetui", "db-0"])
+    row = table.rows["uid-pods-default-db-1"]
+    by_title = {c.title: cell.text for c, cell in zip(table.columns, row.cells, strict=True)}
+    assert (by_title["C-REQ"], by_title["C-LIM"], by_title["C%"]) == ("300m", "550m", "49%")
+    assert (by_title["M-REQ"], by_title["M-LIM"], by_title["M%"]) == ("576Mi", "1088Mi", "91%")
+    assert row.health == "bad"
+
+
+async def test_pulse(term: Terminal) -> None:
+    await term.command("pulse")
+    await term.sees("Pods and nodes")
+    await term.sees("2 broken")
+    await term.sees("of 8, asked 600m (8%)")
+    await term.sees("1770m 22%")
+    await term.sees("0.4 a minute")
+    await term.sees("BackOff")
+    term.api.change("Node", "kubetui", lambda n: n["spec"].update(unschedulable=True))
+    await term.sees("cordoned")
+
+
 async def test_maximise(term: Terminal) -> None:
     await term.press("3", "z")
     assert [n for n, p in term.app.dashboard.panes.items() if p.display] == ["rollout"]
     await term.press("z")
-    assert all(p.display for p in term.app.dashboard.panes.values())
+    assert all(p.display for n, p in term.app.dashboard.panes.items() if n != "usage")
 
 
 async def test_hide_pane(term: Terminal) -> None:

@@ -1,0 +1,60 @@
+"""Measuring use only while somebody looks: starts and stops the reader of ``metrics.k8s.io``, keeps what it read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kubetui.live.usage import GROUP, UsageBook, UsageReader
+
+if TYPE_CHECKING:
+    from kubetui.app import KubetuiApp
+    from kubetui.connection import Background
+    from kubetui.live.objects import Obj
+
+
+class Measuring:
+    """The app's measurements of one cluster."""
+
+    def __init__(self, app: KubetuiApp) -> None:
+        self._app = app
+        self._job: Background | None = None
+        self._number = 0
+        self.book = UsageBook()
+
+    @property
+    def served(self) -> bool:
+        """Whether this cluster measures at all."""
+        catalog = self._app.catalog
+        return catalog is not None and any(t.group == GROUP and t.resource == "pods" for t in catalog.types)
+
+    def tick(self) -> None:
+        """Once a second: read while something that shows use is on the screen (a dialog over it does not count)."""
+        from kubetui.screens.base import KeyScreen
+
+        screen = next((s for s in reversed(self._app.screen_stack) if isinstance(s, KeyScreen)), None)
+        wanted = screen is not None and screen.shows_usage()
+        if wanted and self._job is None and self.served:
+            self._number += 1
+            number = self._number
+
+            def publish(pods: list[Obj], nodes: list[Obj]) -> None:
+                self._app.call_soon(lambda: self._take(number, pods, nodes))
+
+            self._job = self._app.start_background(UsageReader(publish).run)
+        elif not wanted:
+            self._stop()
+
+    def _stop(self) -> None:
+        if self._job is not None:
+            self._job.cancel()
+            self._job = None
+
+    def _take(self, number: int, pods: list[Obj], nodes: list[Obj]) -> None:
+        if number == self._number:  # not from a cluster that was left meanwhile
+            self._app.dashboard.show_usage(self.book.take(pods, nodes))
+
+    def forget(self) -> None:
+        """Another cluster."""
+        self._stop()
+        self._number += 1
+        self.book = UsageBook()
