@@ -143,6 +143,8 @@ class ContainerSpec:
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     devices: tuple[str, ...] = ()
+    process_target: str = ""
+    """The id of another container of the pod whose processes this one sees: it joins that one's namespace."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -198,6 +198,8 @@ def container_body(
         body["stop_signal"] = signal_number(spec.stop_signal)
     if "host-pid" in pod.get(POD_SHARES, "").split(","):
         body["pidns"] = {"nsmode": "host"}
+    elif spec.process_target:
+        body["pidns"] = {"nsmode": "container", "value": spec.process_target}
     _mounts(body, spec.mounts)
     _security(body, spec)
     return body

@@ -186,6 +186,8 @@ class ContainerPlace:
     rootless: bool
     seccomp_root: Path
     namespaced_groups: tuple[int, ...] = ()
+    target: str = ""
+    """The id of the container that an ephemeral container was aimed at."""
 
 
 def container_spec(pod: Obj, container: Obj, place: ContainerPlace) -> ContainerSpec:
@@ -242,6 +244,7 @@ def container_spec(pod: Obj, container: Obj, place: ContainerPlace) -> Container
         unmask_proc=own.get("procMount") == "Unmasked",
         stop_signal=lifecycle.get("stopSignal") or "",
         log_path=place.log_path,
+        process_target="" if pod["spec"].get("shareProcessNamespace") else place.target,
         labels={HASH_LABEL: container_hash(container)},
     )
 
@@ -289,10 +292,6 @@ def not_honoured(pod: Obj) -> list[str]:
             contexts.append((f"{where}.securityContext", container.get("securityContext") or {}))
             if container.get("volumeDevices"):
                 found.append(f"{where}.volumeDevices: raw block volumes have no effect on this node")
-            if container.get("targetContainerName"):
-                found.append(
-                    f"{where}.targetContainerName: the container gets a process namespace of its own"
-                )
             for name in (container.get("resources") or {}).get("limits") or ():
                 if name not in ("cpu", "memory", "ephemeral-storage") and not name.startswith("hugepages-"):
                     found.append(f"{where}.resources: this node has no device plugin for {name}")

@@ -324,6 +324,7 @@ class Starter:
                     memory_capacity=context.memory_capacity,
                     rootless=context.rootless,
                     seccomp_root=services.state_dir / "seccomp",
+                    target=_target(spec, sandbox),
                 ),
             )
         except (ConfigFailure, VolumeFailure, OSError) as failure:
@@ -365,3 +366,18 @@ class Starter:
             await self._stopper.stop_one(state, container, message="FailedPostStartHook")
             self._cache.mark_stale(state.uid)
             raise StartFailure("PostStartHookError", str(failure), 0.0) from None
+
+
+def _target(spec: Obj, sandbox: Sandbox) -> str:
+    """The id of the container that an ephemeral container is aimed at; empty when it is aimed at none.
+
+    Raises:
+        ConfigFailure: it does not run.
+    """
+    name = spec.get("targetContainerName")
+    if not name:
+        return ""
+    for container in sandbox.containers:
+        if container.name == name and container.state == "running":
+            return container.id
+    raise ConfigFailure(f"unable to find target container {name}")

@@ -211,6 +211,9 @@ def test_a_containers_spec() -> None:
     )
     assert (found.cap_add, found.cap_drop) == (("NET_ADMIN",), ("ALL",))
     assert found.tty and found.attempt == 2 and found.oom_score_adj is not None
+    assert container_spec(pod, container, place(target="abc")).process_target == "abc"
+    shared = {**pod, "spec": {**pod["spec"], "shareProcessNamespace": True}}
+    assert container_spec(shared, container, place(target="abc")).process_target == ""
 
 
 @pytest.mark.parametrize(

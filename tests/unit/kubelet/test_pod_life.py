@@ -440,6 +440,7 @@ async def test_ephemeral_containers_start_in_a_running_pod(node: Rig) -> None:
         "image": "shell:1",
         "terminationMessagePolicy": "File",
         "imagePullPolicy": "Always",
+        "targetContainerName": pod["spec"]["containers"][0]["name"],
     }
     await node.client.update_subresource(
         "ephemeralcontainers", {**pod, "spec": {**pod["spec"], "ephemeralContainers": [debug]}}

@@ -67,6 +67,7 @@ def test_the_hosts_namespaces():
     inside = spec.container_body("x", made["labels"], container(), "i", None)
     assert inside["pidns"] == {"nsmode": "host"}
     assert "pidns" not in body()
+    assert body(process_target="abc")["pidns"] == {"nsmode": "container", "value": "abc"}
 
 
 def test_ports_names_and_hosts():
