@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import PodmanStorage
-from tests.support.serving import Kubectl, Serving, eventually
+from tests.support.serving import Kubectl, Serving, eventually, parse_table
 
 MANIFESTS = Path(__file__).parents[3] / "manifests"
 POD_WIDE = ["NAME", "READY", "STATUS", "RESTARTS", "AGE", "IP", "NODE", "NOMINATED NODE", "READINESS GATES"]
@@ -74,6 +74,19 @@ def test_1_a_pod_from_a_file(kubectl: Kubectl) -> None:
     assert row["NODE"] == kubectl.table("get", "nodes")[0]["NAME"]
     status, server, _ = fetch(f"http://{row['IP']}/")
     assert status == 200 and server.startswith("nginx")
+
+    top = eventually("usage is known", lambda: kubectl.run("top", "pod", check=False).stdout)
+    assert heads(top) == ["NAME", "CPU(cores)", "MEMORY(bytes)"]
+    before = parse_table(top)[0]
+    assert before["NAME"] == "nginx" and re.match(r"\d+Mi$", before["MEMORY(bytes)"])
+
+    def busier() -> bool:
+        for _ in range(300):
+            fetch(f"http://{row['IP']}/")
+        now = parse_table(kubectl("top", "pod"))[0]
+        return int(now["CPU(cores)"].rstrip("m")) > int(before["CPU(cores)"].rstrip("m"))
+
+    eventually("the load shows", busier, 60)
     assert kubectl("delete", "pod", "nginx").startswith('pod "nginx" deleted')
     done = kubectl.run("get", "pods")
     assert done.stdout == "" and done.stderr == "No resources found in default namespace.\n"
