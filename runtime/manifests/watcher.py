@@ -123,8 +123,11 @@ class ManifestWatcher:
         for source in self._sources.values():
             if source.retry_at:
                 due.append(source.retry_at - now)
+            waits = (source.manual or source.paused) and not source.prune_now
             due.extend(
-                entry.prune_at - now for entry in source.entries.values() if entry.prune_at is not None
+                entry.prune_at - now
+                for entry in source.entries.values()
+                if entry.prune_at is not None and (entry.prune_at > now or not waits)
             )
         return max(0.05, min(due))
 
@@ -135,6 +138,8 @@ class ManifestWatcher:
             if not folders:
                 await self._clock.sleep(1.0)
                 continue
+            # What changed between the last look and the first watch sends no event.
+            asyncio.get_running_loop().call_later(0.3, self._wake.set)
             try:
                 async for _ in watchfiles.awatch(
                     *folders,
@@ -203,6 +208,9 @@ class ManifestWatcher:
                 continue
             source.content = content
             source.attempts, source.retry_at = 0, 0.0
+            # What was asked for was about the file as it was seen then.
+            source.apply_now, source.prune_now = False, False
+            source.reapply.clear()
             if content.error:
                 source.error = ManifestError(content.error)
                 continue
@@ -304,12 +312,16 @@ class ManifestWatcher:
                     each.manual = request.get("mode") == "manual"
             case "apply":
                 for each in everything:
-                    each.apply_now = True
+                    each.apply_now = each.prune_now = chosen is None
                     each.reapply = {
                         e.identity
                         for e in each.entries.values()
                         if e.document is not None and chosen in (None, e.document.index)
                     }
+            case "unaccept":
+                for entry in source.entries.values():
+                    if entry.document is not None and chosen in (None, entry.document.index):
+                        entry.accepted, entry.checked_version = "", ""
             case "accept":
                 for entry in source.entries.values():
                     if entry.document is not None and chosen in (None, entry.document.index) and entry.drift:
@@ -342,8 +354,10 @@ class ManifestWatcher:
                 source.apply_now = False
                 continue
             if (source.manual or source.paused) and not source.apply_now:
-                await self._preview(source, changed)
-                continue
+                await self._preview(source, [e for e in changed if e.identity not in source.reapply])
+                changed = [e for e in changed if e.identity in source.reapply]
+                if not changed:
+                    continue
             if await self._valid(source, changed, coming):
                 due.extend((source, entry) for entry in changed)
         due.sort(key=lambda pair: rank(pair[1].document.obj) if pair[1].document else 0)
@@ -439,7 +453,8 @@ class ManifestWatcher:
             if entry.document is not None
         }
         for source in list(self._sources.values()):
-            if source.error is not None or source.missing or source.paused:
+            waits = (source.manual or source.paused) and not source.prune_now
+            if source.error is not None or source.missing:
                 continue
             gone = [entry for entry in source.entries.values() if entry.document is None]
             gone.sort(key=lambda entry: rank({"kind": entry.identity.kind}), reverse=True)
@@ -450,9 +465,11 @@ class ManifestWatcher:
                 if entry.prune_at is None:
                     entry.prune_at = now + PRUNE_SECONDS
                     entry.state, entry.message = "pending", "removed from the file; will be deleted"
-                if entry.prune_at > now or (source.manual and not source.apply_now):
+                if entry.prune_at > now or waits:
                     continue
                 await self._prune_one(source, entry)
+            if not any(entry.document is None for entry in source.entries.values()):
+                source.prune_now = False
             if source.content is None and not source.entries:
                 await self._forget(source)
 
