@@ -19,7 +19,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from textual.app import App
 from textual.screen import ModalScreen, Screen
 from textual.timer import Timer
 
@@ -36,6 +35,7 @@ from kubetui.live.text import clean
 from kubetui.measure import Measuring
 from kubetui.memory import Housekeeper
 from kubetui.options import AppOptions
+from kubetui.ordered import OrderedKeysApp
 from kubetui.remember import load_state, save_state
 from kubetui.screens.base import KeyScreen
 from kubetui.screens.dashboard import Dashboard
@@ -52,7 +52,7 @@ PUMP_SECONDS = 0.066
 _TROUBLE = re.compile(r"\b(error|fail(ed|s)?|can't|cannot|invalid|refused|lost|gone|unable)\b", re.I)
 
 
-class KubetuiApp(App[int]):
+class KubetuiApp(OrderedKeysApp):
     """The terminal."""
 
     CSS_PATH = Path(__file__).parent / "styles" / "kubetui.tcss"
@@ -288,7 +288,7 @@ class KubetuiApp(App[int]):
         self.hub.sweep()
         self.housekeeper.tick()
         self.measuring.tick()
-        screen = self.key_screen
+        screen = self._seen_screen()
         if screen is not None:
             screen.tick()
         stamp = self._stamp()
@@ -332,6 +332,9 @@ class KubetuiApp(App[int]):
         """The top screen when it is one of ours; none any more once the program ends."""
         stack = self.screen_stack
         return stack[-1] if stack and isinstance(stack[-1], KeyScreen) else None
+
+    def _seen_screen(self) -> KeyScreen | None:
+        return next((s for s in reversed(self.screen_stack) if isinstance(s, KeyScreen)), None)
 
     def context(self) -> Context | None:
         """What an action would work on right now."""
@@ -429,8 +432,8 @@ class KubetuiApp(App[int]):
         self.command_log.append(Logged(self.clock(), line, result, ok))
 
     def refresh_chrome(self) -> None:
-        """Header and key bar of the top screen."""
-        screen = self.key_screen
+        """Header and key bar of the topmost screen of ours, which a dialog may cover in part."""
+        screen = self._seen_screen()
         if screen is not None and screen.is_mounted:
             draw_header(self, screen)
             draw_keys(self, screen)

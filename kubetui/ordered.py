@@ -1,0 +1,75 @@
+"""Keys in the order in which they were typed.
+
+Textual hands a letter to the input at once, but runs a bound key (backspace, ctrl+u, enter) only after its event has
+bubbled up to the application: a letter typed right behind overtakes it. And while a dialog opens, its input has no
+focus yet, so that letters fall through. Here each key waits until the one before it has been dealt with and the
+screen on top has its focus; at the pace of hands that is always so already.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+from textual import events
+from textual.app import App
+from textual.screen import Screen
+
+LONGEST_SECONDS = 0.3
+AGAIN_SECONDS = 0.003
+
+
+class OrderedKeysApp(App[int]):
+    """An application whose keys do not overtake each other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._waiting_keys: deque[events.Key] = deque()
+        self._key_on_its_way: events.Key | None = None
+        self._settled_screen: Screen[object] | None = None
+        self._no_longer_than = 0.0
+
+    async def on_event(self, event: events.Event) -> None:
+        """A key from the terminal goes on its way or waits; one that has bubbled up here has arrived."""
+        if not isinstance(event, events.Key):
+            await super().on_event(event)
+        elif event.is_forwarded:
+            await super().on_event(event)
+            event.stop()
+        elif self._waiting_keys or not self._ready_for_a_key():
+            if not self._waiting_keys:
+                self._no_longer_than = time.monotonic() + LONGEST_SECONDS
+                self.set_timer(AGAIN_SECONDS, self._send_waiting)
+            self._waiting_keys.append(event)
+        else:
+            await self._send_key(event)
+
+    def _ready_for_a_key(self) -> bool:
+        before = self._key_on_its_way
+        if before is not None and not before._stop_propagation:
+            return False
+        stack = self.screen_stack
+        if not stack or stack[-1] is self._settled_screen:
+            return True
+        if stack[-1].focused is None and (not stack[-1].is_mounted or stack[-1].focus_chain):
+            return False
+        self._settled_screen = stack[-1]
+        return True
+
+    async def _send_key(self, event: events.Key) -> None:
+        self._key_on_its_way = event
+        await super().on_event(event)
+        if not event.is_forwarded:
+            self._key_on_its_way = None
+
+    async def _send_waiting(self) -> None:
+        while self._waiting_keys:
+            now = time.monotonic()
+            if not self._ready_for_a_key():
+                if now < self._no_longer_than:
+                    self.set_timer(AGAIN_SECONDS, self._send_waiting)
+                    return
+                if self.screen_stack:
+                    self._settled_screen = self.screen_stack[-1]
+            self._no_longer_than = now + LONGEST_SECONDS
+            await self._send_key(self._waiting_keys.popleft())
