@@ -31,10 +31,10 @@ class Action:
     """One thing to do.
 
     ``where`` lists the screens and panes that it belongs to (``table``, ``logs``, ``text``, ``dashboard``,
-    ``browser``, ``rollback``, ``manifests``; ``any`` for all). ``kinds`` are the kinds of object that it takes (None:
-    it takes none, ``*``: any). ``mutating`` actions do not exist in read-only mode. ``footer`` is its rank there, 0
-    for not at all. ``kubectl`` shows the equivalent line in help. ``handler`` is ``module:function`` below
-    ``kubetui.commands``.
+    ``browser``, ``rollback``, ``manifests``, ``preview``; ``any`` for all). ``kinds`` are the kinds of object that it
+    takes (None: it takes none, ``*``: any). ``mutating`` actions do not exist in read-only mode. ``footer`` is its
+    rank there, 0 for not at all. ``kubectl`` shows the equivalent line in help. ``handler`` is ``module:function``
+    below ``kubetui.commands``.
     """
 
     id: str
@@ -71,6 +71,7 @@ def _w(*names: str) -> frozenset[str]:
 _TABLE = _w("table")
 _OBJECTS = _w("table", "rollout", "logs")
 _ROWS = _w("table", "rollout")
+_FILES = _w("manifests", "preview")
 
 # fmt: off
 ACTIONS: tuple[Action, ...] = (
@@ -201,15 +202,20 @@ ACTIONS: tuple[Action, ...] = (
     Action("previous-hit", "Previous match", ("N",), "logs:previous_hit", "Logs", _w("logs", "text")),
     Action("managed-fields", "Managed fields", ("M",), "view:managed_fields", "Text", _w("yaml"),
            footer=25),
-    Action("manifest-apply", "Apply now", ("A",), "manifests:apply", "Manifests", _w("manifests"),
-           mutating=True, footer=26, kubectl="kubectl apply -f FILE"),
+    Action("manifest-preview", "Preview", ("p",), "manifests:preview", "Manifests", _w("manifests"), footer=25,
+           kubectl="kubectl diff -f FILE", help="what applying would change and delete, before it does"),
+    Action("manifest-apply", "Apply now", ("A",), "manifests:apply", "Manifests", _FILES,
+           mutating=True, footer=26, kubectl="kubectl apply -f FILE",
+           help="the document under the cursor, or on a file's row the file; asks before it deletes"),
+    Action("manifest-apply-file", "Apply the file", ("F",), "manifests:apply_file", "Manifests", _FILES,
+           mutating=True, footer=27, kubectl="kubectl apply --prune -f FILE"),
     Action("manifest-diff", "Drift", ("d",), "manifests:diff", "Manifests", _w("manifests"), footer=27,
            kubectl="kubectl diff -f FILE"),
-    Action("manifest-accept", "Accept live", ("c",), "manifests:accept", "Manifests", _w("manifests"),
+    Action("manifest-accept", "Accept live", ("c",), "manifests:accept", "Manifests", _FILES,
            mutating=True, footer=28),
-    Action("manifest-mode", "Auto/manual", ("o",), "manifests:mode", "Manifests", _w("manifests"),
+    Action("manifest-mode", "Auto/manual", ("o",), "manifests:mode", "Manifests", _FILES,
            mutating=True, footer=29),
-    Action("manifest-pause", "Pause all files", ("space",), "manifests:pause", "Manifests", _w("manifests"),
+    Action("manifest-pause", "Pause all files", ("space",), "manifests:pause", "Manifests", _FILES,
            mutating=True, footer=30),
     Action("rollback-now", "Roll back to it", ("enter", "r"), "change:rollback_now", "Roll back",
            _w("rollback"), confirm="ask", mutating=True, footer=12),

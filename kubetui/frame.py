@@ -36,6 +36,8 @@ def draw_header(app: KubetuiApp, screen: KeyScreen) -> None:
     right: list[tuple[str, str]] = []
     if app.options.read_only:
         right.append(("read-only  ", "warn"))
+    if any(source.paused for source in app.dashboard.manifests.sources.values()):
+        right.append(("❚❚ files paused  ", "warn"))
     stuck, broken = app.dashboard.broken()
     if app.dashboard.session is not None and roomy:
         right.append((f"{len(app.dashboard.session.pods)} pods  ", "dim"))

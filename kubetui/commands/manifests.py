@@ -7,42 +7,130 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+from kubetui.commands.change import Work, perform
 from kubetui.context import Context, Ref
+from kubetui.journal import UndoStep
+from kubetui.live.client import KubeClient
 from kubetui.live.discovery import MANIFEST_SOURCES
 from kubetui.live.lines import Line, line, yaml_lines
 from kubetui.live.manifests import REQUEST, Document, Source
+from kubetui.live.objects import Obj
 from kubetui.live.text import clean
+from kubetui.live.undo import recreated, restored
+from kubetui.screens.dialogs import Choice, Confirm
+from kubetui.screens.preview import PreviewScreen, document_ref, get_or_none
 from kubetui.screens.text import TextScreen
 
 
 def _selected(context: Context) -> tuple[Source, Document | None] | None:
+    screen = context.app.key_screen
+    if isinstance(screen, PreviewScreen):
+        return screen.source, screen.document
     return context.app.dashboard.manifests.selected_source()
 
 
-async def _request(context: Context, source: Source, said: str, action: str, **more: Any) -> None:
-    """Ask the watcher for something; it does each id once."""
-    from kubetui.commands.change import perform
-
+def _request(source: Source, action: str, **more: Any) -> tuple[str, Work]:
+    """(kubectl line, work) of asking the watcher for something; it does each id once."""
     path = MANIFEST_SOURCES.item(source.configmap, "kube-system")
     text = json.dumps({"id": secrets.token_hex(6), "action": action, **more})
     body = {"metadata": {"annotations": {REQUEST: text}}}
-    line_text = f"kubectl annotate -n kube-system configmap {source.configmap} --overwrite '{REQUEST}={text}'"
-    if await perform(context.app, line_text, lambda client: client.patch(path, body)):
+    said = f"kubectl annotate -n kube-system configmap {source.configmap} --overwrite '{REQUEST}={text}'"
+    return said, lambda client: client.patch(path, body)
+
+
+async def _ask(
+    context: Context, source: Source, said: str, action: str, undo: UndoStep | None = None, **more: Any
+) -> None:
+    line_text, work = _request(source, action, **more)
+    if await perform(context.app, line_text, work, undo):
         context.app.say(said)
+
+
+def _back(source: Source, title: str, change: tuple[str, Any, Any], action: str, **more: Any) -> UndoStep:
+    """Take a request back by the opposite request."""
+    line_text, work = _request(source, action, **more)
+    return UndoStep(f"Undo: {title}", [change], line_text, work)
 
 
 def _document(document: Document | None) -> dict[str, int]:
     return {} if document is None else {"document": document.index}
 
 
-async def apply(context: Context) -> None:
-    """Apply the file (or the document) again: what the file says wins over what was changed by hand."""
+async def preview(context: Context) -> None:
+    """What applying the file would do, before it is done."""
     found = _selected(context)
     if found is not None:
-        source, document = found
-        await _request(
-            context, source, f"{Path(source.path).name} is being applied.", "apply", **_document(document)
-        )
+        context.app.log_command(f"kubectl diff -f {found[0].path}")
+        context.app.open_screen(PreviewScreen(*found))
+
+
+async def apply(context: Context) -> None:
+    """Apply the document under the cursor, or the file: what it says wins over what was changed by hand."""
+    found = _selected(context)
+    if found is not None:
+        await _apply(context, *found)
+
+
+async def apply_file(context: Context) -> None:
+    """Apply every document of the file, and remove what is gone from it."""
+    found = _selected(context)
+    if found is not None:
+        await _apply(context, found[0], None)
+
+
+async def _apply(context: Context, source: Source, only: Document | None) -> None:
+    """Ask first when something is deleted by it; keep what every object was, so that it can be taken back."""
+    app, name = context.app, Path(source.path).name
+    if only is not None and only.prune:
+        key = app.registry.key_text("manifest-apply-file")
+        app.say(f"{only.name} is gone from the file: {key} applies the file and removes it.")
+        return
+    going = [d for d in source.documents if d.prune and only is None]
+    if going:
+        lines = [line(f"{d.kind} {clean(d.namespace)}/{clean(d.name)}", "bad") for d in going]
+        question = f"Apply {name}? It is not in the file any more and will be deleted:"
+        if await app.ask(Confirm(question, "", [Choice("Apply and delete", "yes")], lines=lines)) is None:
+            return
+    touched = [d for d in source.documents if d.state != "in-sync" or d is only]
+    undo = await _undo_of_apply(context, name, [d for d in touched if only is None or d is only])
+    what = f"{only.kind}/{only.name}" if only is not None else name
+    await _ask(context, source, f"{what} is being applied.", "apply", undo, **_document(only))
+
+
+async def _undo_of_apply(context: Context, name: str, documents: list[Document]) -> UndoStep | None:
+    """Read what the objects are before a file is applied; the step puts them back (or removes what was made)."""
+    refs = [(d, document_ref(context.app.catalog, d)) for d in documents]
+    known = [(d, r) for d, r in refs if r is not None]
+    if not known:
+        return None
+
+    async def read(client: KubeClient) -> list[Obj | None]:
+        return [await get_or_none(client, ref.path) for _, ref in known]
+
+    images = await context.app.call(read)
+    preview: list[tuple[str, Any, Any]] = []
+    for (document, ref), before in zip(known, images, strict=True):
+        if before is None:
+            preview.append((ref.word, "was created", None))
+        elif document.prune:
+            preview.append((ref.word, None, "created again from what it was"))
+        for drift in document.drift if before is not None else ():
+            preview.append((f"{ref.word} {drift.path}", drift.file, drift.live))
+
+    async def run(client: KubeClient) -> object:
+        for (_, ref), before in zip(known, images, strict=True):
+            live = await get_or_none(client, ref.path)
+            if before is None:
+                if live is not None:
+                    await client.delete(ref.path, {"propagationPolicy": "Background"})
+            elif live is None:
+                collection = ref.target.item("", ref.namespace).rstrip("/")
+                await client.create(collection, recreated({"kind": ref.kind, **before}))
+            else:
+                await client.replace(ref.path, restored(before, live))
+        return None
+
+    return UndoStep(f"Undo: apply {name}", preview, f"kubectl replace -f {name} (as it was before)", run)
 
 
 async def accept(context: Context) -> None:
@@ -50,23 +138,30 @@ async def accept(context: Context) -> None:
     found = _selected(context)
     if found is not None:
         source, document = found
-        await _request(context, source, "The live state is accepted.", "accept", **_document(document))
+        change = ("drift", "accepted", "shown")
+        undo = _back(source, "accept the live state", change, "unaccept", **_document(document))
+        await _ask(context, source, "The live state is accepted.", "accept", undo, **_document(document))
 
 
 async def mode(context: Context) -> None:
     """Apply this file by itself when it is saved, or only when asked."""
     found = _selected(context)
     if found is not None:
-        new = "manual" if found[0].mode == "auto" else "auto"
-        await _request(context, found[0], f"{Path(found[0].path).name}: {new}.", "mode", mode=new)
+        source = found[0]
+        new = "manual" if source.mode == "auto" else "auto"
+        name = Path(source.path).name
+        undo = _back(source, f"{name} {new}", ("mode", new, source.mode), "mode", mode=source.mode)
+        await _ask(context, source, f"{name}: {new}.", "mode", undo, mode=new)
 
 
 async def pause(context: Context) -> None:
     """Pause all files, or let them go on."""
     sources = list(context.app.dashboard.manifests.sources.values())
     if sources:
-        word = "resume" if any(s.paused for s in sources) else "pause"
-        await _request(context, sources[0], f"All files: {word}d.", word, all=True)
+        paused = any(s.paused for s in sources)
+        word, opposite = ("resume", "pause") if paused else ("pause", "resume")
+        undo = _back(sources[0], f"{word} all files", ("paused", not paused, paused), opposite, all=True)
+        await _ask(context, sources[0], f"All files: {word}d.", word, undo, all=True)
 
 
 async def diff(context: Context) -> None:
@@ -136,10 +231,5 @@ async def open_manifest(context: Context) -> None:
 
 
 def _document_refs(context: Context, document: Document | None) -> list[Ref]:
-    catalog = context.app.catalog
-    if document is None or catalog is None:
-        return []
-    kind = catalog.of_kind(document.api_version, document.kind)
-    if kind is None:
-        return []
-    return [Ref(kind.target(), document.kind, document.namespace, document.name, "")]
+    found = document_ref(context.app.catalog, document) if document is not None else None
+    return [found] if found is not None else []

@@ -51,6 +51,7 @@ class Document:
     state: str
     message: str
     drift: tuple[Drift, ...]
+    prune: bool = False
 
     @property
     def health(self) -> Health:
@@ -135,6 +136,7 @@ def _document(found: Obj) -> Document:
         tuple(
             Drift(str(d.get("path") or ""), d.get("file"), d.get("live")) for d in found.get("drift") or ()
         ),
+        bool(found.get("prune")),
     )
 
 

@@ -49,6 +49,9 @@ class ManifestsPane(Pane):
         right = []
         if any(s.paused for s in self.sources.values()):
             right.append(("❚❚ paused  ", "warn"))
+        waiting = sum(1 for s in self.sources.values() for d in s.documents if d.state == "pending")
+        if waiting:
+            right.append((f"{waiting} waiting  ", "busy"))
         if drifted:
             right.append((f"{drifted} drifted  ", "warn"))
         if bad:

@@ -72,6 +72,7 @@ class Entry:
             "index": index,
             "line": self.line or (document.line if document else 0),
             "apiVersion": document.obj["apiVersion"] if document else self.identity.group,
+            "group": self.identity.group,
             "kind": self.identity.kind,
             "namespace": self.identity.namespace,
             "name": self.identity.name,
@@ -81,6 +82,8 @@ class Entry:
             "applied": self.applied,
             "uid": self.uid,
         }
+        if document is None:
+            status["prune"] = True
         if self.drift:
             status["drift"] = self.drift[:50]
         if self.accepted:
@@ -91,6 +94,7 @@ class Entry:
     def from_status(cls, status: Obj) -> Entry:
         """What an earlier run applied."""
         group = status["apiVersion"].rpartition("/")[0] if "/" in status["apiVersion"] else ""
+        group = status.get("group", group)
         identity = Identity(group, status["kind"], status.get("namespace", ""), status["name"])
         return cls(
             identity,
@@ -119,6 +123,8 @@ class Source:
     attempts: int = 0
     retry_at: float = 0.0
     apply_now: bool = False
+    prune_now: bool = False
+    """What is gone from the file may be removed, although the file waits to be asked."""
     published: bytes = b""
     reapply: set[Identity] = field(default_factory=set)
     news: list[str] = field(default_factory=list)

@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "unit" / "kubetui"))
 
 from fakeapi import FakeAPI  # noqa: E402
-from fakeworld import World  # noqa: E402
+from fakeworld import World, waiting_file  # noqa: E402
 from terminal import Terminal, terminal  # noqa: E402
 
 from kubetui.app import KubetuiApp  # noqa: E402
@@ -205,11 +205,20 @@ async def pulse(term: Terminal) -> None:
     await term.wait(lambda: "22%" not in term.text())
 
 
+async def preview(term: Terminal) -> None:
+    waiting_file(World(term.api, NOW))
+    await dashboard(term)
+    await term.press("6")
+    await term.row(term.app.dashboard.manifests.table, "settings.yaml")
+    await term.press("p")
+    await term.sees("mode: slow")
+
+
 SCREENS: dict[str, Step] = {
     f.__name__: f
     for f in (
         dashboard, logs, json_logs, describe, describe_pod, yaml, rollback, rollback_asks, delete_asks, scale_asks,
-        palette, namespaces, help_page, browser, tree, manifests, usage, pulse,
+        palette, namespaces, help_page, browser, tree, manifests, usage, pulse, preview,
     )
 }  # fmt: skip
 

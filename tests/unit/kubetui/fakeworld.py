@@ -659,6 +659,28 @@ class World:
         )
 
 
+def waiting_file(world: World) -> None:
+    """A file in manual mode that changes one object, makes one and removes one."""
+    doc = {"namespace": "default", "state": "pending", "message": "waits to be applied", "drift": []}
+    settings = {**doc, "index": 0, "line": 1, "apiVersion": "v1", "kind": "ConfigMap", "name": "settings"}
+    settings["drift"] = [{"path": "data.mode", "file": "slow", "live": "fast"}]
+    fresh = {**doc, "index": 1, "line": 8, "apiVersion": "v1", "kind": "ConfigMap", "name": "fresh"}
+    fresh["message"] = "would be created"
+    gone = {**doc, "index": 2, "line": 0, "apiVersion": "apps", "kind": "Deployment", "name": "worker"}
+    gone |= {"message": "removed from the file; will be deleted", "prune": True}
+    world.manifest(
+        "manifest-settings",
+        {
+            "path": "/home/ada/shop/settings.yaml",
+            "state": "pending",
+            "error": None,
+            "mode": "manual",
+            "lastApplied": world.ago(300),
+            "documents": [settings, fresh, gone],
+        },
+    )
+
+
 def with_exporter(pod: Obj) -> None:
     """A database pod with limits and a second container."""
     pod["metadata"]["labels"]["controller-revision-hash"] = "db-2"

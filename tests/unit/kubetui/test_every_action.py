@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from fakeapi import FakeAPI, Status
+from fakeworld import World, waiting_file
 from terminal import Terminal, terminal
 
 from kubetui.actions import ACTIONS
@@ -615,7 +616,7 @@ async def test_edit_keeps_the_text_when_the_editor_fails(
     editor(tmp_path, monkeypatch, "exit 3")
     await term.workload("api")
     await term.press("e")
-    await term.sees("text is kept in")
+    await term.wait(lambda: any("text is kept in" in n.message for n in term.app._notifications))
     assert replicas(term, "api") == 3
 
 
@@ -916,6 +917,58 @@ async def test_manifest_apply(term: Terminal) -> None:
     assert await requested(term, "manifest-api") == {"action": "apply"}
 
 
+async def test_manifest_apply_is_taken_back(term: Terminal) -> None:
+    await manifest(term, "api.yaml")
+    await term.press("A")
+    await requested(term, "manifest-api")
+    await term.wait(lambda: term.app.undo_stack)
+    term.api.change("Deployment", "api", lambda d: d["spec"].update(replicas=2))
+    await term.press("u")
+    await term.sees("Undo: apply api.yaml")
+    await term.sees("- 2")
+    await term.sees("+ 3")
+    await yes(term)
+    await term.wait(lambda: replicas(term, "api") == 3)
+
+
+async def test_manifest_preview(term: Terminal) -> None:
+    waiting_file(World(term.api))
+    await manifest(term, "settings.yaml")
+    await term.press("p")
+    await term.sees("changes data.mode")
+    await term.sees("would be created")
+    await term.sees("1 to be deleted")
+    await term.sees("mode: fast")
+    await term.sees("mode: slow")
+    await term.press("down", "down")
+    await term.sees("Deployment/worker: live → file")
+    await term.sees("image: ghcr.io/acme/worker:9")
+    await term.press("A")
+    await term.sees("is gone from the file")
+    await term.press("up", "up", "A")
+    assert await requested(term, "manifest-settings") == {"action": "apply", "document": 0}
+
+
+async def test_manifest_apply_file(term: Terminal) -> None:
+    waiting_file(World(term.api))
+    await manifest(term, "settings.yaml")
+    await term.press("F")
+    await term.sees("Deployment default/worker")
+    await yes(term)
+    assert await requested(term, "manifest-settings") == {"action": "apply"}
+    await term.wait(lambda: term.app.undo_stack)
+    term.api.remove("Deployment", "worker")
+    term.api.change("ConfigMap", "settings", lambda c: c["data"].update(mode="slow"))
+    term.api.put(
+        {"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "fresh", "namespace": "default"}}
+    )
+    await term.press("u")
+    await yes(term)
+    await term.wait(lambda: "worker" in shown(term))
+    assert term.api.get("ConfigMap", "settings")["data"]["mode"] == "fast"
+    assert ("default", "fresh") not in term.api.objects[term.api.kind("ConfigMap")]
+
+
 async def test_manifest_diff(term: Terminal) -> None:
     await manifest(term, "api.yaml")
     await term.press("d")
@@ -935,10 +988,22 @@ async def test_manifest_mode(term: Terminal) -> None:
     assert await requested(term, "manifest-web") == {"action": "mode", "mode": "manual"}
 
 
+def paused_source(configmap: dict[str, Any]) -> None:
+    status = json.loads(configmap["data"]["status.json"])
+    configmap["data"]["status.json"] = json.dumps({**status, "paused": True})
+
+
 async def test_manifest_pause(term: Terminal) -> None:
     await manifest(term, "web.yaml")
     await term.press("space")
     assert await requested(term, "manifest-api") == {"action": "pause", "all": True}
+    await term.wait(lambda: term.app.undo_stack)
+    term.api.change("ConfigMap", "manifest-web", paused_source, "kube-system")
+    await term.sees("❚❚ files paused")
+    await term.press("u")
+    await yes(term)
+    await term.wait(lambda: len(term.sent("PATCH")) == 2)
+    assert await requested(term, "manifest-api") == {"action": "resume", "all": True}
 
 
 # -- program -----------------------------------------------------------------------------------------------------

@@ -244,6 +244,52 @@ async def test_manual_mode_and_pause_wait_and_show_what_would_change(world: Worl
     assert (await world.get("configmaps", "a"))["data"]["value"] == "3"
 
 
+async def test_one_document_of_a_waiting_file_is_applied_alone(world: World) -> None:
+    path = world.write("a.yaml", config("a") + "---\n" + config("b"))
+    await world.sync()
+    await world.ask(path, action="mode", mode="manual")
+    world.write("a.yaml", config("a", "2") + "---\n" + config("b", "2"))
+    await world.sync()
+    await world.ask(path, action="apply", document=1)
+    assert (await world.get("configmaps", "a"))["data"]["value"] == "1"
+    assert (await world.get("configmaps", "b"))["data"]["value"] == "2"
+    assert [await world.state(path, i) for i in (0, 1)] == ["pending", "in-sync"]
+    await world.sync()
+    assert (await world.get("configmaps", "a"))["data"]["value"] == "1"
+    world.write("a.yaml", config("a", "3") + "---\n" + config("b", "3"))
+    await world.sync()
+    assert [await world.state(path, i) for i in (0, 1)] == ["pending", "pending"]
+
+
+async def test_a_waiting_file_says_what_it_would_prune_and_does_it_when_asked(world: World) -> None:
+    path = world.write("a.yaml", config("a") + "---\n" + config("b"))
+    await world.sync()
+    await world.ask(path, action="mode", mode="manual")
+    world.write("a.yaml", config("a", "2"))
+    await world.prune()
+    entry = (await world.status(path))["documents"][1]
+    assert (entry["name"], entry["state"], entry["prune"]) == ("b", "pending", True)
+    await world.ask(path, action="apply", document=0)
+    assert (await world.get("configmaps", "a"))["data"]["value"] == "2"
+    assert await world.get("configmaps", "b") is not None
+    assert world.watcher._until_next() > 1.0  # it waits for somebody, not for a moment
+    await world.ask(path, action="apply")
+    assert await world.get("configmaps", "b") is None
+    assert len((await world.status(path))["documents"]) == 1
+
+
+async def test_an_accepted_drift_can_be_unaccepted(world: World) -> None:
+    path = world.write("a.yaml", config("a"))
+    await world.sync()
+    await world.client.patch("configmaps", "a", "default", {"data": {"value": "9"}})
+    await settle(world)
+    await world.sync()
+    await world.ask(path, action="accept")
+    assert await world.state(path) == "in-sync"
+    await world.ask(path, action="unaccept")
+    assert await world.state(path) == "drifted"
+
+
 async def test_one_bad_document_stops_its_file_and_no_other(world: World) -> None:
     good = world.write("good.yaml", config("good"))
     bad = world.write(
