@@ -71,6 +71,19 @@ def _started(pid: int) -> str:
     return fields[19] if len(fields) > 19 and fields[0] not in "ZX" else ""
 
 
+def _signal(pid: int, number: int) -> bool:
+    """Signal a service with all its processes; False when there are none.
+
+    It leads a process group of its own. A rootless Podman that finds no user namespace to join makes one, and serves
+    from a child in it, which does not always end with its parent. Containers are in other groups.
+    """
+    try:
+        os.killpg(pid, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
 def _pid_line(pid: int) -> str:
     """What the pid file says: the service, who looks after it, and since when that one lives."""
     return f"{pid} {os.getpid()} {_started(os.getpid())}"
@@ -254,8 +267,7 @@ class PodmanService:
                     self._pid_file.write_text(_pid_line(left_behind), "ascii")
                     self._keeper = asyncio.create_task(self._keep(), name="podman service")
                 return
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(left_behind, signal.SIGTERM)
+            _signal(left_behind, signal.SIGTERM)
         await self._launch()
         self._keeper = asyncio.create_task(self._keep(), name="podman service")
 
@@ -288,6 +300,8 @@ class PodmanService:
         return int(pid), int(owner) != os.getpid() and _started(int(owner)) == owner_start
 
     async def _launch(self) -> None:
+        if self._process is not None:
+            _signal(self._process.pid, signal.SIGKILL)  # what may be left of the one that died
         path = self.socket()
         with contextlib.suppress(FileNotFoundError):
             path.unlink()
@@ -381,22 +395,25 @@ class PodmanService:
 
     async def _terminate(self) -> None:
         if self._process is not None:
-            if self._process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    self._process.terminate()
-                try:
-                    async with asyncio.timeout(5.0):
-                        await self._process.wait()
-                except TimeoutError:
-                    with contextlib.suppress(ProcessLookupError):
-                        self._process.kill()
+            pid = self._process.pid
+            _signal(pid, signal.SIGTERM)
+            try:
+                async with asyncio.timeout(5.0):
                     await self._process.wait()
+            except TimeoutError:
+                _signal(pid, signal.SIGKILL)
+                await self._process.wait()
+            for _ in range(100):
+                if not _signal(pid, 0):
+                    break
+                await asyncio.sleep(0.02)
+            else:
+                _signal(pid, signal.SIGKILL)
             self._process = None
         elif self._adopted_pid and self._left_behind()[0] == self._adopted_pid:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._adopted_pid, signal.SIGTERM)
+            _signal(self._adopted_pid, signal.SIGTERM)
             for _ in range(100):
-                if not self._left_behind()[0]:
+                if not _signal(self._adopted_pid, 0):
                     break
                 await asyncio.sleep(0.05)
         else:

@@ -87,12 +87,18 @@ class PodmanStorage:
         for mount in sorted(ours, reverse=True):
             subprocess.run(["umount", "-l", mount], check=False, capture_output=True)
         if os.geteuid():
+            keeper = (
+                self.folder / "podman" / "tmp" / "pause.pid"
+            )  # who keeps the user namespace for this storage
+            keepers = [int(keeper.read_text())] if keeper.exists() else []
             subprocess.run(
                 self.service.command("unshare", "rm", "-rf", str(self.folder / "podman")),
                 env=self.environment,
                 check=False,
                 capture_output=True,
             )
+            for pid in keepers:
+                os.kill(pid, signal.SIGKILL)
         shutil.rmtree(self.folder, ignore_errors=True)
         remove_unused_chains()
 
