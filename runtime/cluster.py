@@ -18,12 +18,13 @@ import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from runtime.api.api import API
 from runtime.api.bootstrap import ensure_cluster
 from runtime.api.context import User, system_user
-from runtime.api.http import AddressUnavailable, HTTPServer, PortTaken, write_kubeconfig
+from runtime.api.http import AddressUnavailable, HTTPServer, PortTaken, sign_request, write_kubeconfig
 from runtime.api.node import Nodes
 from runtime.client import Client, EventRecorder, InformerFactory
 from runtime.controllers.manager import ControllerManager
@@ -200,6 +201,7 @@ class Cluster:
             registry,
             root_ca=server.pki.ca_certificate.read_text(),
             metrics=ServedMetrics(client("horizontal-pod-autoscaler")),
+            sign=partial(sign_request, server.pki),
         )
         scheduler = Scheduler(
             Client(api, system_user("system:kube-scheduler"), field_manager="kube-scheduler"),

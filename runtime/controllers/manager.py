@@ -13,6 +13,7 @@ from runtime.client.recorder import EventRecorder
 from runtime.objects.clock import Clock
 from runtime.objects.registry import Registry
 
+from .certificates import CertificateController, Sign
 from .context import Context
 from .cronjob import CronJobController
 from .daemonset import DaemonSetController
@@ -49,6 +50,7 @@ class ControllerManager:
         registry: the kinds there are; garbage collection and namespace deletion walk it.
         root_ca: the cluster's CA certificate in PEM, published in every namespace; empty publishes nothing.
         metrics: what pods use; without it nothing is autoscaled.
+        sign: signs certificate requests with the cluster's authority; without it they stay unsigned.
     """
 
     def __init__(
@@ -60,13 +62,14 @@ class ControllerManager:
         *,
         root_ca: str = "",
         metrics: Metrics | None = None,
+        sign: Sign | None = None,
     ) -> None:
         self._client_factory = client_factory
         self._informers = informers
         self._clock = clock
         self._registry = registry
         self._recorders: list[EventRecorder] = []
-        self.controllers: list[Controller] = self._build(root_ca, metrics)
+        self.controllers: list[Controller] = self._build(root_ca, metrics, sign)
 
     def _context(self, account: str, component: str = "") -> Context:
         client = self._client_factory(account)
@@ -74,7 +77,7 @@ class ControllerManager:
         self._recorders.append(recorder)
         return Context(client, self._informers, self._clock, recorder, self._registry)
 
-    def _build(self, root_ca: str, metrics: Metrics | None) -> list[Controller]:
+    def _build(self, root_ca: str, metrics: Metrics | None, sign: Sign | None) -> list[Controller]:
         context = self._context
         controllers: list[Controller] = [
             DeploymentController(context("deployment-controller")),
@@ -98,6 +101,8 @@ class ControllerManager:
         ]
         if root_ca:
             controllers.append(RootCAPublisher(context("root-ca-cert-publisher"), root_ca))
+        if sign is not None:
+            controllers.append(CertificateController(context("certificate-controller"), sign))
         if metrics is not None:
             controllers.append(HorizontalController(context("horizontal-pod-autoscaler"), metrics))
         return controllers

@@ -14,7 +14,7 @@ import os
 import secrets
 import socket
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,6 +28,7 @@ CA_LIFETIME = timedelta(days=3650)
 LEAF_LIFETIME = timedelta(days=365)
 RENEW_BEFORE = timedelta(days=30)
 BACKDATE = timedelta(minutes=5)
+SHORT_LIFETIME = timedelta(hours=8)
 
 SERVER_NAMES = (
     "localhost",
@@ -222,7 +223,7 @@ def _make_authority(pki: PKI, now: datetime) -> None:
         .not_valid_before(now - BACKDATE)
         .not_valid_after(now + CA_LIFETIME)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(_usage(authority=True), critical=True)
+        .add_extension(_usage(("digital signature", "cert sign", "crl sign")), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
@@ -230,20 +231,94 @@ def _make_authority(pki: PKI, now: datetime) -> None:
     write_private(pki.ca_certificate, certificate.public_bytes(serialization.Encoding.PEM))
 
 
-def _usage(*, authority: bool) -> x509.KeyUsage:
+def _usage(usages: Sequence[str] = ("digital signature",)) -> x509.KeyUsage:
     from cryptography import x509
 
     return x509.KeyUsage(
-        digital_signature=True,
+        digital_signature="digital signature" in usages,
         content_commitment=False,
-        key_encipherment=False,
+        key_encipherment="key encipherment" in usages,
         data_encipherment=False,
         key_agreement=False,
-        key_cert_sign=authority,
-        crl_sign=authority,
+        key_cert_sign="cert sign" in usages,
+        crl_sign="crl sign" in usages,
         encipher_only=False,
         decipher_only=False,
     )
+
+
+def _authority(pki: PKI) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    certificate = x509.load_pem_x509_certificate(pki.ca_certificate.read_bytes())
+    key = serialization.load_pem_private_key(pki.ca_key.read_bytes(), None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise OSError(f"{pki.ca_key}: not an elliptic curve key")
+    return certificate, key
+
+
+def sign_request(pki: PKI, request: bytes, usages: Sequence[str], lifetime: timedelta) -> bytes:
+    """The certificate (PEM) for a certificate request, as kube-controller-manager's signers make it.
+
+    Subject, names and key are the request's; everything else is decided here
+    (``certificates/authority/policies.go``, permissive signing policy).
+
+    Args:
+        pki: whose authority signs.
+        request: the request in PEM.
+        usages: in the words of certificates.k8s.io, such as ``client auth``.
+        lifetime: how long the certificate is good for, counted from now or, from eight hours on, from five
+            minutes ago, for clients whose clocks are slow.
+
+    Raises:
+        OSError: the authority can't be read.
+        ValueError: the request can't be read, or its signature is not its key's.
+    """
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.x509.oid import ExtendedKeyUsageOID
+
+    asked = x509.load_pem_x509_csr(request)
+    if not asked.is_signature_valid:
+        raise ValueError("the request is not signed by the key that it names")
+    authority, signer = _authority(pki)
+    now = datetime.now(UTC)
+    begins = now - BACKDATE
+    ends = (now if lifetime < SHORT_LIFETIME else begins) + lifetime
+    purposes = [
+        purpose
+        for word, purpose in (
+            ("server auth", ExtendedKeyUsageOID.SERVER_AUTH),
+            ("client auth", ExtendedKeyUsageOID.CLIENT_AUTH),
+        )
+        if word in usages
+    ]
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(asked.subject)
+        .issuer_name(authority.subject)
+        .public_key(asked.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(begins)
+        .not_valid_after(min(ends, authority.not_valid_after_utc))
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
+        )
+    )
+    if set(usages) & {"digital signature", "key encipherment", "cert sign", "crl sign"}:
+        builder = builder.add_extension(_usage(usages), critical=True)
+    if purposes:
+        builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
+    try:
+        names = asked.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        pass
+    else:
+        builder = builder.add_extension(names, critical=False)
+    return builder.sign(signer, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
 def _issue(
@@ -256,12 +331,8 @@ def _issue(
     """A key and a certificate signed by the authority, both PEM."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
 
-    authority = x509.load_pem_x509_certificate(pki.ca_certificate.read_bytes())
-    signer = serialization.load_pem_private_key(pki.ca_key.read_bytes(), None)
-    if not isinstance(signer, ec.EllipticCurvePrivateKey):
-        raise OSError(f"{pki.ca_key}: not an elliptic curve key")
+    authority, signer = _authority(pki)
     key = _new_key()
     builder = (
         x509.CertificateBuilder()
@@ -272,7 +343,7 @@ def _issue(
         .not_valid_before(now - BACKDATE)
         .not_valid_after(min(now + LEAF_LIFETIME, authority.not_valid_after_utc))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(authority=False), critical=True)
+        .add_extension(_usage(), critical=True)
         .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False

@@ -162,7 +162,7 @@ def test_service_account_tokens(k: InNamespace, simulated: Serving, tmp_path: Pa
     assert 'pods "none" not found' in bound
 
 
-def test_certificates(k: InNamespace, tmp_path: Path) -> None:
+def test_certificates(k: InNamespace, simulated: Serving, tmp_path: Path) -> None:
     subprocess.run(
         ["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
          "-keyout", tmp_path / "u.key", "-out", tmp_path / "u.csr", "-subj", "/CN=bob/O=devs"],
@@ -195,7 +195,22 @@ def test_certificates(k: InNamespace, tmp_path: Path) -> None:
         k("certificate", "approve", name)
         == f"certificatesigningrequest.certificates.k8s.io/{name} approved\n"
     )
-    assert k.rows("get", "csr")[name]["CONDITION"].startswith("Approved")
+    eventually("it is signed", lambda: k.rows("get", "csr")[name]["CONDITION"] == "Approved,Issued")
+    certificate = base64.b64decode(k("get", "csr", name, "-o", "jsonpath={.status.certificate}"))
+    (tmp_path / "u.crt").write_bytes(certificate)
+    copy = tmp_path / "kubeconfig"
+    copy.write_bytes(simulated.kubeconfig.read_bytes())
+    bob = Kubectl(copy, tmp_path / "cache", k.binary)
+    bob(
+        "config",
+        "set-credentials",
+        "bob",
+        f"--client-certificate={tmp_path}/u.crt",
+        f"--client-key={tmp_path}/u.key",
+    )
+    bob("config", "set-context", "bob", "--cluster=kubetui", "--user=bob")
+    bob("config", "use-context", "bob")
+    assert 'User "bob" cannot list resource "pods"' in bob.run("get", "pods", check=False).stderr
     text = k("describe", "csr", name)
     assert re.search(r"Requesting User: +kubernetes-admin\n", text) and re.search(
         r"Common Name: +bob\n", text

@@ -107,7 +107,7 @@ class FakeKubelet:
 class ControlPlane:
     """Everything together."""
 
-    def __init__(self, store: Store, clock: Any) -> None:
+    def __init__(self, store: Store, clock: Any, sign: Any = None) -> None:
         self.clock = clock
         self.store = store
         self.registry = builtin_registry()
@@ -115,7 +115,7 @@ class ControlPlane:
         self.client = Client(self.api, system_user("admin"), field_manager="test")
         self.informers = InformerFactory(Client(self.api, system_user("system:informers")), clock)
         self.manager = ControllerManager(
-            self.client_for, self.informers, clock, self.registry, root_ca="CA DATA"
+            self.client_for, self.informers, clock, self.registry, root_ca="CA DATA", sign=sign
         )
         self.scheduler = Scheduler(
             Client(self.api, system_user("system:kube-scheduler"), field_manager="kube-scheduler"),
@@ -224,9 +224,11 @@ class ControlPlane:
 
 
 @asynccontextmanager
-async def control_plane(folder: Path, nodes: int = 1, clock: Any = None) -> AsyncIterator[ControlPlane]:
+async def control_plane(
+    folder: Path, nodes: int = 1, clock: Any = None, sign: Any = None
+) -> AsyncIterator[ControlPlane]:
     store = Store.open(folder / "state")
-    plane = ControlPlane(store, clock or SystemClock())
+    plane = ControlPlane(store, clock or SystemClock(), sign)
     try:
         await plane.start(nodes)
         yield plane
