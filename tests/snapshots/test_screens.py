@@ -214,11 +214,17 @@ async def preview(term: Terminal) -> None:
     await term.sees("mode: slow")
 
 
+async def copy_asks(term: Terminal) -> None:
+    await on_web(term, "f")
+    await term.sees("is in the container")
+    term.app.screen.query_one("#to").value = "/home/ada/"
+
+
 SCREENS: dict[str, Step] = {
     f.__name__: f
     for f in (
         dashboard, logs, json_logs, describe, describe_pod, yaml, rollback, rollback_asks, delete_asks, scale_asks,
-        palette, namespaces, help_page, browser, tree, manifests, usage, pulse, preview,
+        palette, namespaces, help_page, browser, tree, manifests, usage, pulse, preview, copy_asks,
     )
 }  # fmt: skip
 

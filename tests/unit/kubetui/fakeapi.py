@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import io
 import json
+import tarfile
 import threading
 import time
 from collections.abc import Callable
@@ -111,6 +113,10 @@ class FakeAPI:
         self._thread: threading.Thread | None = None
         self.token = "secret-token"
         self.exec_received: list[bytes] = []
+        self.files: dict[str, bytes] = {}  # in every container
+        self.folders: set[str] = {"/tmp"}
+        self.evil: list[str] = []  # further members of what tar sends
+        self.no_tar = False
 
     # -- state ----------------------------------------------------------------------------------------------------
 
@@ -539,6 +545,15 @@ class FakeAPI:
         ws = web.WebSocketResponse(protocols=("v5.channel.k8s.io", "v4.channel.k8s.io"))
         await ws.prepare(request)
         self.requests.append(("EXEC", request.path, list(request.query.items())))
+        command = request.query.getall("command", [])
+        if command and command[0] in ("tar", "test"):
+            code, message = await self._files(ws, command)
+            status: Obj = {"kind": "Status", "status": "Failure" if code else "Success", "message": message}
+            if code:
+                status["details"] = {"causes": [{"reason": "ExitCode", "message": str(code)}]}
+            await ws.send_bytes(b"\x03" + orjson.dumps(status))
+            await ws.close()
+            return ws
         await ws.send_bytes(b"\x01$ ")
         async for message in ws:
             if message.type != WSMsgType.BINARY:
@@ -552,6 +567,42 @@ class FakeAPI:
                     break
         await ws.close()
         return ws
+
+    async def _files(self, ws: web.WebSocketResponse, command: list[str]) -> tuple[int, str]:
+        """``test -d`` and both directions of tar, on :attr:`files`."""
+        if command[0] == "test":
+            return int(command[2] not in self.folders), ""
+        if self.no_tar:
+            await ws.send_bytes(b'\x02exec: "tar": executable file not found in $PATH')
+            return 127, ""
+        if command[1] == "xmf":
+            received = b""
+            async for message in ws:
+                if message.data[:1] == b"\xff":
+                    break
+                received += message.data[1:]
+            with tarfile.open(fileobj=io.BytesIO(received)) as archive:
+                for member in archive:
+                    stream = archive.extractfile(member)
+                    self.files[f"{command[4].rstrip('/')}/{member.name}"] = stream.read() if stream else b""
+            return 0, ""
+        out = io.BytesIO()
+        top = f"{command[4].rstrip('/')}/{command[5].removeprefix('./')}"
+        found = {path: data for path, data in self.files.items() if path == top or path.startswith(f"{top}/")}
+        if not found:
+            await ws.send_bytes(b"\x02tar: " + command[5].encode() + b": No such file or directory")
+            return 2, ""
+        with tarfile.open(fileobj=out, mode="w") as archive:
+            for path, data in found.items():
+                member = tarfile.TarInfo("./" + path[len(command[4].rstrip("/")) + 1 :])
+                member.size = len(data)
+                archive.addfile(member, io.BytesIO(data))
+            for name in self.evil:
+                archive.addfile(tarfile.TarInfo(name))
+        whole = out.getvalue()
+        for start in range(0, len(whole), 30_000):
+            await ws.send_bytes(b"\x01" + whole[start : start + 30_000])
+        return 0, ""
 
     async def _portforward(self, request: web.Request) -> web.StreamResponse:
         ws = web.WebSocketResponse(protocols=("v4.channel.k8s.io",))

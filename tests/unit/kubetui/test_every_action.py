@@ -15,6 +15,7 @@ from fakeworld import World, waiting_file
 from terminal import Terminal, terminal
 
 from kubetui.actions import ACTIONS
+from kubetui.commands.copy import CopyDialog, CopyScreen
 from kubetui.screens.browser import BrowserScreen
 from kubetui.screens.dashboard import Dashboard
 from kubetui.screens.dialogs import Confirm, Picker, Prompt
@@ -746,6 +747,61 @@ async def test_attach(term: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     await term.press("ctrl+t")
     await term.wait(ended.is_set)
     assert any(path.endswith("/attach") for m, path, _ in term.api.requests if m == "EXEC")
+
+
+async def copy(term: Terminal, source: str, target: str) -> CopyScreen:
+    await term.workload("web")
+    await term.pod("web-6b7c4d9f8-4kx2p")
+    await term.press("f")
+    dialog = await term.wait(lambda: isinstance(term.app.screen, CopyDialog) and term.app.screen)
+    dialog.query_one("#from").value, dialog.query_one("#to").value = source, target
+    await term.press("enter")
+    return await term.wait(lambda: isinstance(term.app.screen, CopyScreen) and term.app.screen)
+
+
+async def test_copy_files(term: Terminal, tmp_path: Path) -> None:
+    term.api.files = {"/etc/app/a.conf": b"one\n", "/etc/app/big": bytes(300_000), "/etc/other": b"no"}
+    term.api.evil = ["../outside", "/etc/absolute", "./app/../../outside"]
+    screen = await copy(term, ":/etc/app", str(tmp_path))
+    await term.wait(lambda: screen.transfer.state == "done")
+    assert (tmp_path / "app" / "a.conf").read_text() == "one\n"
+    assert (tmp_path / "app" / "big").stat().st_size == 300_000
+    assert not (tmp_path / "other").exists() and not (tmp_path.parent / "outside").exists()
+    assert len(screen.transfer.skipped) == 3
+    await term.sees("2 files")
+    await term.press("escape")
+    (tmp_path / "app" / "sub").mkdir()
+    (tmp_path / "app" / "sub" / "b").write_bytes(b"two")
+    screen = await copy(term, str(tmp_path / "app"), ":/tmp")
+    await term.wait(lambda: screen.transfer.state == "done")
+    assert term.api.files["/tmp/app/sub/b"] == b"two"
+    assert term.api.files["/tmp/app/big"] == bytes(300_000)
+    assert term.app.command_log[-1].line.endswith("default/web-6b7c4d9f8-4kx2p:/tmp -c app")
+    await term.press("escape")
+    screen = await copy(term, ":/etc/other", str(tmp_path / "renamed"))
+    await term.wait(lambda: screen.transfer.state == "done")
+    assert (tmp_path / "renamed").read_bytes() == b"no"
+
+
+async def test_copy_files_that_fail(term: Terminal, tmp_path: Path) -> None:
+    await copy(term, ":/nowhere", str(tmp_path))
+    await term.sees("No such file or directory")
+    await term.press("escape")
+    term.api.no_tar = True
+    await copy(term, ":/etc/x", str(tmp_path))
+    await term.sees("The container has no tar")
+    await term.press("escape")
+    await copy(term, str(tmp_path / "absent"), ":/tmp/x")
+    await term.sees("there is no such file")
+
+
+async def test_copy_stop(term: Terminal, tmp_path: Path) -> None:
+    with (tmp_path / "huge").open("wb") as sparse:
+        sparse.truncate(1 << 40)
+    screen = await copy(term, str(tmp_path / "huge"), ":/tmp/")
+    await term.wait(lambda: screen.transfer.bytes > 100_000)
+    await term.press("x")
+    await term.wait(lambda: screen.transfer.state == "cancelled")
 
 
 async def forward(term: Terminal) -> int:
