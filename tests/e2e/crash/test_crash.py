@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -163,7 +164,14 @@ def test_a_service_that_is_not_ours_goes_away_and_the_node_says_so(
 
     def start_podman() -> None:
         command = podman_storage.service.command("system", "service", "--time=0", f"unix://{socket}")
-        services.append(subprocess.Popen(command, env=podman_storage.environment, stdin=subprocess.DEVNULL))
+        services.append(
+            subprocess.Popen(
+                command,
+                env=podman_storage.environment,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,  # rootless, a child in a user namespace does the work
+            )
+        )
         eventually("Podman answers", socket.exists)
 
     def states(kubectl: Kubectl) -> set[str]:
@@ -180,12 +188,12 @@ def test_a_service_that_is_not_ours_goes_away_and_the_node_says_so(
         kubectl = server.start().kubectl()
         kubectl("apply", "-f", "-", stdin=DEPLOYMENT)
         before = rolled_out(kubectl, "http-go:v1")
-        services[-1].send_signal(how)
+        os.killpg(services[-1].pid, how)
         eventually("NotReady", lambda: states(kubectl) == {"NotReady"}, 90)
         assert "container runtime is down" in kubectl("describe", "nodes")
         assert set(before.values()) <= running(podman_storage), "pods go on"
         if how == signal.SIGSTOP:
-            services[-1].send_signal(signal.SIGCONT)
+            os.killpg(services[-1].pid, signal.SIGCONT)
         else:
             services[-1].wait()
             socket.unlink(missing_ok=True)
@@ -196,6 +204,7 @@ def test_a_service_that_is_not_ours_goes_away_and_the_node_says_so(
         server.stop()
         done = server.run("down", "--podman-url", url)
         for service in services:
-            service.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(service.pid, signal.SIGKILL)
             service.wait()
         assert done.returncode == 0, done.stderr
