@@ -12,8 +12,9 @@ from urllib.parse import quote, urlencode
 
 import pytest
 import schemathesis
-from conftest import Target
 from hypothesis import HealthCheck, Phase, given, seed, settings
+
+from tests.support.target import Target
 
 PATCHES = (
     "application/merge-patch+json",

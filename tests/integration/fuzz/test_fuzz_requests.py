@@ -8,9 +8,10 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
-from conftest import Target
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+
+from tests.support.target import Target
 
 EXAMPLES = int(os.environ.get("KUBETUI_FUZZ_EXAMPLES", "0"))
 """More examples than in every run, and other ones each time, for whoever looks for trouble."""
