@@ -253,6 +253,9 @@ class ManifestWatcher:
             found.digest, found.prune_at = digest_of(document.obj), None
             if found.digest != found.applied:
                 found.state, found.message, found.line, found.drift = "pending", "", 0, []
+            elif found.state in ("pending", "error"):  # back at what was applied: as if nothing had been
+                found.state, found.message, found.line, found.drift = "in-sync", "", 0, []
+                found.checked_version = ""
 
     def _find_duplicates(self) -> None:
         owners: dict[Identity, Source] = {}

@@ -334,6 +334,19 @@ async def test_errors_name_line_and_reason_and_the_last_good_state_stays(
     assert (await world.get("deployments.apps", "web"))["metadata"]["generation"] == 2
 
 
+async def test_an_error_taken_back_leaves_no_trace(world: World) -> None:
+    path = world.write("web.yaml", deployment("web"))
+    await world.sync()
+    world.write("web.yaml", deployment("web").replace("replicas: 3", "replicas: many"))
+    await world.sync()
+    assert (await world.status(path))["state"] == "invalid"
+    world.write("web.yaml", deployment("web"))
+    await world.sync()
+    status = await world.status(path)
+    assert status["state"] == "applied"
+    assert [(d["state"], d.get("message", "")) for d in status["documents"]] == [("in-sync", "")]
+
+
 async def test_broken_yaml_keeps_the_last_good_state(world: World) -> None:
     path = world.write("a.yaml", config("a"))
     await world.sync()
