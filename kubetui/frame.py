@@ -28,8 +28,8 @@ def draw_header(app: KubetuiApp, screen: KeyScreen) -> None:
     if state.version and roomy:
         left.append((f" {clean(state.version)}", "faint"))
     left += [("  ns ", "faint"), (clean(app.namespace_text) or "…", "accent")]
-    if screen.TITLE_TEXT:
-        left += [("  ›  ", "faint"), (clean(screen.TITLE_TEXT), "text")]
+    for title in crumbs(app):
+        left += [("  ›  ", "faint"), (title, "text")]
     if state.kind != "live":
         word = state.kind if not state.detail else f"{state.kind}: {clean(state.detail)}"
         left.append((f"   {word}", style))
@@ -48,6 +48,12 @@ def draw_header(app: KubetuiApp, screen: KeyScreen) -> None:
     elif state.kind == "live":
         right.append(("✔ all well", "ok"))
     screen.header.show(tuple(left), tuple(right))
+
+
+def crumbs(app: KubetuiApp) -> list[str]:
+    """The screens that lie on each other, from the dashboard on; where there is little room only the top one."""
+    titles = [clean(title) for s in app.screen_stack if (title := getattr(s, "TITLE_TEXT", ""))]
+    return titles if app.size.width >= 100 else titles[-1:]
 
 
 def draw_keys(app: KubetuiApp, screen: KeyScreen) -> None:

@@ -11,7 +11,7 @@ from kubetui.live.objects import dig, name_of
 from kubetui.live.selection import FilterError, parse_filter
 from kubetui.screens.browser import BrowserScreen
 from kubetui.screens.dashboard import Dashboard
-from kubetui.screens.dialogs import Choice, Picked, Picker
+from kubetui.screens.dialogs import Choice, Picked, Picker, Prompt
 from kubetui.widgets.table import Table
 
 
@@ -143,6 +143,19 @@ def _sort_titled(context: Context, *titles: str) -> None:
             if column.title in titles:
                 table.sort_by(column.key)
                 return
+
+
+async def columns(context: Context) -> None:
+    """Type the columns of this kind: titles of the server's, or ``TITLE:.json.path``; remembered."""
+    screen = context.app.key_screen
+    if not isinstance(screen, BrowserScreen):
+        return
+    titles = [c.title for c in screen.table.columns if c.key != "namespace"]
+    value = ", ".join(screen.chosen_columns or titles)
+    hint = "Titles, or TITLE:.json.path, by commas; empty: the server's own"
+    text = await context.app.ask(Prompt(f"Columns of {screen.kind.resource}", value, hint))
+    if text is not None:
+        screen.choose_columns([part.strip() for part in text.split(",") if part.strip()])
 
 
 async def sort_age(context: Context) -> None:

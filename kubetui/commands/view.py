@@ -161,6 +161,26 @@ async def tree(context: Context) -> None:
     app.open_screen(screen)
 
 
+async def inside(context: Context) -> None:
+    """What the pod is in the container runtime: ids, digests, mounts."""
+    from kubetui.live.inside import inside_page
+
+    app = context.app
+    ref = await one_pod(context)
+    if ref is None:
+        app.fail(f"{context.ref.word} has no pod.")
+        return
+
+    def produce() -> Sequence[Line]:
+        obj = _the_object(watched, ref) or (ref.obj if not watched.synced else None)
+        return inside_page(obj, app.clock()) if obj is not None else [line(f"  {ref.word} is gone", "dim")]
+
+    screen = TextScreen(f"containers of {clean(ref.name)}", produce, refs=[ref], each_second=True)
+    watched = _watch_one(screen, app, ref)
+    app.log_command(f"kubectl get pod {ref.name} -o yaml{ref.flags}")
+    app.open_screen(screen)
+
+
 async def object_events(context: Context) -> None:
     """The events of this object alone."""
     app, ref = context.app, context.ref

@@ -165,7 +165,7 @@ class KubeClient:
             if token:
                 params["continue"] = token
             if target.table:
-                params["includeObject"] = "Metadata"
+                params["includeObject"] = "Object" if target.whole else "Metadata"
             page: Obj = await self.request("GET", target.path, params=params, accept=accept, timeout=60)
             yield page
             token = str((page.get("metadata") or {}).get("continue") or "")
@@ -187,7 +187,7 @@ class KubeClient:
             "timeoutSeconds": str(seconds),
         }
         if target.table:
-            params["includeObject"] = "Metadata"
+            params["includeObject"] = "Object" if target.whole else "Metadata"
         accept = TABLE_ACCEPT if target.table else "application/json"
         response = await self.open("GET", target.path, params=params, headers={"Accept": accept}, timeout=30)
         try:

@@ -24,6 +24,11 @@ class CustomColumn:
         return ",".join(_text(v) for v in _walk(obj, self.path or ()))
 
 
+def needs_object(columns: Sequence[CustomColumn]) -> bool:
+    """Whether a path leads outside of the metadata that a table's rows carry anyway."""
+    return any(c.path and c.path[0] not in ("metadata", "kind", "apiVersion") for c in columns)
+
+
 def parse_columns(texts: Sequence[str]) -> list[CustomColumn]:
     """Read the configuration's list."""
     found = []

@@ -17,6 +17,7 @@ class Target:
     label_selector: str = ""
     field_selector: str = ""
     table: bool = False
+    whole: bool = False  # a table's rows carry the whole object, not only its metadata
 
     @property
     def path(self) -> str:

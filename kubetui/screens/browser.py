@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from textual.app import ComposeResult
 
 from kubetui.context import Ref
-from kubetui.live.columns import CustomColumn, parse_columns
+from kubetui.live.columns import CustomColumn, needs_object, parse_columns
 from kubetui.live.discovery import ResourceType
 from kubetui.live.health import Health
 from kubetui.live.hub import Change, Mirror
@@ -96,6 +97,21 @@ class BrowserScreen(KeyScreen):
             return ()
         return self.app.namespaces if self.own_namespaces is None else self.own_namespaces
 
+    @property
+    def chosen_columns(self) -> list[str]:
+        """Columns chosen here and remembered, or those of the configuration; none: the server's."""
+        saved = (self.app.saved_views.get(self.kind.names[-1]) or {}).get("columns")
+        if isinstance(saved, list) and saved:
+            return [str(c) for c in saved]
+        config = self.app.config.columns
+        return next((config[n] for n in self.kind.names if n in config), [])
+
+    def choose_columns(self, columns: list[str]) -> None:
+        """Other columns from now on (none: those of the configuration or the server)."""
+        self.save_view()
+        self.app.saved_views[self.kind.names[-1]]["columns"] = columns
+        self.watch_kind()
+
     def watch_kind(self) -> None:
         """(Re)start watching in the chosen namespaces."""
         if self._watched is not None:
@@ -105,6 +121,8 @@ class BrowserScreen(KeyScreen):
         target = self.kind.target(
             table=True, label_selector=self.label_selector, field_selector=self.field_selector
         )
+        self._custom = parse_columns(self.chosen_columns)
+        target = replace(target, whole=needs_object(self._custom))
         self._watched = Watched(self.app.hub, target, self.chosen, self._on_change)
         self.after_pump()
 
@@ -177,9 +195,6 @@ class BrowserScreen(KeyScreen):
                     middle=first,
                 )
             )
-        config = self.app.config.columns
-        wanted = next((config[n] for n in self.kind.names if n in config), None)
-        self._custom = parse_columns(wanted) if wanted else []
         if self._custom:
             by_title = {c.title: c for c in columns}
             chosen = [columns[0]]
@@ -266,7 +281,9 @@ class BrowserScreen(KeyScreen):
 
     def save_view(self) -> None:
         """Remember sort and width of this kind."""
+        before = self.app.saved_views.get(self.kind.names[-1]) or {}
         self.app.saved_views[self.kind.names[-1]] = {
+            "columns": before.get("columns") or [],
             "wide": self.table.wide,
             "sort": self.table.sort_key,
             "descending": self.table.descending,

@@ -89,6 +89,8 @@ async def use_is_there(term: Terminal) -> None:
 async def measured(term: Terminal, api: FakeAPI) -> None:
     """Two minutes of measurements."""
     await term.wait(lambda: term.app.measuring.book.nodes)
+    term.app.measuring._stop()
+    term.app.measuring.tick = lambda: None
     world = World(api, NOW)
     for step in range(12):
         found = world.metrics(120 - step * 10, step)
@@ -202,7 +204,7 @@ async def pulse(term: Terminal) -> None:
     await term.command("pulse")
     await measured(term, term.api)
     await term.sees("deployment/mailer")
-    await term.wait(lambda: "22%" not in term.text())
+    term.app.screen.redraw()
 
 
 async def preview(term: Terminal) -> None:
@@ -220,11 +222,18 @@ async def copy_asks(term: Terminal) -> None:
     term.app.screen.query_one("#to").value = "/home/ada/"
 
 
+async def inside(term: Terminal) -> None:
+    await term.workload("db")
+    await term.pod("db-1")
+    await term.press("I")
+    await term.wait(lambda: any("podman ps" in row.text for row in term.app.screen.lines.lines))
+
+
 SCREENS: dict[str, Step] = {
     f.__name__: f
     for f in (
         dashboard, logs, json_logs, describe, describe_pod, yaml, rollback, rollback_asks, delete_asks, scale_asks,
-        palette, namespaces, help_page, browser, tree, manifests, usage, pulse, preview, copy_asks,
+        palette, namespaces, help_page, browser, tree, manifests, usage, pulse, preview, copy_asks, inside,
     )
 }  # fmt: skip
 

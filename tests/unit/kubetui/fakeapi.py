@@ -360,7 +360,7 @@ class FakeAPI:
                         "apiVersion": "meta.k8s.io/v1",
                         "metadata": meta,
                         "columnDefinitions": columns(kind),
-                        "rows": [table_row(kind, o) for o in page],
+                        "rows": [table_row(kind, o, query.get("includeObject") == "Object") for o in page],
                     }
                 ),
                 content_type="application/json",
@@ -396,7 +396,7 @@ class FakeAPI:
                     "apiVersion": "meta.k8s.io/v1",
                     "metadata": {},
                     "columnDefinitions": columns(kind) if first else None,
-                    "rows": [table_row(kind, obj)],
+                    "rows": [table_row(kind, obj, query.get("includeObject") == "Object")],
                 }
                 first = False
             await response.write(orjson.dumps({"type": word, "object": obj}) + b"\n")
@@ -700,7 +700,7 @@ def columns(kind: Kind) -> list[Obj]:
     return [{"name": n.rstrip("*"), "type": "string", "priority": 1 if n.endswith("*") else 0} for n in names]
 
 
-def table_row(kind: Kind, o: Obj) -> Obj:
+def table_row(kind: Kind, o: Obj, whole: bool = False) -> Obj:
     from kubetui.live.health import pod_view, workload_view
     from kubetui.live.text import age
 
@@ -752,4 +752,4 @@ def table_row(kind: Kind, o: Obj) -> Obj:
             o.get("message"),
         ]
     partial = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": meta}
-    return {"cells": cells, "object": partial}
+    return {"cells": cells, "object": o if whole else partial}

@@ -311,6 +311,22 @@ async def test_wide(term: Terminal) -> None:
     await term.sees("NODE")
 
 
+async def test_columns(term: Terminal) -> None:
+    await term.command("pods")
+    await term.wait(lambda: isinstance(term.app.screen, BrowserScreen) and term.app.screen.table.order)
+    await term.press("K")
+    await answer(term, "NAME, STATUS, IMG:.spec.containers[0].image, APP:.metadata.labels.app")
+    await term.sees("IMG")
+    await term.sees("ghcr.io/acme/mailer:1.0")
+    assert "RESTARTS" not in term.text()
+    await term.press("escape")
+    await term.command("pods")
+    await term.sees("ghcr.io/acme/mailer:1.0")
+    await term.press("K")
+    await answer(term, "")
+    await term.sees("RESTARTS")
+
+
 async def test_namespace(term: Terminal) -> None:
     await term.press("n")
     await pick(term, "monitoring")
@@ -396,6 +412,37 @@ async def test_tree(term: Terminal) -> None:
     await term.press("t")
     await term.sees("ReplicaSet web-7c9d5bb6f")
     await term.sees("container app")
+
+
+async def test_inside(term: Terminal) -> None:
+    def more(pod: dict[str, Any]) -> None:
+        pod["spec"]["volumes"] = [
+            {"name": "conf", "configMap": {"name": "settings"}},
+            {"name": "tmp", "emptyDir": {}},
+        ]
+        pod["spec"]["containers"][0]["volumeMounts"] = [
+            {"name": "conf", "mountPath": "/etc/app", "readOnly": True, "subPath": "x"},
+            {"name": "tmp", "mountPath": "/tmp"},
+        ]
+        pod["status"]["containerStatuses"][0]["imageID"] = "docker.io/library/nginx@sha256:" + "ab" * 32
+
+    term.api.change("Pod", "web-6b7c4d9f8-4kx2p", more)
+    await term.workload("web")
+    await term.pod("web-6b7c4d9f8-4kx2p")
+    await term.press("I")
+    await term.sees("0123456789abcdef")
+    await term.sees("sha256:" + "ab" * 32)
+    await term.sees("/etc/app  ro  configMap settings (conf), below x")
+    await term.sees("/tmp  rw  emptyDir (tmp)")
+    await term.sees("podman inspect 0123456789ab")
+    await term.sees("io.kubetui.pod.uid=uid-pods-default-web-6b7c4d9f8-4kx2p")
+    term.api.change(
+        "Pod",
+        "web-6b7c4d9f8-4kx2p",
+        lambda p: p["status"]["containerStatuses"][0].update(containerID="containerd://fedcba98"),
+    )
+    await term.sees("fedcba98")
+    assert "podman" not in term.text()
 
 
 async def test_object_events(term: Terminal) -> None:
