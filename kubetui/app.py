@@ -13,9 +13,8 @@ import re
 import sys
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,6 +26,7 @@ from kubetui.commands.scaler import Scaler
 from kubetui.config import Config, config_path, load_config
 from kubetui.connection import Access, Background, Connection, ConnectionState
 from kubetui.context import Context
+from kubetui.continued import go_on
 from kubetui.frame import draw_header, draw_keys
 from kubetui.journal import Logged, UndoStep
 from kubetui.keys import Registry
@@ -407,7 +407,7 @@ class KubetuiApp(OrderedKeysApp):
             self.log.error(repr(error))
             self.fail(f"{type(error).__name__}: {error}")
             return
-        task = asyncio.get_running_loop().create_task(_go_on(work, waiting))
+        task = asyncio.get_running_loop().create_task(go_on(work, waiting))
         self._tasks.add(task)
         task.add_done_callback(self._finished)
 
@@ -472,30 +472,6 @@ class KubetuiApp(OrderedKeysApp):
 
         self.push_screen(dialog, done)
         return await answer
-
-
-async def _go_on(work: Coroutine[Any, Any, Any], waiting: Any) -> Any:
-    """Continue a coroutine whose first step has been taken and yielded ``waiting``."""
-    return await _Continued(work, waiting)
-
-
-class _Continued:
-    def __init__(self, work: Coroutine[Any, Any, Any], waiting: Any) -> None:
-        self._work, self._waiting = work, waiting
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        waiting = self._waiting
-        while True:
-            try:
-                value = yield waiting
-            except BaseException as error:
-                step: Callable[[], Any] = partial(self._work.throw, error)
-            else:
-                step = partial(self._work.send, value)
-            try:
-                waiting = step()
-            except StopIteration as stop:
-                return stop.value
 
 
 def run(options: AppOptions) -> int:

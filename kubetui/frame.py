@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kubetui.keys import key_name
-from kubetui.live.text import clean
+from kubetui.live.text import clean, plural
 
 if TYPE_CHECKING:
     from kubetui.app import KubetuiApp
@@ -41,9 +41,11 @@ def draw_header(app: KubetuiApp, screen: KeyScreen) -> None:
     stuck, broken = app.dashboard.broken()
     if app.dashboard.session is not None and roomy:
         right.append((f"{len(app.dashboard.session.pods)} pods  ", "dim"))
-    if stuck or broken:
+    faulty = app.dashboard.manifests.faulty
+    if stuck or broken or faulty:
         words = [f"{stuck} stuck"] if stuck else []
         words += [f"{broken} broken"] if broken else []
+        words += [f"{plural(faulty, 'file')} with errors"] if faulty else []
         right.append(("▲ " + ", ".join(words), "bad-strong"))
     elif state.kind == "live":
         right.append(("✔ all well", "ok"))

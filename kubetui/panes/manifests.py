@@ -13,7 +13,7 @@ from kubetui.widgets.table import Cell, Column, Row, Table, cell, since
 COLUMNS = [
     Column("file", "FILE", minimum=14, maximum=32, middle=True),
     Column("state", "STATE"),
-    Column("detail", "DETAIL", grow=True, minimum=14, maximum=300),
+    Column("detail", "DETAIL", grow=True, minimum=30, maximum=300),
     Column("applied", "APPLIED", right=True, drop=2),
 ]
 
@@ -44,7 +44,7 @@ class ManifestsPane(Pane):
                     rows[row.uid] = row
         gone = set(self.table.rows) - set(rows)
         self.table.update_rows(rows.values(), gone)
-        bad = sum(1 for s in self.sources.values() if s.health == "bad")
+        bad = self.faulty
         drifted = sum(1 for s in self.sources.values() for d in s.documents if d.state == "drifted")
         right = []
         if any(s.paused for s in self.sources.values()):
@@ -57,6 +57,11 @@ class ManifestsPane(Pane):
         if bad:
             right.append((f"{bad} with errors", "bad"))
         self.set_status([(str(len(self.sources)), "dim"), (f"  {folder}" if folder else "", "faint")], right)
+
+    @property
+    def faulty(self) -> int:
+        """How many files have errors."""
+        return sum(1 for source in self.sources.values() if source.health == "bad")
 
     @staticmethod
     def _file_row(source: Source, name: str) -> Row:

@@ -24,6 +24,8 @@ COLUMNS = [
     Column("ip", "IP", drop=5),
     Column("node", "NODE", drop=6, maximum=24),
 ]
+# Told apart without colours too.
+SIGNS = {"ok": "●", "busy": "◔", "warn": "▲", "bad": "✖", "done": "✔", "idle": "○"}
 
 
 def pod_row(pod: Obj, now: float, usage: Usage | None = None) -> Row:
@@ -108,7 +110,7 @@ class PodsPane(Pane):
         for row in self.table.rows.values():
             counts[row.health] = counts.get(row.health, 0) + 1
         right = [
-            (f" ● {counts[h]}", h) for h in ("ok", "busy", "warn", "bad", "done", "idle") if counts.get(h)
+            (f" {sign} {counts[health]}", health) for health, sign in SIGNS.items() if counts.get(health)
         ]
         self.set_status(left, right)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -94,12 +95,12 @@ def rollout_lines(
         tint = "dim" if trouble.kind in ("waiting", "not ready") else "bad"
         count = f" ×{trouble.count}" if trouble.count > 1 else ""
         text = clean(trouble.message)
-        first = width - cell_len(word) - len(count) - 5
-        lines.append(Line(((f" ▲ {word}{count} ", tint), (text[: max(10, first)], "text"))))
-        rest = text[max(10, first) :]
-        while rest and len(lines) < 8:
-            lines.append(line("   " + rest[: width - 4], "text"))
-            rest = rest[width - 4 :]
+        sign = f" ▲ {word}{count} "
+        parts = textwrap.wrap(text, max(20, width - 2), initial_indent=sign, subsequent_indent="   ") or [
+            sign
+        ]
+        lines.append(Line(((sign, tint), (parts[0][len(sign) :], "text"))))
+        lines += [line(part, "text") for part in parts[1 : max(1, 9 - len(lines))]]
     lines.append(line())
     scale = max([rollout.desired, *(max(r.desired, r.replicas, len(r.pods)) for r in rollout.revisions), 1])
     for revision in rollout.revisions:

@@ -32,7 +32,7 @@ COLUMNS = [
     Column("name", "NAME", grow=True, minimum=18, middle=True),
     Column("kind", "KIND", drop=2),
     Column("ready", "READY", right=True),
-    Column("state", "STATE", minimum=14, maximum=18),
+    Column("state", "STATE", minimum=10, maximum=18),
     Column("age", "AGE", right=True, drop=4),
     Column("images", "IMAGE", maximum=44, drop=5),
 ]
@@ -58,7 +58,7 @@ def workload_row(obj: Obj, wanted: int | None, broken: bool = False) -> Row:
         (
             cell(view.namespace, "dim"),
             cell(view.name, name_style),
-            cell(SHORT.get(view.kind, view.kind.lower()), "faint"),
+            cell(SHORT.get(view.kind, view.kind.lower()), "dim"),
             cell(ready, ready_style),
             cell(state, state_style),
             since(parse_time(view.created)),

@@ -26,6 +26,8 @@ __all__ = ["Cell", "Column", "Row", "Table", "cell", "since"]
 
 GAP = 2
 
+AGE_WIDTH = 6  # the longest of kubectl's ages: 7y364d
+
 
 class Table(Viewport):
     """See the module's first paragraph. Rows come in with :meth:`update`, the cursor is :attr:`current`."""
@@ -155,7 +157,7 @@ class Table(Viewport):
     def _measure(self, row: Row) -> None:
         widths = self._widths
         for column, value in zip(self.columns, row.cells, strict=False):
-            size = 7 if value.since is not None else len(value.text)
+            size = AGE_WIDTH if value.since is not None else len(value.text)
             if size > widths.get(column.key, 0):
                 widths[column.key] = min(
                     size if value.text.isascii() else cell_len(value.text), column.maximum
@@ -352,7 +354,10 @@ class Table(Viewport):
 
         def natural(column: Column) -> int:
             arrow = 1 if column.key == self.sort_key else 0
-            return max(self._widths.get(column.key, 0), len(column.title) + arrow, column.minimum)
+            content = self._widths.get(column.key, 0)
+            # a growing column gets what is left anyway: reserving more than it holds would push others out
+            least = 0 if column.grow and content else column.minimum
+            return max(content, len(column.title) + arrow, least)
 
         def least(column: Column) -> int:
             return min(natural(column), max(column.minimum, 12)) if column.grow else natural(column)
@@ -366,12 +371,11 @@ class Table(Viewport):
         widths = {i: natural(c) for i, c in chosen}
         over = sum(widths.values()) + GAP * (len(chosen) - 1) - available
         growing = [(i, c) for i, c in chosen if c.grow]
-        for i, c in sorted(growing, key=lambda item: -widths[item[0]]):
-            if over <= 0:
-                break
-            cut = min(over, widths[i] - least(c))
-            widths[i] -= cut
-            over -= cut
+        for floor in (None, 8):  # nothing may be left to drop: then even less than it would like
+            for i, c in sorted(growing, key=lambda item: -widths[item[0]]):
+                cut = max(0, min(over, widths[i] - (least(c) if floor is None else floor)))
+                widths[i] -= cut
+                over -= cut
         if over < 0 and growing:
             widths[growing[-1][0]] -= over
         self._layout = [(i, c, widths[i]) for i, c in chosen]
