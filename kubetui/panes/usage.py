@@ -141,7 +141,9 @@ class UsagePane(Pane):
     def draw(self, session: Session, book: UsageBook, owner: str | None, owner_name: str) -> None:
         """Everything again: there are as many rows as the selection has pods."""
         pods = list(session.pods) if owner is None else session.pods_of(owner)
-        items = usage_items(book, session.need_nodes(), pods, session.pods)
+        # what a node's pods ask for is only known where all namespaces are seen
+        everywhere: Iterable[Obj] = () if session.namespaces else session.pods
+        items = usage_items(book, session.need_nodes(), pods, everywhere)
         rows = {item.uid: usage_row(item) for item in items}
         self.table.update_rows(rows.values(), set(self.table.rows) - rows.keys())
         self.show_counts(items, owner_name)

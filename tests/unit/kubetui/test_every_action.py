@@ -178,6 +178,10 @@ async def test_pane_7(term: Terminal) -> None:
     assert (by_title["C-REQ"], by_title["C-LIM"], by_title["C%"]) == ("300m", "550m", "49%")
     assert (by_title["M-REQ"], by_title["M-LIM"], by_title["M%"]) == ("576Mi", "1088Mi", "91%")
     assert row.health == "bad"
+    node = table.rows["uid-nodes--kubetui"]
+    assert node.cells[3].text == "-"  # other namespaces' pods are not seen
+    await term.press("0")
+    await term.wait(lambda: table.rows["uid-nodes--kubetui"].cells[3].text == "600m")
 
 
 async def test_pulse(term: Terminal) -> None:
