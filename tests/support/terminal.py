@@ -48,7 +48,9 @@ class Terminal:
         exports = [f"{name}={value}" for name, value in self._environment.items()]
         line = shlex.join(["env", *exports, *self._command]) + "; echo exit-code=$?; exec sleep 1000"
         width, height = self._size
-        self._tmux("new-session", "-d", "-x", str(width), "-y", str(height), "-c", str(self._folder), line)
+        size = ["-x", str(width), "-y", str(height)]
+        self._tmux("new-session", "-d", *size, "-c", str(self._folder), line)
+        self._tmux("set-option", "-s", "set-clipboard", "on")  # so that clipboard() sees what programs do
         return self
 
     def stop(self) -> None:
@@ -68,7 +70,7 @@ class Terminal:
         """What is on the screen now."""
         return self._tmux("capture-pane", "-p")
 
-    def shows(self, pattern: str, timeout: float = 60.0) -> re.Match[str]:
+    def shows(self, pattern: str, timeout: float = 30.0) -> re.Match[str]:
         """Wait until the screen matches a regular expression; fails with the last screen."""
 
         def look() -> re.Match[str] | None:
@@ -79,6 +81,22 @@ class Terminal:
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.screen()}") from None
         return found
+
+    def hides(self, pattern: str, timeout: float = 30.0) -> None:
+        """Wait until nothing on the screen matches a regular expression any more."""
+        try:
+            eventually(f"{pattern!r} is gone", lambda: not re.search(pattern, self.screen(), re.M), timeout)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.screen()}") from None
+
+    def state(self, *names: str) -> list[str]:
+        """What tmux knows of the window: ``cursor_flag``, ``mouse_any_flag``, ``alternate_on``, ``pane_title``…"""
+        line = "\t".join(f"#{{{name}}}" for name in names)
+        return self._tmux("display-message", "-p", line).rstrip("\n").split("\t")
+
+    def clipboard(self) -> str:
+        """What a program in the window has put there (OSC 52)."""
+        return self._tmux("show-buffer", check=False)
 
     def resize(self, width: int, height: int) -> None:
         """Make the window another size."""
