@@ -103,7 +103,7 @@ def test_from_a_folder_to_a_rollback_by_keys(home: Path, podman_storage: PodmanS
         terminal.shows(r"web +.*2/2")
 
         terminal.keys("l")
-        terminal.shows(r"listening|http-go|GET|started", 30)
+        terminal.shows(r"listens on port", 30)
         terminal.keys("Escape")
         eventually("two pods are left", lambda: len(ids(kubectl)) == 2)
         before = ids(kubectl)
