@@ -185,7 +185,6 @@ class ContainerPlace:
     memory_capacity: int
     rootless: bool
     seccomp_root: Path
-    namespaced_groups: tuple[int, ...] = ()
     target: str = ""
     """The id of the container that an ephemeral container was aimed at."""
 
