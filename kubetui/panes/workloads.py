@@ -32,7 +32,7 @@ COLUMNS = [
     Column("name", "NAME", grow=True, minimum=18, middle=True),
     Column("kind", "KIND", drop=2),
     Column("ready", "READY", right=True),
-    Column("state", "STATE", minimum=10, maximum=18),
+    Column("state", "STATE", minimum=12, maximum=18),
     Column("age", "AGE", right=True, drop=4),
     Column("images", "IMAGE", maximum=44, drop=5),
 ]
