@@ -15,7 +15,10 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
+
+import yaml
 
 HERE = Path(__file__).resolve()
 ROOT = HERE.parents[2]
@@ -41,8 +44,23 @@ def child(kubeconfig: str, report: str) -> None:
     app.run()
 
 
+def resident(pid: int) -> float:
+    """MB of memory that a process holds."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def revision(kubeconfig: str) -> int:
+    """How many changes the fake server has seen."""
+    config = yaml.safe_load(Path(kubeconfig).read_text())
+    server, token = config["clusters"][0]["cluster"]["server"], config["users"][0]["user"]["token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    request = urllib.request.Request(f"{server}/api/v1/namespaces?limit=1", headers=headers)
+    with urllib.request.urlopen(request) as answer:
+        return int(json.load(answer)["metadata"]["resourceVersion"])
+
+
 def measure(pods: int, rate: float, presses: int = 300) -> dict[str, float]:
-    """Return milliseconds: p50, p99 and the worst, and seconds until all pods were shown."""
+    """Return milliseconds (p50, p99, worst), seconds until all pods were shown, MB before and after."""
     with tempfile.TemporaryDirectory() as folder:
         kubeconfig, report = f"{folder}/kubeconfig", f"{folder}/report"
         environment = {
@@ -99,7 +117,8 @@ def measure(pods: int, rate: float, presses: int = 300) -> dict[str, float]:
             drain(2)
             os.write(master, b"2")
             drain(0.5)
-            start = notes()[-1][1]
+            start, memory = notes()[-1][1], resident(terminal.pid)
+            seen_before = revision(kubeconfig)
             times = []
             for _ in range(presses):
                 times.append(time.monotonic())
@@ -112,6 +131,8 @@ def measure(pods: int, rate: float, presses: int = 300) -> dict[str, float]:
                 painted = next((t for t, row, _ in seen if t > at and row >= start + index), None)
                 waits.append((painted - at) * 1000 if painted is not None else 10_000.0)
             waits.sort()
+            grown = resident(terminal.pid)
+            changes = revision(kubeconfig) - seen_before
             os.write(master, b"q")
             drain(1)
         finally:
@@ -124,6 +145,9 @@ def measure(pods: int, rate: float, presses: int = 300) -> dict[str, float]:
             "p99": waits[int(len(waits) * 0.99)],
             "worst": waits[-1],
             "loaded": loaded,
+            "changes": changes,
+            "memory_before": memory,
+            "memory_after": grown,
         }
 
 

@@ -22,7 +22,9 @@ def rss() -> float:
 
 def measure(lines: int) -> dict[str, float]:
     """Seconds, milliseconds and megabytes, named."""
-    template = "2026-01-01T{:02}:{:02}:{:02}.{:09}Z request {} from 10.244.0.{} took {} ms and all is as it was"
+    template = (
+        "2026-01-01T{:02}:{:02}:{:02}.{:09}Z request {} from 10.244.0.{} took {} ms and all is as it was"
+    )
     batches = []
     for first in range(0, lines, 2000):
         batch = []
