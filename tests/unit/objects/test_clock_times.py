@@ -10,9 +10,7 @@ from hypothesis import strategies as st
 
 from runtime.objects.clock import format_micro_time, format_time, parse_time
 
-ZONES = st.sampled_from(
-    [UTC, UTC, timezone(timedelta(hours=2)), timezone(timedelta(hours=-9, minutes=-30))]
-)
+ZONES = st.sampled_from([UTC, UTC, timezone(timedelta(hours=2)), timezone(timedelta(hours=-9, minutes=-30))])
 
 
 @given(st.datetimes(min_value=datetime(1000, 1, 2), max_value=datetime(9999, 12, 30), timezones=ZONES))
