@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
+
 from kubetui.keys import key_name
 from kubetui.live.text import clean, plural
 
 if TYPE_CHECKING:
     from kubetui.app import KubetuiApp
     from kubetui.screens.base import KeyScreen
+
+BRAND = 14  # what the header itself adds
 
 
 def draw_header(app: KubetuiApp, screen: KeyScreen) -> None:
@@ -39,16 +43,18 @@ def draw_header(app: KubetuiApp, screen: KeyScreen) -> None:
     if any(source.paused for source in app.dashboard.manifests.sources.values()):
         right.append(("❚❚ files paused  ", "warn"))
     stuck, broken = app.dashboard.broken()
-    if app.dashboard.session is not None and roomy:
-        right.append((f"{len(app.dashboard.session.pods)} pods  ", "dim"))
     faulty = app.dashboard.manifests.faulty
     if stuck or broken or faulty:
         words = [f"{stuck} stuck"] if stuck else []
         words += [f"{broken} broken"] if broken else []
-        words += [f"{plural(faulty, 'file')} with errors"] if faulty else []
+        words += [f"{plural(faulty, 'bad file')}"] if faulty else []
         right.append(("▲ " + ", ".join(words), "bad-strong"))
     elif state.kind == "live":
         right.append(("✔ all well", "ok"))
+    if app.dashboard.session is not None and roomy:
+        pods = f"{plural(len(app.dashboard.session.pods), 'pod')}  "
+        if sum(cell_len(text) for text, _ in left + right) + len(pods) + BRAND <= app.size.width:
+            right.insert(-1 if right else 0, (pods, "dim"))  # it gives way to where one is and what is wrong
     screen.header.show(tuple(left), tuple(right))
 
 

@@ -122,7 +122,7 @@ def test_a_manifest_with_an_error_and_a_drift(cluster: Cluster, terminal: Open) 
     path.write_text(good.replace("replicas: 1", "replicas: many"))
     line = good.replace("replicas: 1", "replicas: many").splitlines().index("  replicas: many") + 1
     window.shows(rf"drift\.yaml +invalid +line {line}: Deployment drift/web: \.spec\.replicas: expected")
-    window.shows(r"▲ .*1 file with errors")
+    window.shows(r"▲ .*1 bad file")
     path.write_text(good)
     window.shows(r"drift\.yaml +applied")
     window.keys("z", "1")
