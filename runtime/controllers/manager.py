@@ -18,7 +18,7 @@ from .context import Context
 from .cronjob import CronJobController
 from .daemonset import DaemonSetController
 from .deployment import DeploymentController
-from .disruption import DisruptionController
+from .disruption import DisruptionController, StaleDisruptionController
 from .endpoints import EndpointsController
 from .garbage import GarbageCollector
 from .housekeeping import ClusterRoleAggregationController, TTLAfterFinishedController
@@ -90,6 +90,7 @@ class ControllerManager:
             TTLAfterFinishedController(context("ttl-after-finished-controller")),
             EndpointsController(context("endpointslice-controller", "endpoint-slice-controller")),
             DisruptionController(context("disruption-controller", "controllermanager")),
+            StaleDisruptionController(context("disruption-controller", "controllermanager")),
             ResourceQuotaController(context("resourcequota-controller")),
             ClusterRoleAggregationController(context("clusterrole-aggregation-controller")),
             NamespaceController(context("namespace-controller")),
