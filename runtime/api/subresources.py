@@ -184,11 +184,12 @@ class PodSubresources:
         changed_metadata = dict(stored)
         if metadata.get("annotations"):
             changed_metadata["annotations"] = {**(stored.get("annotations") or {}), **metadata["annotations"]}
+        kept = {key: value for key, value in status.items() if key != "nominatedNodeName"}
         bound = {
             **pod,
             "metadata": changed_metadata,
             "spec": {**spec, "nodeName": node},
-            "status": {**status, "conditions": [*conditions, scheduled]},
+            "status": {**kept, "conditions": [*conditions, scheduled]},
         }
         answer = Answer(_SUCCESS, 201)
         if ctx.dry_run:

@@ -184,6 +184,24 @@ def node_selector(selector: Obj | None) -> NodeTest | None:
     return lambda name, labels: any(test(name, labels) for test in tests)
 
 
+def pinned_nodes(spec: Obj) -> frozenset[str] | None:
+    """The nodes that required affinity names one by one; None where any term leaves the name open."""
+    affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
+    selector = affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
+    terms = selector.get("nodeSelectorTerms") or ()
+    names: set[str] = set()
+    for term in terms:
+        listed = [
+            frozenset(entry.get("values") or ())
+            for entry in term.get("matchFields") or ()
+            if entry.get("key") == "metadata.name" and entry.get("operator") == "In"
+        ]
+        if not listed:
+            return None
+        names |= frozenset.intersection(*listed)
+    return frozenset(names) if terms else None
+
+
 def required_nodes(spec: Obj) -> NodeTest | None:
     """nodeSelector and required node affinity as one test; None when every node will do."""
     wanted = spec.get("nodeSelector") or {}
@@ -274,6 +292,7 @@ class Shape:
     scored: Resources
     ports: tuple[tuple[str, str, int], ...]
     tolerations: Sequence[Obj]
+    pinned: frozenset[str] | None
     required: NodeTest | None
     preferred: list[tuple[int, NodeTest]]
     affinity: list[PodTerm]
@@ -313,6 +332,7 @@ def compile_shape(pod: Obj) -> Shape:
         scored=pod_requests(spec, floor=True),
         ports=host_ports(spec),
         tolerations=spec.get("tolerations") or (),
+        pinned=pinned_nodes(spec),
         required=required_nodes(spec),
         preferred=[
             (int(e.get("weight") or 0), node_term(e.get("preference") or {})) for e in node.get(soft) or ()
