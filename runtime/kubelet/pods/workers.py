@@ -97,6 +97,16 @@ class PodWorkers:
         if state is not None:
             self.wake(state)
 
+    def verdict_changed(self, uid: str) -> None:
+        """A probe has another answer than before."""
+        state = self.states.get(uid)
+        if state is None:
+            return
+        if state.stopping and state.terminating:
+            self._observer.report(state)  # its worker waits for the end; who routes traffic must not
+        else:
+            self.wake(state)
+
     def wake_all(self) -> None:
         """Look at every pod again."""
         for state in list(self.states.values()):
