@@ -23,9 +23,9 @@ from runtime.objects.meta import (
     namespace_of,
     uid_of,
 )
+from runtime.objects.placement import required_nodes
 from runtime.objects.selectors import label_selector
 from runtime.scheduler import taints
-from runtime.scheduler.shape import required_nodes
 
 from . import revisions
 from .context import BaseController, Context, namespace_terminating

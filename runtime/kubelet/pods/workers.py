@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import Any
 
 from runtime.kubelet.pods.actions import Verdicts, compute_actions
+from runtime.kubelet.pods.admission import Commitments, NodeRoom, needs_admission, refusal
 from runtime.kubelet.pods.context import PodContext
 from runtime.kubelet.pods.ending import Ender
 from runtime.kubelet.pods.files import FileKeeper
@@ -56,6 +57,7 @@ class PodWorkers:
             context.probes.started,
             definition_changed,
         )
+        self._taken = Commitments()
         self._stopped = False
         self._background: set[asyncio.Task[None]] = set()
         self.states: dict[str, PodState] = {}
@@ -68,6 +70,8 @@ class PodWorkers:
         state = self.states.get(uid)
         if state is None:
             state = self.states[uid] = PodState(uid, pod)
+            if not needs_admission(pod) and not is_terminal(pod):
+                self._taken.take(uid, pod["spec"])
             self.wake(state)
             return
         if version_of(pod) <= version_of(state.pod):
@@ -181,14 +185,32 @@ class PodWorkers:
         if state.gone:
             await self._ender.purge(state)
             self.states.pop(uid, None)
+            self._taken.release(uid)
         elif state.pod["metadata"].get("deletionTimestamp"):
             await self._ender.terminate(state)
         elif state.done:
             return
         elif is_terminal(state.pod):
             await self._ender.finish(state)
-        else:
+        elif self._taken.holds(uid) or await self._admit(state):
             await self._keep_running(state)
+        if state.done:
+            self._taken.release(uid)
+
+    async def _admit(self, state: PodState) -> bool:
+        """Take the pod or refuse it; what it needs of the node is its own from then on."""
+        context, pod = self._context, state.pod
+        labels: Mapping[str, str] = {}
+        if pod["spec"].get("nodeSelector") or pod["spec"].get("affinity"):
+            node = await context.client.get("nodes", context.node_name)
+            labels = node["metadata"].get("labels") or {}
+        room = NodeRoom(context.node_name, labels, context.allocatable, context.options.max_pods)
+        refused = refusal(pod, self._taken, room)
+        if refused is None:
+            self._taken.take(state.uid, pod["spec"])
+            return True
+        await self._ender.refuse(state, refused)
+        return False
 
     async def _keep_running(self, state: PodState) -> None:
         self._check_deadline(state)

@@ -135,9 +135,7 @@ class Prober:
             return "warning", f"Probe terminated redirects, Response body: {_text(response.body)}"
         return "failure", f"HTTP probe failed with statuscode: {response.status}"
 
-    async def _get(
-        self, action: Obj, target: Target, address: http.Address, timeout: float
-    ) -> http.Response:
+    async def _get(self, action: Obj, target: Target, address: http.Address, timeout: float) -> http.Response:
         """Ask, and ask again where the same host says so."""
         for _ in range(http.MAX_REQUESTS):
             response = await self._get_once(action, target, address, timeout)

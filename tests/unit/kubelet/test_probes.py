@@ -271,7 +271,9 @@ async def test_readiness_is_told_while_the_pod_ends(node: Rig) -> None:
 
     async def unready() -> bool:
         found = await node.pod("a")
-        return "deletionTimestamp" in found["metadata"] and not found["status"]["containerStatuses"][0]["ready"]
+        return (
+            "deletionTimestamp" in found["metadata"] and not found["status"]["containerStatuses"][0]["ready"]
+        )
 
     await node.until(unready)
 
