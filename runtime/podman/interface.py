@@ -103,6 +103,15 @@ class Mount:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What of the machine a container gets: cores and bytes, 0 where nothing is said."""
+
+    cpu_request: float = 0.0
+    cpu_limit: float = 0.0
+    memory_limit: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ContainerSpec:
     """One container, everything resolved: no Kubernetes reference is left in it."""
 
@@ -281,6 +290,10 @@ class ContainerRuntime(Protocol):
 
     async def kill_container(self, container_id: str, signal: str) -> None:
         """Send one signal."""
+        ...
+
+    async def update_container(self, container_id: str, limits: Limits) -> None:
+        """Give a running container other limits; it goes on as it is."""
         ...
 
     async def remove_container(self, container_id: str) -> None:

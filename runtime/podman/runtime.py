@@ -28,6 +28,7 @@ from .interface import (
     ContainerStats,
     ExecResult,
     Image,
+    Limits,
     NoSuchItem,
     RuntimeEvent,
     RuntimeFailure,
@@ -329,8 +330,23 @@ class PodmanRuntime:
                     await self._remove_pod(sandbox_id)
                     listing.removed(sandbox_id)
                     raise RuntimeFailure(error.message, "FailedCreatePodSandBox", error.code) from error
+                if "internal libpod error" in error.message:
+                    await self._start_infra(sandbox_id)
                 raise RuntimeFailure(error.message, "RunContainerError", 128) from error
         listing.started(container_id)
+
+    async def _start_infra(self, sandbox_id: str) -> None:
+        """Podman starts a pod's infra container with the first other one and keeps to itself why that failed: ask.
+
+        RuntimeFailure with reason FailedCreatePodSandBox when it was that which failed.
+        """
+        pod = await self.transport.get(f"/pods/{sandbox_id}/json")
+        try:
+            await self.transport.post(f"/containers/{pod['InfraContainerID']}/start")
+        except RuntimeUnavailable:
+            raise
+        except RuntimeFailure as error:
+            raise RuntimeFailure(error.message, "FailedCreatePodSandBox", error.code) from error
 
     async def stop_container(self, container_id: str, grace_seconds: float) -> None:
         """The stop signal, the grace period, SIGKILL; returns when it has ended. A second call may hurry it."""
@@ -347,6 +363,10 @@ class PodmanRuntime:
         await self.transport.post(
             f"/containers/{container_id}/kill", params={"signal": spec.signal_number(signal)}
         )
+
+    async def update_container(self, container_id: str, limits: Limits) -> None:
+        """Other limits for a container that runs. RuntimeFailure when the kernel does not let us."""
+        await self.transport.post(f"/containers/{container_id}/update", spec.new_limits(limits))
 
     async def remove_container(self, container_id: str) -> None:
         """Remove it by force, with its anonymous volumes; no error when it is gone."""

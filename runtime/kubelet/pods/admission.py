@@ -75,6 +75,10 @@ class Commitments:
             self.used.add(held[0], -1)
             self.ports -= Counter(held[1])
 
+    def held(self, uid: str) -> Resources:
+        """What the pod asked for when it was taken."""
+        return self._held[uid][0] if uid in self._held else Resources()
+
     def holds(self, uid: str) -> bool:
         """Whether the pod was taken and has not ended."""
         return uid in self._held
@@ -113,6 +117,32 @@ def refusal(pod: Obj, others: Commitments, room: NodeRoom) -> Refusal | None:
             return _short(name, wanted, has, round(capacity))
     if any(_clash(port, other) for port in host_ports(spec) for other in others.ports):
         return _predicate("NodePorts", "node(s) didn't have free ports for the requested pod ports")
+    return None
+
+
+def resize_refusal(uid: str, spec: Obj, others: Commitments, room: NodeRoom) -> Refusal | None:
+    """Why the pod can't have what its spec now asks for; None when it can.
+
+    Args:
+        uid: the pod, which holds what it asked for before.
+        spec: what it asks for now.
+        others: what all pods hold, this one too.
+        room: the node.
+    """
+    asked, own, used = pod_requests(spec), others.held(uid), others.used
+    amounts = (
+        ("memory", asked.memory, own.memory, used.memory, room.allocatable.get("memory", 0.0)),
+        ("cpu", asked.cpu, own.cpu, used.cpu, room.allocatable.get("cpu", 0.0) * 1000),
+    )
+    for name, wanted, _, _, capacity in amounts:
+        if wanted > round(capacity):
+            words = (
+                f"Node didn't have enough capacity: {name}, requested: {wanted}, capacity: {round(capacity)}"
+            )
+            return Refusal("Infeasible", words)
+    for name, wanted, had, has, capacity in reversed(amounts):
+        if wanted > had and wanted + has - had > round(capacity):
+            return Refusal("Deferred", _short(name, wanted, has - had, round(capacity)).message)
     return None
 
 

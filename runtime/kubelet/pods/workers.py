@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence, Set
+from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from runtime.kubelet.pods.actions import Verdicts, compute_actions
@@ -21,13 +23,14 @@ from runtime.kubelet.pods.files import FileKeeper
 from runtime.kubelet.pods.observer import Observer
 from runtime.kubelet.pods.policy import attempts_of, is_running, is_terminal, specs_of
 from runtime.kubelet.pods.reporter import StatusReporter
+from runtime.kubelet.pods.resizing import Resizer
 from runtime.kubelet.pods.spec import definition_changed
 from runtime.kubelet.pods.starter import NotYet, Starter
 from runtime.kubelet.pods.state import PodState, version_of
 from runtime.kubelet.pods.stopper import MINIMUM_GRACE, Stopper
 from runtime.objects.clock import parse_time
 from runtime.objects.errors import Obj, StatusError
-from runtime.podman.interface import RuntimeFailure, RuntimeUnavailable, Sandbox
+from runtime.podman.interface import Container, RuntimeFailure, RuntimeUnavailable, Sandbox
 
 log = logging.getLogger(__name__)
 
@@ -55,9 +58,10 @@ class PodWorkers:
             context.probes.liveness_failed,
             context.probes.startup_failed,
             context.probes.started,
-            definition_changed,
+            partial(_changed, frozenset()),
         )
         self._taken = Commitments()
+        self._resizer = Resizer(context, self._taken)
         self._stopped = False
         self._background: set[asyncio.Task[None]] = set()
         self.states: dict[str, PodState] = {}
@@ -223,7 +227,12 @@ class PodWorkers:
                 return
             if sandbox is not None:
                 self._watch(state, sandbox)
-            actions = compute_actions(state.pod, sandbox, attempts, self._verdicts)
+            if await self._resizer.sync(state, attempts):
+                self._starter.retry_soon(state)
+            verdicts = self._verdicts
+            if state.resize_restarts:
+                verdicts = replace(verdicts, changed=partial(_changed, state.resize_restarts))
+            actions = compute_actions(state.pod, sandbox, attempts, verdicts)
             if actions.nothing:
                 break
             if actions.kill_pod and not actions.create_sandbox:
@@ -335,6 +344,13 @@ class PodWorkers:
         task = asyncio.get_running_loop().create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+
+
+def _changed(resize_restarts: Set[str], spec: Obj, container: Container) -> str:
+    """What about a running container makes it necessary to replace it; empty when nothing does."""
+    if definition_changed(spec, container):
+        return "definition changed"
+    return "resize requires restart" if container.id in resize_restarts else ""
 
 
 def _concerns_us(state: PodState, before: Obj, pod: Obj) -> bool:
