@@ -92,14 +92,16 @@ class SandboxSpec:
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A folder or file of this machine, or memory, shown inside a container."""
+    """A folder or file of this machine, memory, or what an image holds, shown inside a container."""
 
     destination: str
     source: str = ""
-    type: Literal["bind", "tmpfs", "volume"] = "bind"
+    type: Literal["bind", "tmpfs", "volume", "image"] = "bind"
     read_only: bool = False
     propagation: str = ""
     options: tuple[str, ...] = ()
+    sub_path: str = ""
+    """The part of an image that is shown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,10 +38,11 @@ from .interface import (
     SandboxSpec,
 )
 from .listing import Listing
+from .machine import os_image
 from .netns import NamespaceDialer
 from .network import ensure_network
 from .pause import PAUSE_COMMAND, PAUSE_IMAGE, pause_archive
-from .service import PodmanService
+from .service import PodmanService, parse_version
 from .sessions import HijackedSession, SocketConnection
 from .subscribers import Subscribers
 from .transport import Transport
@@ -208,7 +209,7 @@ class PodmanRuntime:
             name="podman",
             version=str(version.get("Version") or self.service.version),
             operating_system=str(host.get("os") or "linux"),
-            os_image=_os_image() or image,
+            os_image=os_image() or image,
             kernel_version=str(host.get("kernel") or ""),
             architecture=str(host.get("arch") or ""),
             cpus=int(host.get("cpus") or 1),
@@ -294,6 +295,10 @@ class PodmanRuntime:
         image = await self.image(spec_.image)
         if image is None:
             raise NoSuchItem(f"{spec_.image}: image not known", "ErrImageNeverPull", 404)
+        if any(mount.sub_path for mount in spec_.mounts) and parse_version(self.service.version) < (5, 4):
+            raise RuntimeFailure(
+                f"Podman {self.service.version} can't mount a part of an image", "CreateContainerError"
+            )
         if spec_.log_path:
             Path(spec_.log_path).parent.mkdir(parents=True, exist_ok=True)
         machine = self.service.machine
@@ -506,13 +511,3 @@ class PodmanRuntime:
         for known in await self.sandboxes():
             self._list().prepare_removal(known.id)
         return await housekeeping.remove_everything(self.transport, self.cluster_id, volumes=volumes)
-
-
-def _os_image() -> str:
-    """``PRETTY_NAME`` of this machine, as the kubelet reports it."""
-    try:
-        text = Path("/etc/os-release").read_text("utf-8", "replace")
-    except OSError:
-        return ""
-    found = re.search(r'^PRETTY_NAME="?([^"\n]*)"?$', text, re.MULTILINE)
-    return found[1] if found else ""

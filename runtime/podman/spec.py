@@ -239,6 +239,12 @@ def _mounts(body: dict[str, Any], mounts: tuple[Mount, ...]) -> None:
             volume = {"Name": mount.source, "Dest": mount.destination, "Options": [*access, *mount.options]}
             body.setdefault("volumes", []).append(volume)
             continue
+        if mount.type == "image":
+            shown = {"Source": mount.source, "Destination": mount.destination, "ReadWrite": False}
+            body.setdefault("image_volumes", []).append(
+                {**shown, "subPath": mount.sub_path} if mount.sub_path else shown
+            )
+            continue
         if mount.type == "tmpfs":
             source, options = "tmpfs", [*access, *mount.options]
         else:

@@ -282,6 +282,17 @@ class Starter:
                 say("Warning", "Failed", f"Error: {failure.reason}")
             raise
 
+    async def _volume_images(self, state: PodState, spec: Obj, say: Say) -> dict[str, str]:
+        """Volume name → image id, of the images that the container mounts."""
+        used = {mount["name"] for mount in spec.get("volumeMounts") or ()}
+        found: dict[str, str] = {}
+        for volume in state.pod["spec"].get("volumes") or ():
+            source = volume.get("image")
+            if source and volume["name"] in used:
+                wanted = {"image": source.get("reference"), "imagePullPolicy": source.get("pullPolicy")}
+                found[volume["name"]] = (await self._image(state, wanted, say)).id
+        return found
+
     async def _create(
         self, state: PodState, spec: Obj, sandbox: Sandbox, image: Image, attempt: int, say: Say
     ) -> str:
@@ -314,7 +325,8 @@ class Starter:
                     f"Keys [{', '.join(skipped)}] from the EnvFrom sources were skipped since they are "
                     "considered invalid environment variable names.",
                 )
-            mounts = services.volumes.mounts(pod, spec, volumes, env)
+            images = await self._volume_images(state, spec, say)
+            mounts = services.volumes.mounts(pod, spec, volumes, env, images)
             log_path, more = services.volumes.prepare_container(state.uid, spec, attempt)
             hosts = hosts_file(pod, pod_ips, context.options) if wants_hosts_file(spec) else None
             if hosts is not None:

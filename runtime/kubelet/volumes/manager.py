@@ -186,6 +186,8 @@ class VolumeManager:
                 _owner(pod)(path)
         elif "hostPath" in volume:
             path = places.host_path(volume["hostPath"]) if self.files else Path(volume["hostPath"]["path"])
+        elif "image" in volume:
+            return  # the runtime's own; it is pulled before the container that mounts it
         elif "persistentVolumeClaim" in volume:
             claim = volume["persistentVolumeClaim"]
             path, read_only = await places.claimed(pod, claim["claimName"], self._source, check=self.files)
@@ -197,8 +199,22 @@ class VolumeManager:
 
     # -- what a container sees
 
-    def mounts(self, pod: Obj, container: Obj, volumes: PodVolumes, env: Mapping[str, str]) -> list[Mount]:
+    def mounts(
+        self,
+        pod: Obj,
+        container: Obj,
+        volumes: PodVolumes,
+        env: Mapping[str, str],
+        images: Mapping[str, str] | None = None,
+    ) -> list[Mount]:
         """The mounts of one container.
+
+        Args:
+            pod: its pod.
+            container: its entry in the spec.
+            volumes: the pod's, set up.
+            env: its environment, for subPathExpr.
+            images: volume name → id of the local image that is mounted for it.
 
         Raises:
             VolumeFailure: a subPath that can't be (CreateContainerConfigError).
@@ -207,9 +223,6 @@ class VolumeManager:
         by_name = {volume["name"]: volume for volume in pod["spec"].get("volumes") or ()}
         for mount in container.get("volumeMounts") or ():
             name = mount["name"]
-            path = volumes.paths.get(name)
-            if path is None:
-                raise VolumeFailure(f'no volume is called "{name}"')
             sub = mount.get("subPath") or ""
             if mount.get("subPathExpr"):
                 sub = expand(mount["subPathExpr"], env)
@@ -218,6 +231,13 @@ class VolumeManager:
                 )
                 if missing:
                     raise VolumeFailure(f"missing value for {', '.join(missing)}")
+            if images and name in images:
+                places.check_sub_path(sub)
+                result.append(Mount(mount["mountPath"], images[name], "image", read_only=True, sub_path=sub))
+                continue
+            path = volumes.paths.get(name)
+            if path is None:
+                raise VolumeFailure(f'no volume is called "{name}"')
             volume = by_name[name]
             if sub and self.files:
                 path = places.within(path, sub)

@@ -156,16 +156,25 @@ def unsupported(volume: Obj) -> str:
     return next((key for key in volume if key != "name"), "emptyDir")
 
 
+def check_sub_path(sub_path: str) -> None:
+    """Refuse what would lead out of a volume.
+
+    Raises:
+        VolumeFailure: it is absolute, or goes up.
+    """
+    if sub_path.startswith("/"):
+        raise VolumeFailure(f"error SubPath `{sub_path}` must not be an absolute path")
+    if ".." in Path(sub_path).parts:
+        raise VolumeFailure(f"unable to provision SubPath `{sub_path}`: must not contain '..'")
+
+
 def within(root: Path, sub_path: str) -> Path:
     """A path inside a volume, symbolic links resolved.
 
     Raises:
         VolumeFailure: it leaves the volume.
     """
-    if sub_path.startswith("/"):
-        raise VolumeFailure(f"error SubPath `{sub_path}` must not be an absolute path")
-    if ".." in Path(sub_path).parts:
-        raise VolumeFailure(f"unable to provision SubPath `{sub_path}`: must not contain '..'")
+    check_sub_path(sub_path)
     path = (root / sub_path).resolve()
     if not path.is_relative_to(root.resolve()):
         raise VolumeFailure(f"subPath {sub_path!r} leads out of its volume")

@@ -400,3 +400,27 @@ async def test_a_host_port_that_is_taken_is_named(node: Rig) -> None:
         status = await node.status("a")
         assert status["containerStatuses"][0]["state"] == {"waiting": {"reason": "ContainerCreating"}}
     await running(node, "a")
+
+
+async def test_what_an_image_holds_is_a_volume(node: Rig) -> None:
+    mounts = [{"name": "site", "mountPath": "/site"}]
+    pod = no_token(
+        shell("a", "cat /site/usr/share/nginx/html/index.html; touch /site/x", volumeMounts=mounts)
+    )
+    pod["spec"]["volumes"] = [{"name": "site", "image": {"reference": "nginx:1.20.2"}}]
+    pod["spec"]["restartPolicy"] = "Never"
+    await node.make(pod)
+    await ended(node, "a")
+    text = await text_of(node, "a")
+    assert "nginx" in text and "Read-only file system" in text
+    pod["metadata"]["name"] = "b"
+    pod["spec"]["volumes"] = [
+        {"name": "site", "image": {"reference": "no.such/image:1", "pullPolicy": "Never"}}
+    ]
+    await node.make(pod)
+
+    async def waiting() -> Any:
+        statuses = (await node.status("b")).get("containerStatuses") or ()
+        return [entry for entry in statuses if entry["state"]["waiting"]["reason"] == "ErrImageNeverPull"]
+
+    await eventually(waiting)
