@@ -139,7 +139,7 @@ def test_an_image_is_mounted_read_only_and_in_part():
         Mount("/all", "abc", "image", read_only=True),
         Mount("/part", "abc", "image", read_only=True, sub_path="usr/share"),
     )
-    body = container_body("sb", {}, ContainerSpec("c", 0, "i", mounts=mounts), "i")
+    body = spec.container_body("sb", {}, container(mounts=mounts), "i")
     assert body["image_volumes"] == [
         {"Source": "abc", "Destination": "/all", "ReadWrite": False},
         {"Source": "abc", "Destination": "/part", "ReadWrite": False, "subPath": "usr/share"},
