@@ -16,6 +16,7 @@ from node_rig import Rig, one_container
 from runtime.kubelet.backoff import Backoff, go_duration
 from runtime.kubelet.env import ConfigFailure
 from runtime.kubelet.options import KubeletOptions
+from runtime.kubelet.pods.hosts import hosts_file, wants_hosts_file
 from runtime.kubelet.pods.images import (
     ImageManager,
     pull_credentials,
@@ -343,3 +344,33 @@ async def test_a_pull_that_breaks_when_nobody_waits_any_more_is_nobodys_concern(
         await asyncio.sleep(0)
     gc.collect()
     assert complaints == []
+
+
+def test_the_hosts_file_is_kubernetes_own(tmp_path: Path) -> None:
+    pod: dict[str, Any] = {
+        "metadata": {"name": "web-0", "namespace": "shop"},
+        "spec": {
+            "subdomain": "web",
+            "containers": [],
+            "hostAliases": [{"ip": "1.2.3.4", "hostnames": ["a.x", "b.x"]}, {"ip": "1.2.3.5"}],
+        },
+    }
+    options = KubeletOptions()
+    assert hosts_file(pod, (), options) is None
+    text = hosts_file(pod, ("10.0.0.7",), options)
+    assert text is not None and text.startswith("# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n")
+    assert text.endswith(
+        "10.0.0.7\tweb-0.web.shop.svc.cluster.local\tweb-0\n"
+        "\n# Entries added by HostAliases.\n1.2.3.4\ta.x\tb.x\n1.2.3.5\n"
+    )
+    del pod["spec"]["subdomain"], pod["spec"]["hostAliases"]
+    assert (hosts_file(pod, ("10.0.0.7",), options) or "").endswith("\n10.0.0.7\tweb-0\n")
+    machine = tmp_path / "hosts"
+    machine.write_text("127.0.0.1 here")
+    shared = hosts_file({**pod, "spec": {"hostNetwork": True}}, (), options, machine)
+    assert shared == "# Kubernetes-managed hosts file (host network).\n127.0.0.1 here\n"
+
+
+def test_a_mount_of_ones_own_over_the_hosts_file_stays() -> None:
+    assert wants_hosts_file({"name": "c", "volumeMounts": [{"mountPath": "/etc"}]})
+    assert not wants_hosts_file({"name": "c", "volumeMounts": [{"mountPath": "/etc/hosts"}]})
