@@ -6,9 +6,11 @@ transactions that shared one ``fdatasync``::
     kubetui-journal 1 6d0f2b… 1207
     0000003c 8f1e77a2 [[1208,[["pods","default","web-1",{…}]]]]
 
-Length and CRC-32 (hexadecimal) cover the JSON. A batch is written in one piece and followed by nothing until it
-is durable, so only the last can be torn by a crash; it was never acknowledged and is dropped. A bad batch with
-good ones after it is damage, and is reported with its place.
+Length and CRC-32 (hexadecimal) cover the JSON. A batch is written in one piece and followed by none until it
+is durable, so only the last can be torn by a crash; it was never acknowledged and is dropped. Zeros stand behind
+the last batch: room made ahead, so that most batches leave the file's length, and what a file system has to note
+of it, alone. As JSON holds no zero, what is missing of a torn batch shows; a bad batch that was written to its
+end, or that has good ones behind it, is damage, and is reported with its place.
 """
 
 from __future__ import annotations
@@ -28,6 +30,9 @@ from .errors import Damaged, Foreign, StoreFailed, StoreFull
 FORMAT = 1
 _MAGIC = b"kubetui-journal"
 _FRAME = 18  # two hexadecimal words of eight, a space after each
+ROOM = 512 * 1024
+"""Bytes of zeros that are written behind a batch when the room before them is used up."""
+_ZEROS = bytes(ROOM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,10 @@ class JournalWriter:
     def __init__(self, path: Path, fd: int, size: int) -> None:
         self.path = path
         self.size = size
+        """Where the last batch ends."""
         self._fd = fd
+        self._room = 0
+        """Zeros behind that."""
 
     @classmethod
     def create(cls, path: Path, header: Header) -> JournalWriter:
@@ -100,13 +108,12 @@ class JournalWriter:
             StoreFull: there was no room; the file is as before.
             StoreFailed: the file can't be trusted any more.
         """
-        data = memoryview(frame(payload))
-        written = 0
-        try:
-            while written < len(data):
-                written += self.write(self._fd, data[written:])
-        except OSError as error:
-            self._roll_back(error)
+        data = frame(payload)
+        if len(data) <= self._room:
+            self._put(data)
+            self._room -= len(data)
+        else:
+            self._put_with_room(data)
         try:
             self.sync(self._fd)
         except OSError as error:
@@ -114,7 +121,27 @@ class JournalWriter:
             raise StoreFailed(f"{self.path}: {error.strerror}") from error
         self.size += len(data)
 
+    def _put(self, data: bytes) -> None:
+        rest, written = memoryview(data), 0
+        try:
+            while written < len(rest):
+                written += self.write(self._fd, rest[written:])
+        except OSError as error:
+            self._roll_back(error)
+
+    def _put_with_room(self, data: bytes) -> None:
+        """Write a batch and new room behind it, or the batch alone where there is no place for both."""
+        try:
+            self._put(data + _ZEROS)
+        except StoreFull:
+            self._put(data)
+            self._room = 0
+        else:
+            os.lseek(self._fd, self.size + len(data), os.SEEK_SET)
+            self._room = ROOM
+
     def _roll_back(self, cause: OSError) -> NoReturn:
+        self._room = 0
         try:
             self.truncate(self._fd, self.size)
             os.lseek(self._fd, self.size, os.SEEK_SET)
@@ -142,11 +169,12 @@ class JournalReader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._data = path.read_bytes()
+        whole = path.read_bytes()
+        self._data = whole.rstrip(b"\0")
         line, newline, _ = self._data.partition(b"\n")
         words = line.split(b" ")
         if not newline or words[0] != _MAGIC or len(words) != 4:
-            if len(self._data) < 200 and _MAGIC.startswith(self._data[: len(_MAGIC)]) and not newline:
+            if len(whole) < 200 and _MAGIC.startswith(self._data[: len(_MAGIC)]) and not newline:
                 # Torn while it was being created: nothing was ever written to it.
                 self.header: Header | None = None
                 self.size = 0
@@ -161,7 +189,7 @@ class JournalReader:
         """The good batches; a torn last one is left out.
 
         Raises:
-            Damaged: a bad batch has good ones behind it.
+            Damaged: a bad batch has good ones behind it, or was written whole.
         """
         data, position, number = self._data, self.size, 0
         while position < len(data):
@@ -174,6 +202,12 @@ class JournalReader:
                         self.path,
                         f"byte {position} (batch {number})",
                         f"its checksum does not fit, and good batches follow from byte {behind}",
+                    )
+                if data.endswith(b"\n") and b"\0" not in data[position:]:
+                    raise Damaged(
+                        self.path,
+                        f"byte {position} (batch {number}, the last)",
+                        "it was written to its end, and its checksum does not fit",
                     )
                 return
             position += _FRAME + len(payload) + 1
@@ -194,6 +228,11 @@ class JournalReader:
         if len(payload) < length or data[end : end + 1] != b"\n" or crc32(payload) != checksum:
             return None
         return payload
+
+    @property
+    def torn(self) -> int:
+        """Bytes behind the last good batch, zeros left out: a write that was never acknowledged."""
+        return len(self._data) - self.size
 
     def _good_batch_behind(self, position: int) -> int | None:
         while True:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 from pathlib import Path
 
 import orjson
@@ -30,8 +31,9 @@ from runtime.store import (
     restore,
 )
 from runtime.store import database as database_module
+from runtime.store import pace as pace_module
 from runtime.store import store as store_module
-from runtime.store.journal import JournalWriter
+from runtime.store.journal import ROOM, JournalWriter
 
 
 async def test_a_write_is_visible_when_it_is_durable_and_not_before(tmp_path: Path) -> None:
@@ -291,19 +293,156 @@ async def write_three(folder: Path) -> None:
     store._lock.release()
 
 
-@pytest.mark.parametrize("cut", [1, 5, 17, 18, 19, 60])
-async def test_a_torn_last_record_is_dropped(tmp_path: Path, cut: int) -> None:
+@pytest.mark.parametrize("behind", [0, 400])
+@pytest.mark.parametrize("cut", [1, 5, 17, 18, 19, 60, -1])
+async def test_a_torn_last_record_is_dropped(tmp_path: Path, cut: int, behind: int) -> None:
     await write_three(tmp_path)
     journal = tmp_path / "journal"
-    data = journal.read_bytes()
+    data = journal.read_bytes().rstrip(b"\0")
     last = data.rindex(b"\n", 0, -1) + 1
-    journal.write_bytes(data[: last + cut] if cut < len(data) - last else data[:-1])
+    journal.write_bytes((data[: last + cut] if cut > 0 else data[:cut]) + bytes(behind))
     store = Store.open(tmp_path)
     assert [record.key.name for record in store.list("pods")] == ["a", "b"]
     (record,) = await store.submit([put("d")])
     assert record.version == 3
     await store.close()
     assert check(tmp_path).revision == 3
+
+
+@pytest.mark.parametrize("gone", [(0, 30), (20, 40), (-30, None)])
+async def test_a_last_record_of_which_the_disk_has_only_parts_is_dropped(
+    tmp_path: Path, gone: tuple[int, int | None]
+) -> None:
+    await write_three(tmp_path)
+    journal = tmp_path / "journal"
+    data = bytearray(journal.read_bytes().rstrip(b"\0"))
+    last = data.rindex(b"\n", 0, -1) + 1
+    line = data[last:]
+    line[slice(*gone)] = bytes(len(line[slice(*gone)]))
+    journal.write_bytes(data[:last] + line + bytes(100))
+    state = check(tmp_path)
+    assert sorted(key.name for key in state.records) == ["a", "b"]
+    assert state.torn > 0
+
+
+async def test_a_damaged_last_record_is_not_taken_for_a_torn_one(tmp_path: Path) -> None:
+    await write_three(tmp_path)
+    journal = tmp_path / "journal"
+    good = journal.read_bytes()
+    last = good.rindex(b"\n", 0, good.rindex(b"\n")) + 1
+    for place in (last, last + 9, good.index(b'"name":"c"') + 8):
+        data = bytearray(good)
+        data[place] ^= 1
+        journal.write_bytes(data)
+        with pytest.raises(Damaged, match=rf"journal is damaged at byte {last} \(batch 3, the last\)"):
+            Store.open(tmp_path)
+        assert journal.read_bytes() == data
+
+
+async def test_a_journal_of_nothing_but_zeros_is_not_an_empty_one(tmp_path: Path) -> None:
+    await write_three(tmp_path)
+    journal = tmp_path / "journal"
+    journal.write_bytes(bytes(journal.stat().st_size))
+    with pytest.raises(Damaged, match="byte 0"):
+        Store.open(tmp_path)
+
+
+async def test_most_batches_leave_the_journals_length_alone(tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    sizes = set()
+    for number in range(40):
+        await store.submit([put("a", number)])
+        sizes.add((tmp_path / "journal").stat().st_size)
+    assert len(sizes) == 1
+    assert check(tmp_path).torn == 0
+    await store.submit([put("b", "x" * 2 * ROOM)])
+    await store.submit([put("c")])
+    assert check(tmp_path).revision == 42
+    await store.close()
+    assert (tmp_path / "journal").stat().st_size < 200
+
+
+async def test_the_last_room_of_a_disk_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store.open(tmp_path)
+    limit = 1000
+
+    def write(fd: int, data: memoryview) -> int:
+        left = limit - os.lseek(fd, 0, os.SEEK_CUR)
+        if left <= 0:
+            raise OSError(28, os.strerror(28))
+        return os.write(fd, data[:left])
+
+    monkeypatch.setattr(JournalWriter, "write", staticmethod(write))
+    stored = 0
+    with pytest.raises(StoreFull):
+        while True:
+            await store.submit([put(f"p{stored}")])
+            stored += 1
+    assert stored >= 4
+    assert check(tmp_path).revision == stored
+    await store.close()
+
+
+async def test_a_lone_writer_is_spared_the_thread_until_others_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace_module, "QUICK_SECONDS", 60.0)
+    threads: list[bool] = []
+
+    def sync(fd: int) -> None:
+        threads.append(threading.current_thread() is threading.main_thread())
+        time.sleep(0.001)
+
+    monkeypatch.setattr(JournalWriter, "sync", staticmethod(sync))
+    store = Store.open(tmp_path)
+    for number in range(200):
+        await store.submit([put("a", number)])
+    assert sum(threads) > 150
+
+    async def write(name: str) -> None:
+        for number in range(100):
+            await store.submit([put(name, number)])
+
+    threads.clear()
+    await asyncio.gather(*[write(name) for name in "bcde"])
+    assert sum(threads) < len(threads) / 2
+    await store.close()
+    assert check(tmp_path).revision == 600
+
+
+async def test_a_failing_disk_is_told_of_wherever_the_batch_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace_module, "QUICK_SECONDS", 60.0)
+    store = Store.open(tmp_path)
+    for number in range(pace_module.LEAST_PROOF + 1):
+        await store.submit([put("a", number)])
+    assert store._pace.here(1, 100)
+    monkeypatch.setattr(JournalWriter, "sync", staticmethod(Fault(5).sync))
+    with pytest.raises(StoreFailed):
+        await store.submit([put("b", 1)])
+    assert store.get(pod_key("b")) is None
+    with pytest.raises(StoreFailed):
+        store.submit([put("c", 1)])
+    await store.close()
+
+
+async def test_the_writer_is_woken_before_those_who_watch(tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    watch = store.watch("pods")
+    order: list[str] = []
+
+    async def see() -> None:
+        await watch.next()
+        order.append("watcher")
+
+    seeing = asyncio.ensure_future(see())
+    await asyncio.sleep(0)
+    await store.submit([put("a")])
+    order.append("writer")
+    await seeing
+    assert order == ["writer", "watcher"]
+    await store.close()
 
 
 async def test_damage_is_reported_with_its_place_and_nothing_is_emptied(tmp_path: Path) -> None:
