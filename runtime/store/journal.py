@@ -1,9 +1,9 @@
 """The journal: every write, in order, on disk before it is answered.
 
-One file of text lines. The first names format, epoch and base revision; each further line is one *batch*, the
-transactions that shared one ``fdatasync``::
+One file of text lines. The first names format, epoch and base revision, with a checksum; each further line is one
+*batch*, the transactions that shared one ``fdatasync``::
 
-    kubetui-journal 1 6d0f2b… 1207
+    kubetui-journal 2 6d0f2b… 1207 51c2e90b
     0000003c 8f1e77a2 [[1208,[["pods","default","web-1",{…}]]]]
 
 Length and CRC-32 (hexadecimal) cover the JSON. A batch is written in one piece and followed by none until it
@@ -11,12 +11,15 @@ is durable, so only the last can be torn by a crash; it was never acknowledged a
 the last batch: room made ahead, so that most batches leave the file's length, and what a file system has to note
 of it, alone. As JSON holds no zero, what is missing of a torn batch shows; a bad batch that was written to its
 end, or that has good ones behind it, is damage, and is reported with its place.
+
+Format 1 had no checksum in its first line, and is read as well.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,12 +30,13 @@ import orjson
 
 from .errors import Damaged, Foreign, StoreFailed, StoreFull
 
-FORMAT = 1
+FORMAT = 2
 _MAGIC = b"kubetui-journal"
 _FRAME = 18  # two hexadecimal words of eight, a space after each
 ROOM = 512 * 1024
 """Bytes of zeros that are written behind a batch when the room before them is used up."""
 _ZEROS = bytes(ROOM)
+_SECTOR = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,8 @@ class Header:
 
     def encode(self) -> bytes:
         """The line."""
-        return b"%s %d %s %d\n" % (_MAGIC, FORMAT, self.epoch.encode(), self.base)
+        line = b"%s %d %s %d" % (_MAGIC, FORMAT, self.epoch.encode(), self.base)
+        return b"%s %08x\n" % (line, crc32(line))
 
 
 Transaction = tuple[int, list[tuple[str, str, str, dict[str, Any] | None]]]
@@ -172,18 +177,27 @@ class JournalReader:
         whole = path.read_bytes()
         self._data = whole.rstrip(b"\0")
         line, newline, _ = self._data.partition(b"\n")
-        words = line.split(b" ")
-        if not newline or words[0] != _MAGIC or len(words) != 4:
-            if len(whole) < 200 and _MAGIC.startswith(self._data[: len(_MAGIC)]) and not newline:
-                # Torn while it was being created: nothing was ever written to it.
-                self.header: Header | None = None
-                self.size = 0
-                return
+        if not newline and len(whole) < 200 and _MAGIC.startswith(line[: len(_MAGIC)]):
+            # Torn while it was being created: nothing was ever written to it.
+            self.header: Header | None = None
+            self.size = 0
+            return
+        if not newline or not line.startswith(_MAGIC + b" "):
             raise Damaged(path, "byte 0", "it does not begin with a journal's first line")
-        if int(words[1]) > FORMAT:
-            raise Foreign(f"{path} has format {int(words[1])}; this program reads up to {FORMAT}")
-        self.header = Header(words[2].decode(), int(words[3]))
+        self.header = self._read_header(line)
         self.size = len(line) + 1
+
+    def _read_header(self, line: bytes) -> Header:
+        try:
+            _, number, epoch, base, *rest = line.decode("ascii").split(" ")
+            if int(number) > FORMAT:
+                raise Foreign(f"{self.path} has format {int(number)}; this program reads up to {FORMAT}")
+            expected = [] if int(number) == 1 else [f"{crc32(line.rpartition(b' ')[0]):08x}"]
+            if rest != expected or int(number) < 1 or int(base) < 0:
+                raise ValueError
+        except ValueError as error:
+            raise Damaged(self.path, "byte 0", "its first line is not what was written") from error
+        return Header(epoch, int(base))
 
     def batches(self) -> Iterator[Batch]:
         """The good batches; a torn last one is left out.
@@ -203,7 +217,7 @@ class JournalReader:
                         f"byte {position} (batch {number})",
                         f"its checksum does not fit, and good batches follow from byte {behind}",
                     )
-                if data.endswith(b"\n") and b"\0" not in data[position:]:
+                if self._written_whole(position):
                     raise Damaged(
                         self.path,
                         f"byte {position} (batch {number}, the last)",
@@ -228,6 +242,23 @@ class JournalReader:
         if len(payload) < length or data[end : end + 1] != b"\n" or crc32(payload) != checksum:
             return None
         return payload
+
+    def _written_whole(self, position: int) -> bool:
+        """Whether a bad last batch once reached the disk from its first byte to its last.
+
+        Of a torn one sectors are missing, and were zeros before, or the file ends too early.
+        """
+        rest = self._data[position:]
+        gaps = [match.span() for match in re.finditer(b"\0+", rest)]
+        if gaps:
+            return not all(start == 0 or (position + start) % _SECTOR == 0 for start, _ in gaps) or not all(
+                (position + end) % _SECTOR == 0 for _, end in gaps
+            )
+        try:
+            length = int(rest[:8], 16)
+        except ValueError:
+            length = -1
+        return rest.endswith(b"\n") or len(rest) == _FRAME + length + 1
 
     @property
     def torn(self) -> int:
