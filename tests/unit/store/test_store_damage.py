@@ -117,9 +117,9 @@ async def test_no_bit_can_change_unnoticed(tmp_path: Path) -> None:
 
 
 async def test_what_the_first_format_wrote_is_read_and_written_anew(tmp_path: Path) -> None:
-    body = b'{"pods":{"1":%b}' % orjson.dumps(
-        pod("a", 1) | {"metadata": {"name": "a", "resourceVersion": "3"}}
-    )
+    first, second = pod("a", 1), pod("b", 2)
+    first["metadata"]["resourceVersion"], second["metadata"]["resourceVersion"] = "3", "4"
+    body = b'{"pods":{"1":%b}' % orjson.dumps(first)
     meta = {"format": 1, "epoch": "e1", "revision": 3, "crc32": f"{crc32(body):08x}"}
     (tmp_path / "cluster.json").write_bytes(body + b',\n"_cluster":{"1":%b}}\n' % orjson.dumps(meta))
     batch = b'[[4,[["pods","default","b",%b]]]]' % orjson.dumps(second)
