@@ -17,6 +17,7 @@ from .certificates import CertificateController, Sign
 from .context import Context
 from .cronjob import CronJobController
 from .daemonset import DaemonSetController
+from .definitions import CustomResourceDefinitionController
 from .deployment import DeploymentController
 from .disruption import DisruptionController
 from .endpoints import EndpointsController
@@ -97,6 +98,7 @@ class ControllerManager:
             NodeLifecycleController(context("node-controller")),
             TaintEvictionController(context("node-controller", "taint-eviction-controller")),
             PodGCController(context("pod-garbage-collector")),
+            CustomResourceDefinitionController(context("custom-resource-definition-controller")),
             GarbageCollector(context("generic-garbage-collector", "garbage-collector-controller")),
         ]
         if root_ca:
