@@ -206,7 +206,8 @@ class Informer:
             try:
                 await self._list_and_watch()
             except StatusError as error:
-                level = logging.DEBUG if error.code == 410 else logging.WARNING
+                # too old a version, or a custom resource that is served no more: both pass by themselves
+                level = logging.DEBUG if error.code in (404, 410) else logging.WARNING
                 log.log(level, "informer %s: %s", self.resource, error.message)
             except Exception:
                 log.exception("informer %s", self.resource)
