@@ -246,7 +246,7 @@ class Resources:
         elif accepted.transform == PARTIAL_LIST:
             body = tables.partial_list(result.records, accepted.version, meta)
         else:
-            body = tables.object_list(resource.kind, resource.api_version, result.records, meta)
+            body = tables.object_list(resource.list_kind, resource.api_version, result.records, meta)
         return await self._respond(exchange, body, 200, accepted)
 
     async def _watch(self, exchange: Exchange, resource: Resource) -> web.StreamResponse:
