@@ -478,7 +478,11 @@ async def test_a_deleted_node_registers_again(node: Rig) -> None:
     await node.client.delete("nodes", NODE)
     await node.advance(11)
     await node.advance(2)
-    assert (await node.client.get("nodes", NODE))["status"]["conditions"]
+
+    async def reported() -> bool:
+        return bool((await node.client.get("nodes", NODE))["status"].get("conditions"))
+
+    await node.until(reported)
 
 
 async def test_what_others_write_into_our_status_is_put_right(node: Rig) -> None:
