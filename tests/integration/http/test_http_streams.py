@@ -14,8 +14,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from conftest import client_tls
-from http_fakes import Cluster
+from http_fakes import Cluster, client_tls
 
 from runtime.api.http.streams.spdy import REFUSED_STREAM, RST_STREAM
 from tests.support.spdy_peer import Peer
