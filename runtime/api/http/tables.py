@@ -18,6 +18,7 @@ from runtime.objects.registry import Column, Printer
 
 PIECE_BYTES = 256 * 1024
 """About how much of a list is put together at once."""
+PARTIAL_VERSION = "meta.k8s.io/v1"
 INCLUDE = ("None", "Metadata", "Object")
 
 
