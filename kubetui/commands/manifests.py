@@ -7,7 +7,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from kubetui.commands.change import Work, perform
+from kubetui.commands.undo import Work, perform
 from kubetui.context import Context, Ref
 from kubetui.journal import UndoStep
 from kubetui.live.client import KubeClient

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from pathlib import Path
 
 import pytest
@@ -232,3 +234,127 @@ async def test_drain(term: Terminal) -> None:
     await yes(term)
     await term.sees("11 of 11 pods are gone", 10)
     assert term.api.get("Node", "kubetui")["spec"]["unschedulable"] is True
+
+
+async def test_edit_keeps_what_somebody_else_changed_meanwhile(
+    term: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    editor(
+        tmp_path,
+        monkeypatch,
+        f'sed -i "s/replicas: 3/replicas: 6/" "$1"; touch {tmp_path}/open; '
+        f"while [ ! -e {tmp_path}/go ]; do sleep 0.02; done",
+    )
+    await term.workload("api")
+    await term.press("e")
+    await term.wait((tmp_path / "open").exists)
+    term.api.change("Deployment", "api", lambda d: d["spec"].update(minReadySeconds=7))
+    (tmp_path / "go").touch()
+    await term.wait(lambda: replicas(term, "api") == 6)
+    assert term.api.get("Deployment", "api")["spec"]["minReadySeconds"] == 7
+    await term.wait(lambda: any("both changes are in" in n.message for n in term.app._notifications))
+
+
+async def test_edit_of_a_field_that_somebody_else_changed_asks_first(
+    term: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    editor(
+        tmp_path,
+        monkeypatch,
+        f'cp "$1" {tmp_path}/seen; if [ -e {tmp_path}/go ]; then touch "$1"; exit; fi; '
+        f'sed -i "s/replicas: 3/replicas: 6/" "$1"; touch {tmp_path}/open; '
+        f"while [ ! -e {tmp_path}/go ]; do sleep 0.02; done",
+    )
+    await term.workload("api")
+    await term.press("e")
+    await term.wait((tmp_path / "open").exists)
+    term.api.change("Deployment", "api", lambda d: d["spec"].update(replicas=9, minReadySeconds=7))
+    (tmp_path / "go").touch()
+    await term.wait(lambda: "somebody else has made it 9" in (tmp_path / "seen").read_text())
+    lines = (tmp_path / "seen").read_text().splitlines()
+    at = next(i for i, row in enumerate(lines) if "made it 9" in row)
+    assert lines[at + 1].strip() == "replicas: 6"
+    await term.wait(lambda: replicas(term, "api") == 6)
+    assert term.api.get("Deployment", "api")["spec"]["minReadySeconds"] == 7
+
+
+async def test_edit_keeps_the_text_when_the_server_goes(
+    term: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    editor(
+        tmp_path,
+        monkeypatch,
+        f'sed -i "s/replicas: 3/replicas: 6/" "$1"; echo "$1" > {tmp_path}/open; '
+        f"while [ ! -e {tmp_path}/go ]; do sleep 0.02; done",
+    )
+    await term.workload("api")
+    await term.press("e")
+    await term.wait((tmp_path / "open").exists)
+    term.api.down = True
+    term.api.cut()
+    (tmp_path / "go").touch()
+    await term.wait(lambda: any("The text is kept in" in n.message for n in term.app._notifications))
+    kept = Path((tmp_path / "open").read_text().strip())
+    assert "replicas: 6" in kept.read_text()
+    kept.unlink()
+
+
+async def test_undo_leaves_what_somebody_else_changed_since(term: Terminal) -> None:
+    await term.workload("api")
+    await term.press("R")
+    await yes(term)
+    await term.wait(lambda: term.app.undo_stack)
+    term.api.change("Deployment", "api", lambda d: d["spec"].update(replicas=9))
+    await term.press("u")
+    await yes(term)
+    await term.wait(lambda: not term.app.undo_stack)
+    found = term.api.get("Deployment", "api")
+    assert found["spec"]["replicas"] == 9
+    assert "restartedAt" not in json.dumps(found["spec"])
+
+
+async def test_undo_says_what_would_be_lost(term: Terminal) -> None:
+    await term.workload("api")
+    await term.press("plus")
+    await term.wait(lambda: replicas(term, "api") == 4)
+    await term.wait(lambda: term.app.undo_stack)
+    term.api.change("Deployment", "api", lambda d: d["spec"].update(replicas=9))
+    await term.press("u")
+    await term.sees("spec.replicas has become 9 since")
+    await term.press("escape")
+    assert replicas(term, "api") == 9
+
+
+async def test_undo_of_what_is_gone(term: Terminal) -> None:
+    await term.workload("api")
+    await term.press("plus")
+    await term.wait(lambda: term.app.undo_stack)
+    term.api.remove("Deployment", "api")
+    await term.press("u")
+    await term.wait(lambda: not term.app.undo_stack)
+    await term.wait(lambda: any("not found" in n.message for n in term.app._notifications))
+
+
+async def test_delete_spares_a_namesake(term: Terminal) -> None:
+    await term.workload("db")
+    await term.pod("db-0")
+    await term.press("ctrl+d")
+    await term.wait(lambda: isinstance(term.app.screen, Confirm))
+    pod = copy.deepcopy(term.api.get("Pod", "db-0"))
+    term.api.remove("Pod", "db-0")
+    pod["metadata"]["uid"] = "another"
+    term.api.put(pod)
+    await term.press("enter")
+    await term.wait(lambda: any("is another one by now" in n.message for n in term.app._notifications))
+    assert not term.sent("DELETE")
+
+
+async def test_a_change_while_nobody_answers_is_said_in_words(term: Terminal) -> None:
+    await term.workload("web")
+    term.api.down = True
+    term.api.cut()
+    await term.press("space")
+    await term.wait(
+        lambda: any("the server closed the connection" in n.message for n in term.app._notifications)
+    )
+    assert not term.app.undo_stack

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from steps import answer, current, pick, shown
 from terminal import Terminal
 
@@ -144,3 +145,32 @@ async def test_help(term: Terminal) -> None:
 async def test_quit(term: Terminal) -> None:
     await term.press("q")
     await term.wait(lambda: term.app.return_code == 0 or not term.app.is_running)
+
+
+@pytest.mark.parametrize(
+    ("line", "seen"),
+    [
+        ("ctx", "other"),
+        ("pulses", "Pods and nodes"),
+        ("pf", "There are no port-forwards"),
+        ("help", "Here and now"),
+        ("xray deploy", "trees of deployments"),
+        ("zq", "There is no kind or action like"),
+    ],
+)
+async def test_words_that_fingers_know(term: Terminal, line: str, seen: str) -> None:
+    await term.command(line)
+    await term.sees(seen)
+
+
+async def test_a_word_for_a_pane_leads_back_to_it(term: Terminal) -> None:
+    await term.command("svc")
+    await term.wait(lambda: isinstance(term.app.screen, BrowserScreen))
+    await term.command("wk")
+    await term.wait(lambda: term.app.dashboard.pane_of_focus().id == "workloads")
+    assert term.app.screen is term.app.dashboard
+
+
+async def test_quit_by_word(term: Terminal) -> None:
+    await term.command("q!")
+    await term.wait(lambda: term.app.return_code == 0)

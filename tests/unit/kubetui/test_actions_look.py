@@ -130,3 +130,14 @@ async def test_command_log(term: Terminal) -> None:
     await term.workload("web")
     await term.press("d", "escape", "L")
     await term.sees("kubectl describe deployment web -n default")
+
+
+async def test_forest(term: Terminal) -> None:
+    await term.press("X")
+    await term.sees("trees of default")
+    await term.sees("Deployment mailer")
+    await term.sees("container")
+    await term.press("escape")
+    await term.command("xray sts")
+    await term.sees("StatefulSet db")
+    assert "Deployment" not in term.text()
