@@ -203,7 +203,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("copy-files", "Copy files", ("f",), "copy:copy_files", "Connect", _TABLE, POD | WITH_PODS,
            mutating=True, kubectl="kubectl cp", help="to and from a container, files and folders; needs tar in it"),
     Action("copy-stop", "Stop the copy", ("x",), "copy:stop_copy", "Connect", _w("copy"), footer=24),
-    Action("log-wrap", "Wrap", ("w",), "logs:wrap", "Logs", _w("logs"), footer=70),
+    Action("log-wrap", "Wrap", ("w",), "logs:wrap", "Logs", _w("logs", "text"), footer=70),
     Action("log-stamps", "Times", ("t",), "logs:stamps", "Logs", _w("logs"), footer=71),
     Action("log-names", "Pod names", ("N",), "logs:names", "Logs", _w("logs")),
     Action("log-json", "JSON fields", ("J",), "logs:json", "Logs", _w("logs"), footer=74),

@@ -393,7 +393,8 @@ async def help_screen(context: Context) -> None:
             extra.append(action.kubectl)
         spans = [(f"   {keys:<{width}}", "key"), (f"{action.label:<20}", style)]
         note = action.help or (extra[0] if extra else "")
-        spans.append((f" {note}", "dim"))
+        typed = f"   :{action.words[0]}" if action.words else ""
+        spans.append((f" {note}{typed}", "dim"))
         return [Line(tuple(spans))]
 
     for action in here:

@@ -134,7 +134,7 @@ def _revision_lines(revision: Revision, summary: str, scale: int, width: int, no
         used = sum(cell_len(t) for t, _ in head)
     head.append((" " * max(1, width - used - len(right) - 1), "text"))
     head += [(counts, "ok" if revision.ready >= revision.desired else "busy"), (f"  {old}", "faint")]
-    lines = [Line(tuple(head), anchor=revision.uid)]
+    lines = [Line(tuple(head))]
     lines.append(Line((("   ", "text"), *_bar(revision, scale, max(8, width - 5)))))
     note = " · ".join(filter(None, (clean(summary), clean(revision.cause) and f"“{clean(revision.cause)}”")))
     if note:

@@ -141,3 +141,29 @@ async def test_forest(term: Terminal) -> None:
     await term.command("xray sts")
     await term.sees("StatefulSet db")
     assert "Deployment" not in term.text()
+
+
+async def test_long_lines_of_a_page_are_folded(term: Terminal) -> None:
+    def annotate(deployment: dict[str, Any]) -> None:
+        deployment["metadata"]["annotations"] = {
+            "note": " ".join(f"word{i}" for i in range(60)),
+            "wide": "日本" * 90,
+        }
+
+    term.api.change("Deployment", "web", annotate)
+    await term.workload("web")
+    await term.press("d")
+    await term.sees("word59")
+    view = term.app.screen.lines
+    rows = term.text().splitlines()
+    first = next(row for row in rows if "word0 " in row)
+    later = next(row for row in rows if "word59" in row)
+    assert first.index("note") == len(later) - len(later.lstrip())
+    assert view.line_total() > len(view.lines)
+    await term.press("slash", *"word59", "enter")
+    assert len(view.hits) == 1
+    await term.press("w")
+    assert "word58" not in term.text()
+    assert view.line_total() == len(view.lines)
+    strips = term.app.screen._compositor.render_strips(term.app.screen.size)
+    assert all(strip.cell_length == term.app.screen.size.width for strip in strips)
