@@ -126,7 +126,7 @@ ACTIONS: tuple[Action, ...] = (
            _w("table", "rollout", "manifests", "dashboard"), footer=50, help="mark several with space"),
     Action("all-namespaces", "All namespaces", ("0",), "choose:all_namespaces", "Choose",
            _w("table", "dashboard")),
-    Action("context", "Context", ("ctrl+k",), "choose:context", "Choose", _w("table", "dashboard"),
+    Action("context", "Context", ("ctrl+k",), "contexts:context", "Choose", _w("table", "dashboard"),
            words=("ctx", "context", "contexts")),
     Action("palette", "Commands", ("colon",), "choose:palette", "Choose", footer=52,
            help="any kind by name, any action, ns NAME, ctx NAME"),

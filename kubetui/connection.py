@@ -63,6 +63,7 @@ class Connection:
         self.feed = self._make_feed()
         self.state = ConnectionState("starting")
         self.catalog: Catalog | None = None
+        self.kubeconfig: str | None = None
 
     def _make_feed(self) -> Any:
         from kubetui.live.feed import Feed
@@ -167,6 +168,7 @@ class Connection:
         except Exception as error:
             self._set(ConnectionState("failed", str(error) or type(error).__name__))
             return
+        self.kubeconfig = path
         self._set(ConnectionState("connecting"))
         from kubetui.kubeconfig import load_credentials
         from kubetui.live.client import KubeClient

@@ -111,7 +111,7 @@ async def rollback(context: Context) -> None:
         found = [item async for page in client.pages(target) for item in page.get("items") or ()]
         return workload, found
 
-    workload, candidates = await app.call(read)
+    workload, candidates = await app.read(read)
     workload.setdefault("kind", ref.kind)
     app.log_command(f"kubectl rollout history {ref.word}{ref.flags}")
     app.open_screen(RollbackScreen(ref, workload, candidates))

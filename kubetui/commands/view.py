@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 async def full(context: Context, ref: Ref) -> Obj:
     """The whole object behind a reference, read now; raises ApiError when it is gone."""
-    found: Obj = await context.app.call(lambda client: client.get(ref.path))
+    found: Obj = await context.app.read(lambda client: client.get(ref.path))
     found.setdefault("kind", ref.kind)
     return found
 
@@ -279,7 +279,10 @@ def open_kind(app: KubetuiApp, text: str) -> None:
         elif word.startswith("/"):
             pattern = word[1:]
         elif word.startswith("@"):
-            app.switch_context(word[1:])
+            from kubetui.commands.contexts import use_context
+
+            app.run_soon(use_context(app, word[1:]))
+            return
         elif "=" in word:
             selector = word
         else:
@@ -453,7 +456,7 @@ async def one_pod(context: Context) -> Ref | None:
 
     from kubetui.live.health import pod_view
 
-    found = await context.app.call(pods)
+    found = await context.app.read(pods)
     found.sort(key=lambda p: pod_view(p).health != "ok")
     return Ref.of(PODS, {"kind": "Pod", **found[0]}) if found else None
 

@@ -105,6 +105,7 @@ class FakeAPI:
         self.requests: list[tuple[str, str, Any]] = []
         self.refuse: Status | None = None
         self.down = False
+        self.slow = 0.0  # seconds that a GET takes
         self.page = 500
         self.loop: asyncio.AbstractEventLoop | None = None
         self.url = ""
@@ -255,6 +256,8 @@ class FakeAPI:
             assert request.transport is not None
             request.transport.close()
             return web.Response(status=503)
+        if self.slow and request.method == "GET":
+            await asyncio.sleep(self.slow)
         try:
             return await self._route(request)
         except Status as status:
