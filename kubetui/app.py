@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import queue
 import re
+import signal
 import sys
 import time
 from collections import deque
@@ -117,6 +119,9 @@ class KubetuiApp(OrderedKeysApp):
         for name, colors in self.config.themes.items():
             self._register_theme(name, colors)
         self.saved_views = load_state(self.layout_state)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            self._asyncio_loop.add_signal_handler(number, self.exit, 0)  # the terminal is given back as by q
+        self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))  # back in the foreground
         if self.config.theme and self.config.theme not in self.available_themes:
             self.config.problems.append(f"{self.config_file}: there is no theme {self.config.theme!r}")
             self.config.theme = ""
@@ -493,6 +498,10 @@ def run(options: AppOptions) -> int:
     """Run the terminal until it is left; return the exit code."""
     # the network's thread (and a cluster's inside) must not keep the interpreter for long when a key is pressed
     sys.setswitchinterval(0.002)
+    if isinstance(
+        sys.__stderr__, io.TextIOWrapper
+    ):  # Textual draws there; terminals are UTF-8, locales not always
+        sys.__stderr__.reconfigure(encoding="utf-8", errors="replace")
     app = KubetuiApp(options)
     code = app.run()
     if code is None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kubetui.live.cache import Cache
     from kubetui.live.client import KubeClient
     from kubetui.live.discovery import Catalog
+    from kubetui.live.feed import Batch
     from kubetui.live.target import Target
 
 T = TypeVar("T")
@@ -64,6 +65,7 @@ class Connection:
         self.state = ConnectionState("starting")
         self.catalog: Catalog | None = None
         self.kubeconfig: str | None = None
+        self._doubt: asyncio.Event
 
     def _make_feed(self) -> Any:
         from kubetui.live.feed import Feed
@@ -133,10 +135,15 @@ class Connection:
         from kubetui.live.cache import Cache
 
         async def run(client: KubeClient) -> None:
-            cache: Cache = Cache(client, target, self.feed.push)
+            cache: Cache = Cache(client, target, self._push)
             await cache.run()
 
         self._tasks[target] = self.background(run)  # type: ignore[assignment]
+
+    def _push(self, target: Target, batch: Batch) -> None:
+        if batch.state == "reconnecting":
+            self._doubt.set()  # a watch has broken: look at once whether the server is still there
+        self.feed.push(target, batch)
 
     def stop_cache(self, target: Target) -> None:
         """Stop watching a collection."""
@@ -161,6 +168,7 @@ class Connection:
 
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._doubt = asyncio.Event()
         if self._stopping.is_set():
             return
         try:
@@ -216,7 +224,11 @@ class Connection:
             except Exception as error:
                 self._set(ConnectionState("reconnecting", explain(error), server, context, version))
                 delay = min(delay, 1.0)
-            await asyncio.sleep(delay)
+            await asyncio.sleep(min(delay, 0.5))
+            if delay > 0.5:
+                self._doubt.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._doubt.wait(), delay - 0.5)
 
 
 class Background:

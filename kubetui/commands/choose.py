@@ -171,6 +171,11 @@ async def sort_name(context: Context) -> None:
     _sort_titled(context, "NAME", "FILE", "OBJECT")
 
 
+async def sort_status(context: Context) -> None:
+    """By state or status."""
+    _sort_titled(context, "STATUS", "STATE", "PHASE", "REASON")
+
+
 async def wide(context: Context) -> None:
     """Show the columns that are for wide tables; arrows scroll."""
     table = context.widget

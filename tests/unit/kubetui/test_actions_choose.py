@@ -79,6 +79,12 @@ async def test_sort_name(term: Terminal) -> None:
     await term.wait(lambda: shown(term) == sorted(shown(term)))
 
 
+async def test_sort_status(term: Terminal) -> None:
+    await term.workload("api")
+    await term.press("S")
+    await term.wait(lambda: term.app.dashboard.workloads.table.sort_key == "state")
+
+
 async def test_wide(term: Terminal) -> None:
     await term.command("pods")
     await term.wait(lambda: isinstance(term.app.screen, BrowserScreen) and term.app.screen.table.order)
