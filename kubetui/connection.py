@@ -218,7 +218,9 @@ class Connection:
                 self._set(ConnectionState("live", "", server, context, version))
                 delay = HEARTBEAT_SECONDS
             except ApiError as error:
-                kind: Literal["failed", "live"] = "failed" if error.code == 401 else "live"
+                # a server that refuses this one question is there; one that answers with an error is not well
+                kinds = {401: "failed", 403: "live", 404: "live"}
+                kind: Any = kinds.get(error.code, "reconnecting")
                 self._set(ConnectionState(kind, error.message, server, context, version))
                 delay = HEARTBEAT_SECONDS
             except Exception as error:

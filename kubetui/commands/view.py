@@ -15,7 +15,7 @@ from kubetui.live.selection import FilterError, parse_filter, selector_text
 from kubetui.live.session import Watched
 from kubetui.live.text import clean
 from kubetui.screens.browser import BrowserScreen
-from kubetui.screens.dialogs import Choice, Picker, Prompt
+from kubetui.screens.dialogs import Choice, Confirm, Picker, Prompt
 from kubetui.screens.text import TextScreen
 from kubetui.widgets.lines import LinesView
 from kubetui.widgets.logview import LogView
@@ -315,6 +315,8 @@ async def decode(context: Context) -> None:
         try:
             raw = base64.b64decode(value)
             text = raw.decode("utf-8") if b"\0" not in raw else f"<{len(raw)} bytes>"
+        except UnicodeDecodeError:
+            text = f"<{len(raw)} bytes>"
         except ValueError:
             text = "<not base64>"
         lines.append(line(f" {clean(key)}", "yaml-key"))
@@ -342,6 +344,8 @@ async def save(context: Context) -> None:
     if not path:
         return
     target = Path(path).expanduser()
+    if target.exists() and await context.app.ask(Confirm(f"Overwrite {target}?", danger=True)) is None:
+        return
     if isinstance(widget, LogView):
         count = await asyncio.to_thread(widget.save, str(target))
         context.app.say(f"{count:,} lines are in {target}.")

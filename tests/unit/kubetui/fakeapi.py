@@ -105,6 +105,7 @@ class FakeAPI:
         self.requests: list[tuple[str, str, Any]] = []
         self.refuse: Status | None = None
         self.down = False
+        self.sick: Status | None = None  # what everything is answered with
         self.slow = 0.0  # seconds that a GET takes
         self.page = 500
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -259,6 +260,8 @@ class FakeAPI:
         if self.slow and request.method == "GET":
             await asyncio.sleep(self.slow)
         try:
+            if self.sick is not None:
+                raise self.sick
             return await self._route(request)
         except Status as status:
             return web.json_response(status.body(), status=status.code)
