@@ -126,12 +126,10 @@ def clean_lines(text: str) -> list[str]:
 
 
 def shown(obj: Obj, managed: bool) -> Obj:
-    """The object in kubectl's key order, without managed fields unless wanted."""
-    ordered: Obj = {k: obj[k] for k in ("apiVersion", "kind", "metadata") if k in obj}
-    ordered.update({k: v for k, v in obj.items() if k not in ordered})
-    if not managed and "managedFields" in meta(obj):
-        ordered["metadata"] = {k: v for k, v in meta(obj).items() if k != "managedFields"}
-    return ordered
+    """The object, without managed fields unless wanted."""
+    if managed or "managedFields" not in meta(obj):
+        return obj
+    return {**obj, "metadata": {k: v for k, v in meta(obj).items() if k != "managedFields"}}
 
 
 async def managed_fields(context: Context) -> None:
