@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import queue
 import re
+import signal
 import sys
 import time
 from collections import deque
@@ -34,8 +36,8 @@ from kubetui.live.layout import LayoutState
 from kubetui.live.text import clean
 from kubetui.measure import Measuring
 from kubetui.memory import Housekeeper
-from kubetui.options import AppOptions
-from kubetui.ordered import OrderedKeysApp
+from kubetui.options import AppOptions, Kubeconfig
+from kubetui.ordered import GaveUp, OrderedKeysApp
 from kubetui.remember import load_state, save_state
 from kubetui.screens.base import KeyScreen
 from kubetui.screens.dashboard import Dashboard
@@ -61,7 +63,7 @@ class KubetuiApp(OrderedKeysApp):
 
     def __init__(self, options: AppOptions) -> None:
         super().__init__()
-        self.options = options
+        self.options = self.home = options
         path = Path(options.config_path) if options.config_path else config_path()
         self.config: Config = load_config(path)
         self.config_file = path
@@ -85,6 +87,7 @@ class KubetuiApp(OrderedKeysApp):
             {a.handler.partition(":")[0]: a for a in self.registry.actions.values()}.values()
         )
         self.housekeeper = Housekeeper()
+        self.waiting = False
         self._pump_timer: Timer | None = None
         self._pumped_at = 0.0
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -116,6 +119,9 @@ class KubetuiApp(OrderedKeysApp):
         for name, colors in self.config.themes.items():
             self._register_theme(name, colors)
         self.saved_views = load_state(self.layout_state)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            self._asyncio_loop.add_signal_handler(number, self.exit, 0)  # the terminal is given back as by q
+        self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))  # back in the foreground
         if self.config.theme and self.config.theme not in self.available_themes:
             self.config.problems.append(f"{self.config_file}: there is no theme {self.config.theme!r}")
             self.config.theme = ""
@@ -230,13 +236,27 @@ class KubetuiApp(OrderedKeysApp):
         """Await ``work(client)`` done on the network thread."""
         return await self.connection.call(work)
 
+    async def read(self, work: Callable[[KubeClient], Awaitable[T]]) -> T:
+        """:meth:`call` for what the next screen needs: keys wait for it, the header says so when it takes long."""
+        timer = self.set_timer(0.4, lambda: self._show_waiting(True))
+        try:
+            return await self.expect(self.call(work))
+        finally:
+            timer.stop()
+            self._show_waiting(False)
+
+    def _show_waiting(self, waiting: bool) -> None:
+        if waiting != self.waiting:
+            self.waiting = waiting
+            self.refresh_chrome()
+
     @property
     def catalog(self) -> Catalog | None:
         """The kinds that the server has, once discovered."""
         return self.connection.catalog
 
-    def switch_context(self, context: str) -> None:
-        """Leave this cluster for another context of the kubeconfig."""
+    def show_cluster(self, kubeconfig: Kubeconfig, context: str | None, own_cluster: bool) -> None:
+        """Leave this cluster for another one; nothing of the old one stays."""
         self._first_cluster = False
         self.reset_screens()
         self.dashboard.leave()
@@ -246,8 +266,10 @@ class KubetuiApp(OrderedKeysApp):
         self.undo_stack.clear()
         self.measuring.forget()
         self.namespaces = ()
-        self.options = replace(self.options, context=context, own_cluster=False, namespace=None)
-        self.connection = self._new_connection(self.options.kubeconfig, context)
+        self.options = replace(
+            self.options, kubeconfig=kubeconfig, context=context, own_cluster=own_cluster, namespace=None
+        )
+        self.connection = self._new_connection(kubeconfig, context)
         self.hub = self._new_hub()
         self.connection_state = ConnectionState("starting")
         self.dashboard.restart()
@@ -381,6 +403,8 @@ class KubetuiApp(OrderedKeysApp):
             self.fail(f"{action.label}: {error.message}")
         except OSError as error:
             self.fail(f"{action.label}: {error or type(error).__name__}")
+        except GaveUp:
+            pass
 
     def run_action_soon(self, action_id: str) -> None:
         """Run an action by id on what is selected."""
@@ -474,6 +498,10 @@ def run(options: AppOptions) -> int:
     """Run the terminal until it is left; return the exit code."""
     # the network's thread (and a cluster's inside) must not keep the interpreter for long when a key is pressed
     sys.setswitchinterval(0.002)
+    if isinstance(
+        sys.__stderr__, io.TextIOWrapper
+    ):  # Textual draws there; terminals are UTF-8, locales not always
+        sys.__stderr__.reconfigure(encoding="utf-8", errors="replace")
     app = KubetuiApp(options)
     code = app.run()
     if code is None:

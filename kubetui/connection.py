@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kubetui.live.cache import Cache
     from kubetui.live.client import KubeClient
     from kubetui.live.discovery import Catalog
+    from kubetui.live.feed import Batch
     from kubetui.live.target import Target
 
 T = TypeVar("T")
@@ -63,6 +64,8 @@ class Connection:
         self.feed = self._make_feed()
         self.state = ConnectionState("starting")
         self.catalog: Catalog | None = None
+        self.kubeconfig: str | None = None
+        self._doubt: asyncio.Event
 
     def _make_feed(self) -> Any:
         from kubetui.live.feed import Feed
@@ -132,10 +135,15 @@ class Connection:
         from kubetui.live.cache import Cache
 
         async def run(client: KubeClient) -> None:
-            cache: Cache = Cache(client, target, self.feed.push)
+            cache: Cache = Cache(client, target, self._push)
             await cache.run()
 
         self._tasks[target] = self.background(run)  # type: ignore[assignment]
+
+    def _push(self, target: Target, batch: Batch) -> None:
+        if batch.state == "reconnecting":
+            self._doubt.set()  # a watch has broken: look at once whether the server is still there
+        self.feed.push(target, batch)
 
     def stop_cache(self, target: Target) -> None:
         """Stop watching a collection."""
@@ -160,6 +168,7 @@ class Connection:
 
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._doubt = asyncio.Event()
         if self._stopping.is_set():
             return
         try:
@@ -167,6 +176,7 @@ class Connection:
         except Exception as error:
             self._set(ConnectionState("failed", str(error) or type(error).__name__))
             return
+        self.kubeconfig = path
         self._set(ConnectionState("connecting"))
         from kubetui.kubeconfig import load_credentials
         from kubetui.live.client import KubeClient
@@ -208,13 +218,19 @@ class Connection:
                 self._set(ConnectionState("live", "", server, context, version))
                 delay = HEARTBEAT_SECONDS
             except ApiError as error:
-                kind: Literal["failed", "live"] = "failed" if error.code == 401 else "live"
+                # a server that refuses this one question is there; one that answers with an error is not well
+                kinds = {401: "failed", 403: "live", 404: "live"}
+                kind: Any = kinds.get(error.code, "reconnecting")
                 self._set(ConnectionState(kind, error.message, server, context, version))
                 delay = HEARTBEAT_SECONDS
             except Exception as error:
                 self._set(ConnectionState("reconnecting", explain(error), server, context, version))
                 delay = min(delay, 1.0)
-            await asyncio.sleep(delay)
+            await asyncio.sleep(min(delay, 0.5))
+            if delay > 0.5:
+                self._doubt.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._doubt.wait(), delay - 0.5)
 
 
 class Background:

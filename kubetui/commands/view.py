@@ -15,7 +15,7 @@ from kubetui.live.selection import FilterError, parse_filter, selector_text
 from kubetui.live.session import Watched
 from kubetui.live.text import clean
 from kubetui.screens.browser import BrowserScreen
-from kubetui.screens.dialogs import Choice, Picker, Prompt
+from kubetui.screens.dialogs import Choice, Confirm, Picker, Prompt
 from kubetui.screens.text import TextScreen
 from kubetui.widgets.lines import LinesView
 from kubetui.widgets.logview import LogView
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 async def full(context: Context, ref: Ref) -> Obj:
     """The whole object behind a reference, read now; raises ApiError when it is gone."""
-    found: Obj = await context.app.call(lambda client: client.get(ref.path))
+    found: Obj = await context.app.read(lambda client: client.get(ref.path))
     found.setdefault("kind", ref.kind)
     return found
 
@@ -126,12 +126,10 @@ def clean_lines(text: str) -> list[str]:
 
 
 def shown(obj: Obj, managed: bool) -> Obj:
-    """The object in kubectl's key order, without managed fields unless wanted."""
-    ordered: Obj = {k: obj[k] for k in ("apiVersion", "kind", "metadata") if k in obj}
-    ordered.update({k: v for k, v in obj.items() if k not in ordered})
-    if not managed and "managedFields" in meta(obj):
-        ordered["metadata"] = {k: v for k, v in meta(obj).items() if k != "managedFields"}
-    return ordered
+    """The object, without managed fields unless wanted."""
+    if managed or "managedFields" not in meta(obj):
+        return obj
+    return {**obj, "metadata": {k: v for k, v in meta(obj).items() if k != "managedFields"}}
 
 
 async def managed_fields(context: Context) -> None:
@@ -279,7 +277,10 @@ def open_kind(app: KubetuiApp, text: str) -> None:
         elif word.startswith("/"):
             pattern = word[1:]
         elif word.startswith("@"):
-            app.switch_context(word[1:])
+            from kubetui.commands.contexts import use_context
+
+            app.run_soon(use_context(app, word[1:]))
+            return
         elif "=" in word:
             selector = word
         else:
@@ -312,6 +313,8 @@ async def decode(context: Context) -> None:
         try:
             raw = base64.b64decode(value)
             text = raw.decode("utf-8") if b"\0" not in raw else f"<{len(raw)} bytes>"
+        except UnicodeDecodeError:
+            text = f"<{len(raw)} bytes>"
         except ValueError:
             text = "<not base64>"
         lines.append(line(f" {clean(key)}", "yaml-key"))
@@ -339,6 +342,8 @@ async def save(context: Context) -> None:
     if not path:
         return
     target = Path(path).expanduser()
+    if target.exists() and await context.app.ask(Confirm(f"Overwrite {target}?", danger=True)) is None:
+        return
     if isinstance(widget, LogView):
         count = await asyncio.to_thread(widget.save, str(target))
         context.app.say(f"{count:,} lines are in {target}.")
@@ -453,7 +458,7 @@ async def one_pod(context: Context) -> Ref | None:
 
     from kubetui.live.health import pod_view
 
-    found = await context.app.call(pods)
+    found = await context.app.read(pods)
     found.sort(key=lambda p: pod_view(p).health != "ok")
     return Ref.of(PODS, {"kind": "Pod", **found[0]}) if found else None
 

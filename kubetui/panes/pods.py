@@ -106,6 +106,8 @@ class PodsPane(Pane):
             left.append((f"  /{self.table.filter.text}", "key"))
         if self.table.broken_only:
             left.append(("  only broken", "key"))
+        if self.table.marks:
+            left.append((f"  {self.table.marked_text}", "key"))
         counts: dict[str, int] = {}
         for row in self.table.rows.values():
             counts[row.health] = counts.get(row.health, 0) + 1

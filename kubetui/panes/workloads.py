@@ -107,6 +107,10 @@ class WorkloadsPane(Pane):
             left.append((f" of {len(self.table.rows)}", "faint"))
         if self.table.filter:
             left.append((f"  /{self.table.filter.text}", "key"))
+        if self.table.broken_only:
+            left.append(("  only broken", "key"))
+        if self.table.marks:
+            left.append((f"  {self.table.marked_text}", "key"))
         right = []
         if busy:
             right.append((f"{busy} in progress", "busy"))

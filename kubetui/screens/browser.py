@@ -275,7 +275,7 @@ class BrowserScreen(KeyScreen):
         if self.table.broken_only:
             left.append(("  only broken", "key"))
         if self.table.marks:
-            left.append((f"  {len(self.table.marks)} marked", "key"))
+            left.append((f"  {self.table.marked_text}", "key"))
         right = [(self.kind.api_version, "faint")]
         self.heading.show(tuple(left), tuple(right))
 

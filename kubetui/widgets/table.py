@@ -236,6 +236,13 @@ class Table(Viewport):
         current = self.current
         return marked or ([current] if current else [])
 
+    @property
+    def marked_text(self) -> str:
+        """How many are marked, for a title; those that a filter hides are not acted on."""
+        marked = [row for uid in self.marks if (row := self.rows.get(uid)) is not None]
+        hidden = sum(1 for row in marked if not row.shown)
+        return f"{len(marked)} marked" + (f" ({hidden} hidden)" if hidden else "")
+
     def move_to(self, index: int) -> None:
         """Put the cursor on a row by position."""
         if not self.order:

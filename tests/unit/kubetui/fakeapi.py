@@ -105,6 +105,8 @@ class FakeAPI:
         self.requests: list[tuple[str, str, Any]] = []
         self.refuse: Status | None = None
         self.down = False
+        self.sick: Status | None = None  # what everything is answered with
+        self.slow = 0.0  # seconds that a GET takes
         self.page = 500
         self.loop: asyncio.AbstractEventLoop | None = None
         self.url = ""
@@ -255,7 +257,11 @@ class FakeAPI:
             assert request.transport is not None
             request.transport.close()
             return web.Response(status=503)
+        if self.slow and request.method == "GET":
+            await asyncio.sleep(self.slow)
         try:
+            if self.sick is not None:
+                raise self.sick
             return await self._route(request)
         except Status as status:
             return web.json_response(status.body(), status=status.code)

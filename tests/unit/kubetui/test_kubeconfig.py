@@ -92,7 +92,7 @@ async def test_several_files_are_one(tmp_path: Path, monkeypatch: pytest.MonkeyP
     third = write(tmp_path / "c", {"token": "other"}, "two", current="one")
     files = [first, tmp_path / "absent", second, third]
     monkeypatch.setenv("KUBECONFIG", ":".join(str(f) for f in files))
-    assert [name for name, _ in await list_contexts(None)] == ["one", "two"]
+    assert [name for name, _ in list_contexts(None)] == ["one", "two"]
     assert (await load_credentials(None, None)).token == "b"
     assert (await load_credentials(None, "one")).token == "a"
 
