@@ -92,12 +92,16 @@ class JobController(BaseController):
             pod = new if new is not None else old
             assert pod is not None
             key = owner_key(self.jobs, pod, "Job")
+            if old is not None and new is not None and controller_of(old) != controller_of(new):
+                before = owner_key(self.jobs, old, "Job")
+                if before is not None:
+                    self.queue.add(before)
             if key is None:
                 reference = controller_of(pod)
                 if (
                     reference is None
                     and new is not None
-                    and (old is None or labels_of(old) != labels_of(new))
+                    and (old is None or labels_of(old) != labels_of(new) or controller_of(old) is not None)
                 ):
                     for owner in matching_owners(self.jobs, new):
                         self.queue.add(owner)
