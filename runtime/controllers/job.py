@@ -182,7 +182,7 @@ class JobController(BaseController):
             failure = await self._remove(key, state, state.active)
         elif earned is not None or suspended or is_deleting(job):
             if not is_deleting(job) and self.expectations.satisfied(key):
-                failure = await self._remove(key, state, state.active)
+                failure = await self._remove(key, state, state.active, uncounted=earned is None)
         elif self.expectations.satisfied(key):
             failure = await self._manage(key, state)
         if not is_deleting(job):
@@ -205,11 +205,11 @@ class JobController(BaseController):
         if math.is_indexed(job):
             active, extra = self._unique_indexes(state)
             if extra:
-                return await self._remove(key, state, extra)
+                return await self._remove(key, state, extra, uncounted=True)
         surplus = len(active) - wanted
         if surplus > 0:
             active = sorted(active, key=lambda pod: (is_ready(pod), bool(pod["spec"].get("nodeName"))))
-            return await self._remove(key, state, active[: min(surplus, BURST)])
+            return await self._remove(key, state, active[: min(surplus, BURST)], uncounted=True)
         missing = -surplus
         if math.only_failed_replaced(job):
             missing -= sum(1 for pod in state.pods if is_deleting(pod) and not is_finished(pod))
@@ -313,11 +313,16 @@ class JobController(BaseController):
             self.expectations.created(key)
         return failure
 
-    async def _remove(self, key: str, state: State, pods: Sequence[Obj]) -> Exception | None:
+    async def _remove(
+        self, key: str, state: State, pods: Sequence[Obj], *, uncounted: bool = False
+    ) -> Exception | None:
+        """Delete pods; ``uncounted`` ones are none of the job's failures, so their finalizers go first."""
         pods = [pod for pod in pods if not is_deleting(pod)]
         if not pods:
             return None
         self.expectations.expect_deletions(key, [key_of(pod) for pod in pods])
+        if uncounted:
+            await asyncio.gather(*(self._lift(pod) for pod in pods if math.has_tracking(pod)))
         failures = await delete_all(self.control, pods, state.job)
         for pod_key, _ in failures:
             self.expectations.deleted(key, pod_key)
@@ -379,7 +384,8 @@ class JobController(BaseController):
             status["failed"] = int(status.get("failed") or 0) + len(settled_bad)
         if not math.is_indexed(job) and settled_good:
             status["succeeded"] = int(status.get("succeeded") or 0) + len(settled_good)
-        over = earned is not None and earned.kind == "FailureTarget" and not state.active
+        ended = earned is not None and not state.active
+        over = ended and earned is not None and earned.kind == "FailureTarget"
         delayed = {uid_of(pod) for pod in state.delayed.values()} if earned is None else set()
         to_lift: list[Obj] = []
         for pod in state.pods:
@@ -401,7 +407,7 @@ class JobController(BaseController):
                 if math.match_failure_policy(job, pod)[0] != "Ignore":
                     bad.append(uid)
                 to_lift.append(pod)
-            elif is_deleting(job) and is_deleting(pod):
+            elif ended or (is_deleting(job) and is_deleting(pod)):  # nobody needs its outcome any more
                 to_lift.append(pod)
         if math.is_indexed(job):
             indexes = math.format_indexes(state.succeeded_indexes)
