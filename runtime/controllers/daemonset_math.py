@@ -13,8 +13,8 @@ from datetime import datetime
 from runtime.objects import meta
 from runtime.objects.errors import Obj
 from runtime.objects.meta import is_deleting, labels_of, name_of
+from runtime.objects.placement import required_nodes
 from runtime.scheduler import taints
-from runtime.scheduler.shape import required_nodes
 
 from .pods import is_available, is_finished, is_ready, phase
 from .revisions import HASH_LABEL

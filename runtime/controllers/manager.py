@@ -17,6 +17,7 @@ from .certificates import CertificateController, Sign
 from .context import Context
 from .cronjob import CronJobController
 from .daemonset import DaemonSetController
+from .definitions import CustomResourceDefinitionController
 from .deployment import DeploymentController
 from .disruption import DisruptionController, StaleDisruptionController
 from .endpointmirror import EndpointSliceMirroringController
@@ -108,6 +109,7 @@ class ControllerManager:
             TaintEvictionController(context("node-controller", "taint-eviction-controller")),
             TTLController(context("ttl-controller")),
             PodGCController(context("pod-garbage-collector")),
+            CustomResourceDefinitionController(context("custom-resource-definition-controller")),
             GarbageCollector(context("generic-garbage-collector", "garbage-collector-controller")),
         ]
         if root_ca:

@@ -24,13 +24,15 @@ class Key(NamedTuple):
 class Record:
     """One stored object at one version. Never changed; shared by all who read it."""
 
-    __slots__ = ("_json", "key", "obj", "version")
+    __slots__ = ("_json", "key", "obj", "protobuf", "version")
 
     def __init__(self, key: Key, obj: Obj, version: int, json: bytes | None = None) -> None:
         self.key = key
         self.obj = obj
         self.version = version
         self._json = json
+        self.protobuf: bytes | None = None
+        """The object as protobuf, kept here by the first reader that needed it."""
 
     @property
     def json(self) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 from aiohttp import web
@@ -27,16 +27,21 @@ logger = logging.getLogger(__name__)
 class ClientConnection(RequestHandler):
     """One client's connection, with what is known of it once: whose certificate it showed."""
 
-    __slots__ = ("_detached_task", "_stream_task", "peer_user")
+    __slots__ = ("_accepting", "_detached_task", "_stream_task", "peer_user")
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, *args: Any, accepting: Callable[[], bool] = lambda: True, **options: Any) -> None:
+        """``accepting`` says, when the handshake is done, whether the server still takes connections."""
         super().__init__(*args, **options)
+        self._accepting = accepting
         self.peer_user: User | None = None
         self._stream_task: asyncio.Task[Any] | None = None
         self._detached_task: asyncio.Task[Any] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Read the client's certificate, which TLS has verified."""
+        if not self._accepting():
+            cast(asyncio.Transport, transport).abort()
+            return
         self.peer_user = certificate_user(transport.get_extra_info("peercert"))
         super().connection_made(transport)
 

@@ -19,8 +19,10 @@ from .authentication import is_public
 from .discovery import Discovery
 from .health import Health
 from .metrics import Metrics
-from .negotiation import JSON, negotiate, parse_accept, wants_pretty
+from .negotiation import JSON, Accepted, negotiate, parse_accept, wants_pretty
+from .negotiation import PROTOBUF as KUBERNETES_PROTOBUF
 from .openapi import OpenAPI
+from .protobuf import encode_body
 from .resources import Exchange
 from .responses import respond, text_response
 from .tokens import ServiceAccountTokens
@@ -30,6 +32,8 @@ VERSION = "v1.36.2"
 PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 _PROTOBUF_NAMES = (PROTOBUF, "application/com.github.proto-openapi.spec.v2@v1.0+protobuf")
 """What clients ask for; the second is no proper media type, so it is never answered with."""
+
+ALWAYS_JSON = Accepted()
 
 
 def version_info(version: str, built: datetime) -> Obj:
@@ -143,9 +147,11 @@ class Documents:
             found += [f"/apis/{group}/{version}" if group else f"/api/{version}" for version in versions]
         return sorted(found)
 
-    async def _json(self, exchange: Exchange, body: bytes) -> web.StreamResponse:
+    async def _json(
+        self, exchange: Exchange, body: bytes, accepted: Accepted = ALWAYS_JSON
+    ) -> web.StreamResponse:
+        """A document that is JSON whatever was asked for, unless ``accepted`` says what it is."""
         headers = exchange.request.headers
-        accepted = negotiate(headers.get("Accept", ""))
         return await respond(
             exchange.headers,
             body,
@@ -161,7 +167,11 @@ class Documents:
         if document is None:
             return None
         if not document.etag:
-            return await self._json(exchange, document.body)
+            accepted = negotiate(headers.get("Accept", ""), protobuf=True)
+            body = document.body
+            if accepted.media == KUBERNETES_PROTOBUF:
+                body = encode_body(orjson.loads(body))
+            return await self._json(exchange, body, accepted)
         exchange.headers["ETag"] = document.etag
         exchange.headers["Vary"] = "Accept"
         exchange.headers["Cache-Control"] = "public"

@@ -131,7 +131,7 @@ class Handler:
                 return exchange.response
             for value in exchange.warnings():
                 headers.add("Warning", value)
-        return status_response(headers, error)
+        return status_response(headers, error, request.headers.get("Accept", ""))
 
     async def _limited(
         self,

@@ -91,20 +91,27 @@ def parse_accept(header: str) -> tuple[Clause, ...]:
 
 
 @lru_cache(maxsize=2048)
-def negotiate(header: str, transforms: frozenset[str] = frozenset(), *, stream: bool = False) -> Accepted:
+def negotiate(
+    header: str,
+    transforms: frozenset[str] = frozenset(),
+    *,
+    stream: bool = False,
+    protobuf: bool = False,
+) -> Accepted:
     """The representation to answer with.
 
     Args:
         header: the Accept header; empty takes JSON.
         transforms: the transformations this endpoint offers.
         stream: whether the answer is a watch, which YAML can't carry.
+        protobuf: whether the objects themselves have a protobuf form. Metadata always has; tables never have.
 
     Raises:
         StatusError: 406.
     """
     if not header:
         return Accepted()
-    offered = (JSON,) if stream else (JSON, YAML)
+    offered = (JSON, PROTOBUF) if stream else (JSON, YAML, PROTOBUF)
     for clause in parse_accept(header):
         media = next((media for media in offered if clause.matches(media)), None)
         if media is None:
@@ -118,10 +125,23 @@ def negotiate(header: str, transforms: frozenset[str] = frozenset(), *, stream: 
         if kind or group or version:
             if kind not in transforms or group != META_GROUP or version not in META_VERSIONS:
                 continue
+            if media == PROTOBUF and (kind == TABLE or version != "v1"):
+                continue
             return Accepted(media, kind, version, params.get("pretty") == "1")
+        if media == PROTOBUF and not protobuf:
+            continue
         return Accepted(media, pretty=params.get("pretty") == "1")
-    listed = ", ".join(offered)
+    named = [media for media in offered if media != PROTOBUF or protobuf or transforms]
+    listed = ", ".join(f"{media};stream=watch" if stream else media for media in named)
     raise not_acceptable(f"only the following media types are accepted: {listed}")
+
+
+def error_media(header: str) -> Accepted:
+    """The representation of a failure: what the client prefers of those that a Status has, at least JSON."""
+    try:
+        return negotiate(header, protobuf=True)
+    except StatusError:
+        return Accepted()
 
 
 def wants_pretty(query: Mapping[str, str], user_agent: str) -> bool:

@@ -11,7 +11,6 @@ import contextlib
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import orjson
 from aiohttp import web
 from multidict import CIMultiDict
 
@@ -24,15 +23,12 @@ from runtime.objects.errors import (
     path_not_found,
     too_large,
 )
-from runtime.objects.printers import printer_for
 from runtime.objects.registry import Registry, Resource, Subresource
-from runtime.store import Record
 
 from . import tables
-from .body import BODY_LIMIT, duplicate_fields, is_json, parse, parse_json, read_object
+from .body import BODY_LIMIT, duplicate_fields, is_json, parse, parse_json, read_object, written_alike
 from .metrics import Metrics
 from .negotiation import (
-    JSON,
     PARTIAL,
     PARTIAL_LIST,
     PATCH_TYPES,
@@ -43,6 +39,7 @@ from .negotiation import (
     patch_type,
     wants_pretty,
 )
+from .representations import answer_body, error_event, event_render, has_protobuf, list_body, stream_type
 from .request import (
     RequestInfo,
     WriteOptions,
@@ -53,7 +50,7 @@ from .request import (
     write_options,
 )
 from .responses import respond, warning_headers
-from .watches import Render, Stream, default_timeout, object_line, pump, transformed_line
+from .watches import Stream, default_timeout, pump
 
 LARGE_YAML = 64 * 1024
 """Bytes of YAML above which a body is read on another thread: its parser takes microseconds a value."""
@@ -193,8 +190,20 @@ class Resources:
 
     # -- reading -------------------------------------------------------------------------------------------
 
-    def _accept(self, exchange: Exchange, transforms: frozenset[str], *, stream: bool = False) -> Accepted:
-        return negotiate(exchange.request.headers.get("Accept", ""), transforms, stream=stream)
+    def _accept(
+        self, exchange: Exchange, resource: Resource, transforms: frozenset[str], *, stream: bool = False
+    ) -> Accepted:
+        return negotiate(
+            exchange.request.headers.get("Accept", ""),
+            transforms,
+            stream=stream,
+            protobuf=has_protobuf(resource),
+        )
+
+    def _include(self, exchange: Exchange, accepted: Accepted) -> str:
+        if accepted.transform != TABLE:
+            return ""
+        return tables.check_include(exchange.request.query.get("includeObject", ""))
 
     def _transforms(
         self, resource: Resource, sub: Subresource | None, offered: frozenset[str]
@@ -206,7 +215,7 @@ class Resources:
     async def _get(
         self, exchange: Exchange, resource: Resource, sub: Subresource | None
     ) -> web.StreamResponse:
-        accepted = self._accept(exchange, self._transforms(resource, sub, SINGLE))
+        accepted = self._accept(exchange, resource, self._transforms(resource, sub, SINGLE))
         info = exchange.info
         answer = await self._api.get(
             exchange.context,
@@ -218,13 +227,9 @@ class Resources:
         return await self._answer(exchange, resource, answer, accepted)
 
     async def _list(self, exchange: Exchange, resource: Resource) -> web.StreamResponse:
-        accepted = self._accept(exchange, self._transforms(resource, None, LIST))
+        accepted = self._accept(exchange, resource, self._transforms(resource, None, LIST))
         request = exchange.request
-        include = (
-            tables.check_include(request.query.get("includeObject", ""))
-            if accepted.transform == TABLE
-            else ""
-        )
+        include = self._include(exchange, accepted)
         result = await self._api.list(
             exchange.context, resource, self._namespace(exchange, resource), list_options(request.query)
         )
@@ -233,36 +238,19 @@ class Resources:
             meta["continue"] = result.continue_
         if result.remaining is not None:
             meta["remainingItemCount"] = result.remaining
-        body: bytes | list[bytes]
-        if accepted.transform == TABLE:
-            body = tables.table(
-                resource.printer,
-                result.records,
-                self._clock.now(),
-                include=include,
-                version=accepted.version,
-                meta=meta,
-            )
-        elif accepted.transform == PARTIAL_LIST:
-            body = tables.partial_list(result.records, accepted.version, meta)
-        else:
-            body = tables.object_list(resource.kind, resource.api_version, result.records, meta)
+        body = await list_body(resource, result.records, meta, accepted, self._clock.now(), include)
         return await self._respond(exchange, body, 200, accepted)
 
     async def _watch(self, exchange: Exchange, resource: Resource) -> web.StreamResponse:
-        accepted = self._accept(exchange, self._transforms(resource, None, SINGLE), stream=True)
+        accepted = self._accept(exchange, resource, self._transforms(resource, None, SINGLE), stream=True)
         request = exchange.request
-        include = (
-            tables.check_include(request.query.get("includeObject", ""))
-            if accepted.transform == TABLE
-            else ""
-        )
+        include = self._include(exchange, accepted)
         options = watch_options(request.query, exchange.info.name)
         if not options.timeout_seconds:
             options = replace(options, timeout_seconds=default_timeout())
         stream = self._api.watch(exchange.context, resource, self._namespace(exchange, resource), options)
         headers = exchange.headers
-        headers["Content-Type"] = JSON
+        headers["Content-Type"] = stream_type(accepted)
         self._warn(exchange)
         response = web.StreamResponse(headers=headers)
         response.enable_chunked_encoding()
@@ -272,28 +260,10 @@ class Resources:
         except BaseException:
             stream.close()
             raise
-        render: Render = object_line
-        if accepted.transform == TABLE:
-
-            def as_table(record: Record, first: bool) -> bytes:
-                return tables.table_event(
-                    resource.printer,
-                    record,
-                    self._clock.now(),
-                    include=include,
-                    version=accepted.version,
-                    headers=first,
-                )
-
-            render = transformed_line(as_table)
-        elif accepted.transform:
-            version = accepted.version
-            render = transformed_line(
-                lambda record, _: orjson.dumps(tables.partial_metadata(record.obj, version))
-            )
+        render = event_render(resource, accepted, self._clock.now, include)
         self._open.add(stream)
         try:
-            if not await pump(request, response, stream, render, self._count):
+            if not await pump(request, response, stream, render, self._count, error_event(accepted)):
                 self._metrics.cut_off += 1
         finally:
             self._open.discard(stream)
@@ -344,7 +314,7 @@ class Resources:
     async def _create(
         self, exchange: Exchange, resource: Resource, sub: Subresource | None
     ) -> web.StreamResponse:
-        accepted = self._accept(exchange, self._transforms(resource, sub, SINGLE))
+        accepted = self._accept(exchange, resource, self._transforms(resource, sub, SINGLE))
         self._options(exchange, write_options(exchange.request.query, "CreateOptions"))
         obj = await self._object(exchange, resource)
         info = exchange.info
@@ -361,7 +331,7 @@ class Resources:
     async def _update(
         self, exchange: Exchange, resource: Resource, sub: Subresource | None
     ) -> web.StreamResponse:
-        accepted = self._accept(exchange, self._transforms(resource, sub, SINGLE))
+        accepted = self._accept(exchange, resource, self._transforms(resource, sub, SINGLE))
         self._options(exchange, write_options(exchange.request.query, "UpdateOptions"))
         obj = await self._object(exchange, resource)
         info = exchange.info
@@ -378,7 +348,7 @@ class Resources:
     async def _patch(
         self, exchange: Exchange, resource: Resource, sub: Subresource | None
     ) -> web.StreamResponse:
-        accepted = self._accept(exchange, self._transforms(resource, sub, SINGLE))
+        accepted = self._accept(exchange, resource, self._transforms(resource, sub, SINGLE))
         request, info, context = exchange.request, exchange.info, exchange.context
         kind = patch_type(request.headers.get("Content-Type", ""))
         options = write_options(request.query, "PatchOptions", kind)
@@ -392,7 +362,7 @@ class Resources:
                 raise bad_request(f"error strict decoding YAML: {', '.join(context.repeated)}")
         else:
             body = parse_json(raw)
-            if options.field_validation != "Ignore":
+            if options.field_validation != "Ignore" and not written_alike(raw, body):
                 prefix = "json patch " if kind == "json" else ""
                 context.repeated = [f'{prefix}duplicate field "{path}"' for path in duplicate_fields(raw)]
         answer = await self._api.patch(
@@ -420,7 +390,7 @@ class Resources:
         return options
 
     async def _delete(self, exchange: Exchange, resource: Resource) -> web.StreamResponse:
-        accepted = self._accept(exchange, self._transforms(resource, None, SINGLE))
+        accepted = self._accept(exchange, resource, self._transforms(resource, None, SINGLE))
         options = await self._delete_body(exchange)
         answer = await self._api.delete(
             exchange.context, resource, self._namespace(exchange, resource), exchange.info.name, options
@@ -428,7 +398,7 @@ class Resources:
         return await self._answer(exchange, resource, answer, accepted)
 
     async def _delete_collection(self, exchange: Exchange, resource: Resource) -> web.StreamResponse:
-        accepted = self._accept(exchange, NONE)
+        accepted = self._accept(exchange, resource, NONE)
         options = await self._delete_body(exchange)
         answer = await self._api.delete_collection(
             exchange.context,
@@ -444,22 +414,8 @@ class Resources:
     async def _answer(
         self, exchange: Exchange, resource: Resource, answer: Answer, accepted: Accepted
     ) -> web.StreamResponse:
-        if not accepted.transform or answer.obj.get("kind") == "Status":
-            body = answer.json
-        elif accepted.transform == TABLE:
-            query = exchange.request.query
-            meta = {"resourceVersion": (answer.obj.get("metadata") or {}).get("resourceVersion", "")}
-            own = answer.obj.get("kind") == resource.kind
-            body = tables.table(
-                resource.printer if own else printer_for("autoscaling", "Scale"),
-                (answer,),
-                self._clock.now(),
-                include=tables.check_include(query.get("includeObject", "")),
-                version=accepted.version,
-                meta=meta,
-            )
-        else:
-            body = orjson.dumps(tables.partial_metadata(answer.obj, accepted.version))
+        include = self._include(exchange, accepted)
+        body = answer_body(resource, answer, accepted, self._clock.now(), include)
         return await self._respond(exchange, body, answer.code, accepted)
 
     async def _respond(

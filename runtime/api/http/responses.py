@@ -15,7 +15,8 @@ from multidict import CIMultiDict
 
 from runtime.objects.errors import StatusError
 
-from .negotiation import JSON, YAML
+from .negotiation import JSON, PROTOBUF, YAML, error_media
+from .protobuf import encode_body
 
 COMPRESS_FROM = 128 * 1024
 """Bytes from which a body is compressed when the client takes gzip (apiserver's ``defaultGzipThresholdBytes``)."""
@@ -88,14 +89,14 @@ async def respond(
     pretty: bool = False,
     accept_encoding: str = "",
 ) -> web.StreamResponse:
-    """An answer whose body is JSON, whole or in pieces, given as ``media`` wants it."""
+    """An answer whose body, whole or in pieces, is JSON, given as ``media`` wants it, or already what it is."""
     pieces = body if isinstance(body, list) else [body]
     size = sum(map(len, pieces))
     if media == YAML:
         body = b"".join(pieces)
         body = as_yaml(body) if size < _OFF_LOOP_FROM else await asyncio.to_thread(as_yaml, body)
         pieces, size = [body], len(body)
-    elif pretty:
+    elif pretty and media == JSON:
         body = indent(b"".join(pieces))
         pieces, size = [body], len(body)
     headers["Content-Type"] = media
@@ -152,17 +153,22 @@ class LargeResponse(web.StreamResponse):
             raise ConnectionResetError("the client does not read") from None
 
 
-def status_response(headers: CIMultiDict[str], error: StatusError, *, pretty: bool = False) -> web.Response:
-    """A failure as ``v1.Status``."""
+def status_response(headers: CIMultiDict[str], error: StatusError, accept: str = "") -> web.Response:
+    """A failure as ``v1.Status``, in the representation that the Accept header prefers."""
     for name, value in error.headers.items():
         headers[name] = value
     if error.code == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="kubernetes"'
-    headers["Content-Type"] = JSON
-    option = orjson.OPT_INDENT_2 if pretty else 0
-    return web.Response(
-        status=error.code, body=orjson.dumps(error.status, option=option, default=str), headers=headers
+    accepted = error_media(accept)
+    headers["Content-Type"] = accepted.media
+    body: bytes = orjson.dumps(
+        error.status, option=orjson.OPT_INDENT_2 if accepted.pretty else 0, default=str
     )
+    if accepted.media == PROTOBUF:
+        body = encode_body(orjson.loads(body))
+    elif accepted.media == YAML:
+        body = as_yaml(body)
+    return web.Response(status=error.code, body=body, headers=headers)
 
 
 def text_response(headers: CIMultiDict[str], text: str, *, code: int = 200) -> web.Response:

@@ -7,6 +7,7 @@ client certificate without demanding one.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import socket
 import ssl
@@ -121,6 +122,7 @@ class HTTPServer:
         )
         self._server: web.Server | None = None
         self._listener: asyncio.Server | None = None
+        self.stopping = False
 
     @property
     def url(self) -> str:
@@ -136,6 +138,7 @@ class HTTPServer:
         """
         loop = asyncio.get_running_loop()
         listener = self._bind()
+        self.stopping = False
         self.port = listener.getsockname()[1]
         self._documents.serve_at(self.url)
 
@@ -150,6 +153,7 @@ class HTTPServer:
         def connect() -> ClientConnection:
             return ClientConnection(
                 server,
+                accepting=lambda: not self.stopping,
                 loop=loop,
                 access_log=None,
                 max_line_size=MAX_HEADER,
@@ -194,6 +198,7 @@ class HTTPServer:
 
     async def stop(self) -> None:
         """Stop listening, end all watches and streams, and close every connection."""
+        self.stopping = True
         if self._listener is not None:
             self._listener.close()
         await self._resources.close(DRAIN_SECONDS)
@@ -205,7 +210,10 @@ class HTTPServer:
             await self._server.shutdown(STOP_SECONDS)
             self._server = None
         if self._listener is not None:
-            await self._listener.wait_closed()
+            # Newer Pythons wait here for connections whose handshake is still going on, too.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STOP_SECONDS):
+                    await self._listener.wait_closed()
             self._listener = None
         if self._audit is not None:
             self._audit.close()

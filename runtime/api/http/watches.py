@@ -1,4 +1,4 @@
-"""Watches over HTTP: JSON lines in chunks, written a batch at a time.
+"""Watches over HTTP: JSON lines or protobuf frames in chunks, written a batch at a time.
 
 The line of an event is the record's own JSON with a few bytes around it, and one watch rarely differs from
 the next, so the last lines made are kept for whoever writes them next. A client that does not read is cut off
@@ -30,7 +30,7 @@ BATCH_BYTES = 1024 * 1024
 """Bytes that are written at once."""
 
 Render = Callable[[str, Record], bytes]
-"""One event as a line."""
+"""One event as a line or frame."""
 
 
 class Stream(Protocol):
@@ -106,6 +106,7 @@ async def pump(
     stream: Stream,
     render: Render,
     counted: Callable[[int], None],
+    failed: Callable[[StatusError], bytes] = error_line,
 ) -> bool:
     """Write a watch to its client until it ends; the response must have been prepared.
 
@@ -118,7 +119,7 @@ async def pump(
             try:
                 batch = await stream.next()
             except StatusError as error:
-                await _send(request, writer, error_line(error))
+                await _send(request, writer, failed(error))
                 break
             if not batch:
                 break

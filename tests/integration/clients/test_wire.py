@@ -27,7 +27,7 @@ async def call(
         try:
             value = json.loads(text) if text else None
         except ValueError:
-            value = text.decode()
+            value = text.decode("utf-8", "surrogateescape")
         return answer.status, value, answer
 
 
@@ -480,11 +480,17 @@ async def test_content_negotiation(http: aiohttp.ClientSession, namespace: str) 
         "",
         "*/*",
         "application/*",
-        "application/vnd.kubernetes.protobuf,application/json",
+        "application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io,application/json",
         "text/html, */*",
     ):
         code, body, kind = await accept(value)
         assert (code, kind) == (200, JSON) and body["data"] == {"k": "v"}, value
+    for value in (
+        "application/vnd.kubernetes.protobuf",
+        "application/vnd.kubernetes.protobuf,application/json",
+    ):
+        code, body, kind = await accept(value)
+        assert (code, kind) == (200, "application/vnd.kubernetes.protobuf") and body.startswith("k8s\0")
     code, body, kind = await accept("application/yaml")
     assert (code, kind) == (200, "application/yaml") and yaml.safe_load(body)["data"] == {"k": "v"}
     code, body, _ = await accept("text/html")

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
 import pytest
-from http_fakes import Cluster
+from http_fakes import Cluster, client_tls
 
 
 @pytest.fixture
@@ -15,13 +14,6 @@ async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
     await made.start()
     yield made
     await made.stop()
-
-
-def client_tls(cluster: Cluster, *, certificate: bool = True) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=str(cluster.server.pki.ca_certificate))
-    if certificate:
-        context.load_cert_chain(cluster.server.pki.admin_certificate, cluster.server.pki.admin_key)
-    return context
 
 
 @pytest.fixture

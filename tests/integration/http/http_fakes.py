@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import os
 import pty
+import ssl
 import struct
 import termios
 from collections.abc import AsyncIterator, Sequence
@@ -223,3 +224,10 @@ class Cluster:
             await session.close()
         await self.server.stop()
         await self.store.close()
+
+
+def client_tls(cluster: Cluster, *, certificate: bool = True) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=str(cluster.server.pki.ca_certificate))
+    if certificate:
+        context.load_cert_chain(cluster.server.pki.admin_certificate, cluster.server.pki.admin_key)
+    return context

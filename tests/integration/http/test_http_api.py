@@ -12,8 +12,7 @@ from typing import Any
 import aiohttp
 import orjson
 import pytest
-from conftest import client_tls
-from http_fakes import Cluster
+from http_fakes import Cluster, client_tls
 
 from runtime.api.http import HTTPServer, PortTaken
 from runtime.api.http import handler as handler_module

@@ -14,7 +14,10 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from http_fakes import Cluster
+from http_fakes import Cluster, client_tls
+
+from runtime.api.http.streams.spdy import REFUSED_STREAM, RST_STREAM
+from tests.support.spdy_peer import Peer
 
 SDK = Path("/usr/lib/google-cloud-sdk/bin")
 OLD = SDK / "kubectl.1.28"  # SPDY
@@ -367,3 +370,62 @@ async def test_stopping_the_server_ends_streams(binary: Path, cluster: Cluster) 
     assert cluster.node.sessions[0].process.returncode is not None
     code, _, _ = await running
     assert code != 0 or speaks_spdy(binary)  # there, an error stream that ends without a word means success
+
+
+async def spdy_exec(cluster: Cluster) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection that was just upgraded to SPDY for an exec, and has no streams yet."""
+    tls = client_tls(cluster)
+    reader, writer = await asyncio.open_connection("127.0.0.1", cluster.server.port, ssl=tls)
+    lines = [
+        f"POST {EXEC}?command=sleep&command=60&stdout=1 HTTP/1.1",
+        "Host: localhost",
+        "Connection: Upgrade",
+        "Upgrade: SPDY/3.1",
+        "X-Stream-Protocol-Version: v4.channel.k8s.io",
+        "Content-Length: 0",
+    ]
+    writer.write("\r\n".join([*lines, "", ""]).encode())
+    assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
+    return reader, writer
+
+
+async def frames(peer: Peer, reader: asyncio.StreamReader) -> list[tuple]:
+    while not (found := peer.read(await reader.read(65536))):
+        assert not reader.at_eof()
+    return found
+
+
+async def test_a_client_that_opens_its_streams_while_the_server_stops_is_refused(cluster: Cluster) -> None:
+    """Go's SPDY client waits half a minute for the answer to a stream, whatever becomes of the connection."""
+    await cluster.run_pod()
+    reader, writer = await spdy_exec(cluster)
+    peer = Peer()
+    writer.write(peer.syn_stream(1, {"streamtype": "error"}))
+    assert await frames(peer, reader) == [("reply", 1, {})]
+    stopping = asyncio.create_task(cluster.server.stop())
+    while not cluster.server.stopping:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
+    writer.write(peer.syn_stream(3, {"streamtype": "stdout"}))
+    assert await frames(peer, reader) == [(RST_STREAM, 3, REFUSED_STREAM)]
+    writer.close()
+    await asyncio.wait_for(stopping, 5)
+    assert cluster.node.sessions[0].process.returncode is not None
+
+
+async def test_a_connection_made_while_the_server_stops_is_closed(cluster: Cluster) -> None:
+    raw, begun = asyncio.StreamReader(), asyncio.get_running_loop()
+    transport, _ = await begun.create_connection(
+        lambda: asyncio.StreamReaderProtocol(raw), "127.0.0.1", cluster.server.port
+    )
+    await asyncio.sleep(0.05)  # the server has taken it, and waits for its handshake
+    await cluster.server.stop()
+    with pytest.raises(ConnectionError):
+        encrypted = await begun.start_tls(
+            transport, asyncio.StreamReaderProtocol(raw), client_tls(cluster), server_hostname="127.0.0.1"
+        )
+        assert encrypted is not None
+        encrypted.write(b"GET /version HTTP/1.1\r\nHost: x\r\n\r\n")
+        if not await asyncio.wait_for(raw.read(), 10):
+            raise ConnectionResetError
+    transport.close()

@@ -5,12 +5,12 @@ import struct
 import zlib
 
 import pytest
-import spdy_peer
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from spdy_peer import Peer, control
 
 from runtime.api.http.streams import spdy
+from tests.support import spdy_peer
+from tests.support.spdy_peer import Peer, control
 
 
 def opened(*streams: int) -> tuple[spdy.Connection, Peer]:

@@ -3,10 +3,9 @@ from __future__ import annotations
 import asyncio
 import struct
 
-import spdy_peer
-from spdy_peer import Peer, control
-
 from runtime.api.http.streams.session import HIGH_WATER, Session, Stream, StreamGone
+from tests.support import spdy_peer
+from tests.support.spdy_peer import Peer, control
 
 
 class Wire:

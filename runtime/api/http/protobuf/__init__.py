@@ -1,5 +1,16 @@
-"""Reading request bodies in Kubernetes' protobuf encoding, which typed Go clients send since client-go 0.33."""
+"""Kubernetes' protobuf encoding, both ways: what typed Go clients send, and ask for before JSON."""
 
 from .decode import InvalidMessage, decode_body
+from .encode import NotEncodable, bare, encode_body, encode_event, encode_list, enveloped, is_encodable
 
-__all__ = ["InvalidMessage", "decode_body"]
+__all__ = [
+    "InvalidMessage",
+    "NotEncodable",
+    "bare",
+    "decode_body",
+    "encode_body",
+    "encode_event",
+    "encode_list",
+    "enveloped",
+    "is_encodable",
+]

@@ -8,12 +8,9 @@ absent and zero differ. Go's embedded structs are messages of their own here and
 from __future__ import annotations
 
 import base64
-import gzip
 import struct
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -22,30 +19,15 @@ from runtime.objects.clock import format_micro_time, format_time
 from runtime.objects.errors import Obj
 from runtime.objects.schema import TypeInfo, definition_of, type_of
 
-MAGIC = b"k8s\x00"
+from .facts import EXTENSIONS, MAGIC, META, fields_of
+
 MAX_DEPTH = 100
 
-_META = "io.k8s.apimachinery.pkg.apis.meta.v1."
-_EXTENSIONS = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1."
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class InvalidMessage(ValueError):
     """The bytes are no such message."""
-
-
-@cache
-def _messages() -> dict[str, dict[str, list[str]]]:
-    content: dict[str, dict[str, list[str]]] = orjson.loads(
-        gzip.decompress((Path(__file__).parent / "messages.json.gz").read_bytes())
-    )
-    return content
-
-
-@cache
-def _fields(definition: str) -> dict[int, tuple[str, str]]:
-    """Field number → name and type of a message."""
-    return {int(number): (name, kind) for number, (name, kind) in _messages().get(definition, {}).items()}
 
 
 def _varint(data: memoryview, position: int) -> tuple[int, int]:
@@ -150,7 +132,7 @@ def _raw_json(data: memoryview) -> Any:
         raise InvalidMessage(f"embedded JSON: {error}") from error
 
 
-_PROPS = TypeInfo(f"@{_EXTENSIONS}JSONSchemaProps")
+_PROPS = TypeInfo(f"@{EXTENSIONS}JSONSchemaProps")
 
 
 def _props_or_bool(data: memoryview) -> Any:
@@ -177,16 +159,16 @@ def _is_bytes(value: int | memoryview) -> bool:
 
 
 _SPECIAL: dict[str, Callable[[memoryview], Any]] = {
-    f"{_META}Time": _time,
-    f"{_META}MicroTime": _micro_time,
-    f"{_META}FieldsV1": _raw_json,
+    f"{META}Time": _time,
+    f"{META}MicroTime": _micro_time,
+    f"{META}FieldsV1": _raw_json,
     "io.k8s.apimachinery.pkg.runtime.RawExtension": _raw_json,
     "io.k8s.apimachinery.pkg.api.resource.Quantity": lambda data: _text(_first(data, 1)),
     "io.k8s.apimachinery.pkg.util.intstr.IntOrString": _int_or_string,
-    f"{_EXTENSIONS}JSON": _raw_json,
-    f"{_EXTENSIONS}JSONSchemaPropsOrBool": _props_or_bool,
-    f"{_EXTENSIONS}JSONSchemaPropsOrArray": _props_or_array,
-    f"{_EXTENSIONS}JSONSchemaPropsOrStringArray": _props_or_strings,
+    f"{EXTENSIONS}JSON": _raw_json,
+    f"{EXTENSIONS}JSONSchemaPropsOrBool": _props_or_bool,
+    f"{EXTENSIONS}JSONSchemaPropsOrArray": _props_or_array,
+    f"{EXTENSIONS}JSONSchemaPropsOrStringArray": _props_or_strings,
 }
 
 
@@ -234,7 +216,7 @@ def _message(data: int | memoryview, info: TypeInfo, depth: int, definition: str
         raise InvalidMessage("a number where a message is expected")
     if depth > MAX_DEPTH:
         raise InvalidMessage("nested too deeply")
-    known = _fields(definition or info.definition)
+    known = fields_of(definition or info.definition)
     found: Obj = {}
     for number, raw in _walk(data):
         field = known.get(number)
@@ -254,7 +236,10 @@ def _message(data: int | memoryview, info: TypeInfo, depth: int, definition: str
         else:
             value = _value(raw, kind, inside, depth)
             if value is not None and (
-                inside.pointer or inside.kind == "any" or value not in ("", 0, False, {}, [])
+                inside.pointer
+                or (kind == "bytes" and inside.written_when_zero)
+                or inside.kind == "any"
+                or value not in ("", 0, False, {}, [])
             ):
                 found[name] = value
     return found

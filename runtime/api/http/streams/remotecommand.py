@@ -34,6 +34,8 @@ WEBSOCKET_PROTOCOLS = (V5, V4, V3, V2, V1, "v4.base64.channel.k8s.io", "base64.c
 STREAM_CREATION_SECONDS = 30.0
 FINISH_SECONDS = 900.0
 """How long a client may take to read the rest of the output."""
+TURN_AWAY_SECONDS = 1.0
+"""How long a client that was opening its streams may take to learn that the server stops."""
 _STRUCTURED = (V5, V4, "v4.base64.channel.k8s.io")
 
 
@@ -243,7 +245,18 @@ class SPDYStreams:
         self.closed = session.closed
 
     async def complete(self, wanted: Wanted) -> bool:
-        """Wait for the streams that were asked for; False when they do not come in time."""
+        """Wait for the streams that were asked for; False when they do not come in time.
+
+        When the server gives up meanwhile, a client that is still opening its streams is turned away first.
+        """
+        try:
+            return await self._all_arrived(wanted)
+        except asyncio.CancelledError:
+            if self._session is not None:
+                await self._session.turn_away(TURN_AWAY_SECONDS)
+            raise
+
+    async def _all_arrived(self, wanted: Wanted) -> bool:
         needed = {"error"}
         needed |= {name for name in ("stdin", "stdout", "stderr") if getattr(wanted, name)}
         if wanted.tty and self._resizes:

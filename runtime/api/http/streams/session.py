@@ -129,6 +129,7 @@ class Session:
         self._writing = asyncio.Lock()
         self._progress = asyncio.Event()
         self._window = asyncio.Event()
+        self._refusing = ""
         self.closed = asyncio.Event()
 
     async def run(self) -> None:
@@ -168,7 +169,7 @@ class Session:
         match event:
             case spdy.StreamOpened():
                 stream = Stream(self, event.stream, event.headers, event.fin)
-                refusal = self._on_stream(stream)
+                refusal = self._refusing or self._on_stream(stream)
                 if refusal is None:
                     self._streams[stream.id] = stream
                     self._connection.reply(stream.id)
@@ -187,6 +188,16 @@ class Session:
                 self._window.set()
             case spdy.WentAway():
                 pass  # its open streams go on; the end comes with the end of the wire
+
+    async def turn_away(self, seconds: float) -> None:
+        """Refuse every further stream, and wait at most ``seconds`` for the client to go.
+
+        Clients of Go's spdystream wait up to half a minute for the answer to a stream they open, even on a
+        connection that has ended meanwhile: one that is still opening its streams must be told on each of them.
+        """
+        self._refusing = "the server is stopping"
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.closed.wait(), seconds)
 
     async def _flush(self) -> None:
         async with self._writing:
