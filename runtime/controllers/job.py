@@ -97,22 +97,7 @@ class JobController(BaseController):
                 if before is not None:
                     self.queue.add(before)
             if key is None:
-                reference = controller_of(pod)
-                if (
-                    reference is None
-                    and new is not None
-                    and (old is None or labels_of(old) != labels_of(new) or controller_of(old) is not None)
-                ):
-                    for owner in matching_owners(self.jobs, new):
-                        self.queue.add(owner)
-                elif (
-                    reference is not None
-                    and reference.get("kind") == "Job"
-                    and new is not None
-                    and math.has_tracking(new)
-                    and (is_finished(new) or is_deleting(new))
-                ):
-                    self.spawn(self._release_orphan(new))
+                self._without_job(old, new)
                 continue
             if old is None:
                 self.expectations.created(key)
@@ -120,8 +105,31 @@ class JobController(BaseController):
                 self.expectations.deleted(key, key_of(pod))
             self.queue.add_paced(key, 0.0 if self.expectations.satisfied(key) else 0.05)
 
+    def _without_job(self, old: Obj | None, new: Obj | None) -> None:
+        """A pod that no Job here manages: one may adopt it, and else nobody counts it."""
+        if new is None:
+            return
+        reference = controller_of(new)
+        owners: list[str] = []
+        if reference is None:
+            owners = [
+                key
+                for key in matching_owners(self.jobs, new)
+                if (job := self.jobs.get(key)) is not None and not is_deleting(job)
+            ]
+            if old is None or labels_of(old) != labels_of(new) or controller_of(old) is not None:
+                for owner in owners:
+                    self.queue.add(owner)
+        if (
+            not owners
+            and math.has_tracking(new)
+            and (reference is None or reference.get("kind") == "Job")
+            and (old is None or old["metadata"] != new["metadata"] or is_finished(new))
+        ):
+            self.spawn(self._release_orphan(new))
+
     async def _release_orphan(self, pod: Obj) -> None:
-        """The finalizer of a pod whose job is gone holds it for nothing."""
+        """The finalizer of a pod whose job is gone, or that was let go, holds it for nothing."""
         try:
             job = None
             reference = controller_of(pod)
@@ -338,7 +346,6 @@ class JobController(BaseController):
         was = known is not None and known["status"] == "True"
         if suspended and not was:
             self._set(state, "Suspended", "True", "JobSuspended", "Job suspended")
-            state.status.pop("startTime", None)
             state.events.append(("Normal", "Suspended", "Job suspended"))
         elif not suspended and was:
             self._set(state, "Suspended", "False", "JobResumed", "Job resumed")
@@ -403,7 +410,8 @@ class JobController(BaseController):
                 if not math.is_indexed(job):
                     good.append(uid)
                 to_lift.append(pod)
-            elif math.has_failed(job, pod) or over:  # of a failed job, whatever did not succeed has failed
+            elif over or (math.has_failed(job, pod) and not (ended and phase(pod) != "Failed")):
+                # of a failed job, whatever did not succeed has failed; of another what failed by itself
                 if math.match_failure_policy(job, pod)[0] != "Ignore":
                     bad.append(uid)
                 to_lift.append(pod)

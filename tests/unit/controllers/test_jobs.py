@@ -68,6 +68,21 @@ async def test_pods_that_the_job_itself_does_without_are_no_failures(tmp_path: P
         assert "Failed" not in _conditions(plane)
 
 
+async def test_pods_of_a_job_that_let_them_go_can_be_deleted(tmp_path: Path) -> None:
+    async with control_plane(tmp_path) as plane:
+        await plane.client.create(job(parallelism=2, completions=2))
+        await plane.until(lambda: _job_status(plane).get("ready") == 2)
+        await plane.client.delete("jobs.batch", "sum", "default", propagation_policy="Orphan")
+        await plane.until(lambda: plane.get("jobs.batch", "sum") is None)
+        await plane.until(
+            lambda: not any(meta.owners_of(pod) or meta.finalizers_of(pod) for pod in plane.all("pods"))
+        )
+        assert len(plane.all("pods")) == 2
+        for pod in plane.all("pods"):
+            await plane.client.delete("pods", meta.name_of(pod), "default")
+        await plane.until(lambda: not plane.all("pods"))
+
+
 async def test_what_a_success_policy_ends_is_no_failure(tmp_path: Path) -> None:
     async with control_plane(tmp_path) as plane:
         plane.kubelet.outcome = lambda pod: (
