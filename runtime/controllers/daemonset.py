@@ -89,11 +89,12 @@ class DaemonSetController(BaseController):
             self.queue.add(key_of(delta.obj))
 
     def _on_revisions(self, deltas: Sequence[Delta]) -> None:
-        """A revision that somebody else made, changed or deleted is put right."""
+        """A revision that somebody else changed or deleted is put right; a new one waits for the next occasion."""
         for delta in deltas:
             key = owner_key(self.sets, delta.obj, "DaemonSet")
             if key is not None:
-                self.queue.add(key)
+                if delta.old is not None:
+                    self.queue.add(key)
             elif delta.new is not None and controller_of(delta.new) is None:
                 for owner in matching_owners(self.sets, delta.new):
                     self.queue.add(owner)

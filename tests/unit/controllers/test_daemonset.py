@@ -113,6 +113,8 @@ async def test_twin_revisions_become_one_and_take_their_pods_along(tmp_path: Pat
             "revision": 2,
         }
         await plane.client.create(twin, "default")
+        labels = {"metadata": {"labels": {"touched": "yes"}}}
+        await plane.client.patch("daemonsets.apps", "agent", "default", labels)
         await plane.until(
             lambda: [name_of(entry) for entry in plane.all("controllerrevisions.apps")] == ["agent-twin"]
         )
