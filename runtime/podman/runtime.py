@@ -281,9 +281,12 @@ class PodmanRuntime:
                 return
             except RuntimeUnavailable:
                 raise
-            except RuntimeFailure:
+            except RuntimeFailure as error:
                 if attempt == 3:
                     raise
+                if "paused" in error.message:
+                    with contextlib.suppress(RuntimeFailure):
+                        await self.transport.post(f"/pods/{name}/unpause")
                 await asyncio.sleep(0.1 * attempt)
 
     # -- containers ---------------------------------------------------------------------------------------------
@@ -356,12 +359,23 @@ class PodmanRuntime:
     async def stop_container(self, container_id: str, grace_seconds: float) -> None:
         """The stop signal, the grace period, SIGKILL; returns when it has ended. A second call may hurry it."""
         seconds = max(0, math.ceil(grace_seconds))
-        path = f"/containers/{container_id}/stop"
-        with contextlib.suppress(NoSuchItem):
-            async with await self.transport.stream(
-                "POST", path, params={"timeout": seconds}, timeout=seconds + 60.0
-            ) as answer:
-                await answer.body()
+        for last in (False, True):
+            try:
+                async with await self.transport.stream(
+                    "POST",
+                    f"/containers/{container_id}/stop",
+                    params={"timeout": seconds},
+                    timeout=seconds + 60.0,
+                ) as answer:
+                    await answer.body()
+                return
+            except NoSuchItem:
+                return
+            except RuntimeFailure as error:
+                if last or "paused" not in error.message:
+                    raise
+                # Somebody froze it; what can't run can't end.
+                await self.transport.post(f"/containers/{container_id}/unpause")
 
     async def kill_container(self, container_id: str, signal: str) -> None:
         """Send one signal. RuntimeFailure when it does not run."""

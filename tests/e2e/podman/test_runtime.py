@@ -520,3 +520,15 @@ async def test_a_long_name_a_host_port_and_an_init_that_ends(cluster):
         return text
 
     assert b"Welcome! v2" in await wait_for(answer)
+
+
+async def test_what_somebody_froze_can_be_stopped_and_removed(cluster, podman_storage):
+    sandbox = await cluster.pod()
+    container = await cluster.launch(sandbox, SLEEP)
+    podman_storage.run("pause", container)
+    await cluster.runtime.stop_container(container, 0)
+    assert (await cluster.state("u1", "c")).state == "exited"
+    other = await cluster.pod(uid="u2")
+    podman_storage.run("pause", await cluster.launch(other, SLEEP))
+    await cluster.runtime.remove_sandbox(other.id)
+    assert await cluster.runtime.sandbox("u2") is None
