@@ -236,7 +236,7 @@ async def test_who_does_not_follow_sees_what_was_there_when_he_asked(
     path.write_bytes(line * 1000)
     read = 0
     with path.open("ab", buffering=0) as writer:
-        async for part in read_log(path, Selection(tail=tail), ManualClock()):
+        async for part in read_log(path, Selection(tail=tail), SystemClock()):
             read += part.count(b"\n")
             writer.write(line * 1000)
     assert read == (1000 if tail is None else tail)
