@@ -385,7 +385,16 @@ class PodmanRuntime:
 
     async def update_container(self, container_id: str, limits: Limits) -> None:
         """Other limits for a container that runs. RuntimeFailure when the kernel does not let us."""
-        await self.transport.post(f"/containers/{container_id}/update", spec.new_limits(limits))
+        if self._rootless and self.service.machine.cgroups != "v2":
+            raise RuntimeFailure(
+                "an ordinary user's containers have no limits of cpu and memory on this machine"
+            )
+        try:
+            await self.transport.post(f"/containers/{container_id}/update", spec.new_limits(limits))
+        except (NoSuchItem, RuntimeUnavailable):
+            raise
+        except RuntimeFailure as error:
+            raise RuntimeFailure(f"the new limits were refused: {error.message}", "", error.code) from error
 
     async def remove_container(self, container_id: str) -> None:
         """Remove it by force, with its anonymous volumes; no error when it is gone."""

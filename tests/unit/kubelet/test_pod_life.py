@@ -423,13 +423,13 @@ async def test_what_is_not_honoured_is_said(node: Rig) -> None:
         one_container(
             spec={
                 "hostUsers": False,
-                "volumes": [{"name": "v", "emptyDir": {"sizeLimit": "1Mi"}}],
+                "securityContext": {"appArmorProfile": {"type": "Unconfined"}},
             }
         )
     )
     await node.phase("a", "Running")
     sentences = says(await node.events("a"), "NotHonoured")
-    assert len(sentences) == 2 and any("sizeLimit" in sentence for sentence in sentences)
+    assert len(sentences) == 2 and any("appArmorProfile" in sentence for sentence in sentences)
 
 
 async def test_ephemeral_containers_start_in_a_running_pod(node: Rig) -> None:
