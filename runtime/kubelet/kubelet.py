@@ -127,28 +127,27 @@ class Kubelet:
         self._probes = ProbeManager(
             services.prober, services.timers, services.clock, self._recorder, self._verdict_changed
         )
-        self._workers = PodWorkers(
-            PodContext(
-                services=services,
-                client=self._client,
-                recorder=self._recorder,
-                node_name=self.node_name,
-                options=options,
-                probes=self._probes,
-                crashes=Backoff(services.clock),
-                host_ips=(address,),
-                allocatable=facts.allocatable(),
-                memory_capacity=facts.memory,
-                rootless=info.rootless,
-            )
+        context = PodContext(
+            services=services,
+            client=self._client,
+            recorder=self._recorder,
+            node_name=self.node_name,
+            options=options,
+            probes=self._probes,
+            crashes=Backoff(services.clock),
+            host_ips=(address,),
+            allocatable=facts.allocatable(),
+            memory_capacity=facts.memory,
+            rootless=info.rootless,
         )
+        self._workers = PodWorkers(context)
         self._running = True
         services.node_names.append(self.node_name)
         await self._reporter.start()
         services.cache.subscribe(self)
         services.objects.subscribe(self._workers.files.object_changed)
         services.pods.add_handler(self._pods_changed)
-        self._nodes[self.node_name] = NodeServer(services, self._workers)
+        self._nodes[self.node_name] = NodeServer(context, self._workers)
         await services.pods.wait_for_sync()
         self.runtime_listed()
         self._keep_house(0.0)
