@@ -217,6 +217,7 @@ class PodmanRuntime:
             rootless=self._rootless,
             cgroup_version=str(host.get("cgroupVersion") or ""),
             storage=str((found.get("store") or {}).get("graphRoot") or ""),
+            handlers=tuple(filter(None, [str((host.get("ociRuntime") or {}).get("name") or "")])),
             warnings=tuple(finding.sentence for finding in findings if finding.level != "ok"),
         )
 

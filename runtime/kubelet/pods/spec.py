@@ -275,7 +275,7 @@ def not_honoured(pod: Obj) -> list[str]:
     """Fields of this pod that this node accepts and does not act upon, one sentence each."""
     spec = pod["spec"]
     found: list[str] = []
-    for field in ("runtimeClassName", "resourceClaims", "overhead"):
+    for field in ("resourceClaims",):
         if spec.get(field):
             found.append(f"spec.{field} has no effect on this node")
     if spec.get("hostUsers") is False:

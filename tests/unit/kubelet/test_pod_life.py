@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from node_rig import NODE, Rig, config_map, one_container
@@ -416,6 +417,21 @@ async def test_readiness_gates_of_others_are_kept_and_counted(node: Rig) -> None
         return {entry["type"]: entry["status"] for entry in found}.get("Ready") == "True"
 
     await node.until(is_ready)
+
+
+async def test_a_runtime_class_that_this_node_does_not_have_makes_no_sandbox(node: Rig) -> None:
+    services = node.kubelets[0].workers._services
+    assert services.info is not None
+    services.info = replace(services.info, handlers=("runc",))
+    for name, handler in (("known", "runc"), ("strange", "kata")):
+        body = {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "handler": handler}
+        await node.client.create({**body, "metadata": {"name": name}}, "")
+        await node.make(one_container(name, spec={"runtimeClassName": name}))
+    await node.phase("known", "Running")
+    await node.quiet()
+    (message,) = says(await node.events("strange"), "FailedCreatePodSandBox")
+    assert 'no runtime for "kata" is configured' in message
+    assert (await node.status("strange"))["phase"] == "Pending"
 
 
 async def test_what_is_not_honoured_is_said(node: Rig) -> None:
