@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import math
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
@@ -44,6 +43,7 @@ from .network import ensure_network
 from .pause import PAUSE_COMMAND, PAUSE_IMAGE, pause_archive
 from .service import PodmanService, parse_version
 from .sessions import HijackedSession, SocketConnection
+from .stopping import stop
 from .subscribers import Subscribers
 from .transport import Transport
 
@@ -359,24 +359,7 @@ class PodmanRuntime:
 
     async def stop_container(self, container_id: str, grace_seconds: float) -> None:
         """The stop signal, the grace period, SIGKILL; returns when it has ended. A second call may hurry it."""
-        seconds = max(0, math.ceil(grace_seconds))
-        for last in (False, True):
-            try:
-                async with await self.transport.stream(
-                    "POST",
-                    f"/containers/{container_id}/stop",
-                    params={"timeout": seconds},
-                    timeout=seconds + 60.0,
-                ) as answer:
-                    await answer.body()
-                return
-            except NoSuchItem:
-                return
-            except RuntimeFailure as error:
-                if last or "paused" not in error.message:
-                    raise
-                # Somebody froze it; what can't run can't end.
-                await self.transport.post(f"/containers/{container_id}/unpause")
+        await stop(self.transport, self._list(), container_id, grace_seconds)
 
     async def kill_container(self, container_id: str, signal: str) -> None:
         """Send one signal. RuntimeFailure when it does not run."""
