@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runtime.kubelet.volumes import memory
 from runtime.podman.firewall import remove_unused_chains
 from runtime.podman.interface import RuntimeFailure
 from runtime.podman.machine import find_program
@@ -113,6 +114,7 @@ def down(state_dir: Path, podman_url: str = "", *, volumes: bool = False) -> lis
         raise ClusterError(str(error)) from error
     try:
         removed = asyncio.run(_remove(options, identity, volumes=volumes))
+        memory.remove_all(state_dir / "pods")
         _remove_folder(state_dir / "pods")
         if volumes:
             _forget(state_dir)
@@ -121,7 +123,9 @@ def down(state_dir: Path, podman_url: str = "", *, volumes: bool = False) -> lis
         raise ClusterError(error.message) from error
     finally:
         lock.release()
-    return [*removed, f"Removed {len(removed)} items"] if removed else ["Nothing to remove"]
+    if not removed:
+        return ["Nothing to remove"]
+    return [*removed, f"Removed {len(removed)} item{'s' if len(removed) > 1 else ''}"]
 
 
 async def _remove(options: ClusterOptions, identity: Identity, *, volumes: bool) -> list[str]:
