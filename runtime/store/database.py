@@ -8,6 +8,7 @@ object, so stock TinyDB opens it. Its last table, ``_cluster``, carries format, 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from bisect import bisect_left, insort
 from collections import deque
@@ -204,12 +205,18 @@ def write_snapshot(path: Path, tables: Iterable[tuple[str, list[Record]]], epoch
     """Write a snapshot beside ``path``, then put it in its place. The size in bytes."""
     beside = path.with_name(path.name + ".new")
     size = 0
-    with open(beside, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        for piece in encode_snapshot(tables, epoch, revision):
-            size += file.write(piece)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    try:
+        with open(beside, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            for piece in encode_snapshot(tables, epoch, revision):
+                size += file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError:
+        # Half a file is of no use to anybody, and the disk may be full.
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise
     sync_folder(path.parent)
     return size
 
@@ -249,6 +256,8 @@ class Snapshot:
     def _read_plain(self, data: bytes) -> None:
         """A file that stock TinyDB wrote: somebody opened ours with it and saved a change. It has no checksum."""
         path = self.path
+        if not data.strip(b"\0 \n"):
+            raise Damaged(path, "byte 0", "it is empty")
         if data.lstrip()[:1] != b"{":
             raise Foreign(f"{path} is not a kubetui database")
         try:

@@ -6,7 +6,9 @@ import asyncio
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -31,6 +33,7 @@ from runtime.store import (
 from runtime.store import database as database_module
 from runtime.store import pace as pace_module
 from runtime.store import store as store_module
+from runtime.store.folder import load
 from runtime.store.journal import JournalWriter
 
 
@@ -352,6 +355,34 @@ async def test_a_backup_of_a_running_store_is_of_one_version(tmp_path: Path) -> 
     await store.close()
     assert not problems
     assert len(list(copies.iterdir())) > 1
+
+
+async def test_a_reader_never_finds_the_folder_without_what_was_acknowledged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read at every step that changes a name while the journal is being put aside."""
+    store = Store.open(tmp_path)
+    await store.submit([put("a")])
+    await store.submit([put("b")])
+    seen: list[int] = []
+
+    def looking(call: Callable[..., Any]) -> Callable[..., Any]:
+        def look(*arguments: Any, **options: Any) -> Any:
+            done = call(*arguments, **options)
+            seen.append(load(tmp_path).revision)
+            return done
+
+        return look
+
+    for owner, name in ((os, "link"), (Path, "replace"), (Path, "unlink")):
+        monkeypatch.setattr(owner, name, looking(getattr(owner, name)))
+    await store.compact()
+    await store.submit([put("c")])
+    monkeypatch.undo()
+    assert len(seen) >= 4
+    assert set(seen) == {2}
+    assert check(tmp_path).revision == 3
+    await store.close()
 
 
 async def test_restore_brings_a_backup_back_with_rising_versions(tmp_path: Path) -> None:
