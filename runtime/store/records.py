@@ -39,6 +39,10 @@ class Record:
             self._json = orjson.dumps(self.obj)
         return self._json
 
+    def written(self) -> bytes:
+        """The same without keeping it: a snapshot asks for all objects, most of which nobody else will ask for."""
+        return self._json if self._json is not None else orjson.dumps(self.obj)
+
     def __repr__(self) -> str:
         return f"Record({self.key}@{self.version})"
 

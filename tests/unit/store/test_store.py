@@ -255,6 +255,21 @@ async def test_a_snapshot_is_taken_while_writes_go_on(tmp_path: Path) -> None:
     await store.close()
 
 
+async def test_a_snapshot_is_written_in_small_pieces_and_keeps_no_text(tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    await store.submit([put(f"p{number:04}", "x" * 1000) for number in range(2000)])
+    await store.close()
+    store = Store.open(tmp_path)
+    records = store.list("pods")
+    pieces = list(database_module.encode_snapshot([("pods", records)], "e", 1))
+    assert sum(map(len, pieces)) > 2_000_000
+    assert max(map(len, pieces)) < 128 * 1024
+    await store.compact()
+    assert all(record._json is None for record in records)
+    await store.close()
+    assert list(check(tmp_path).records) == [record.key for record in records]
+
+
 async def test_the_journal_is_compacted_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "COMPACT_BYTES", 4096)
     store = Store.open(tmp_path)
