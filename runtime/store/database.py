@@ -39,6 +39,8 @@ HISTORY_SECONDS = 300.0
 """How long further events are kept (etcd is compacted every five minutes upstream)."""
 HISTORY_LIMIT = 10_000
 """Events a table keeps at the most."""
+HISTORY_BYTES = 64 * 1024 * 1024
+"""Bytes of JSON in a table's events at the most, so that large objects that change often don't fill the memory."""
 
 
 class ObjectTable(Table):
@@ -52,6 +54,8 @@ class ObjectTable(Table):
         self.records: dict[tuple[str, str], Record] = {}
         self.order: list[tuple[str, str]] = []
         self.history: deque[Event] = deque()
+        self.history_size = 0
+        """Bytes of JSON in those events."""
         self.watches: list[Watch] = []
         self.forgotten = 0
         """The newest version of which this table no longer has the event."""
@@ -77,10 +81,18 @@ class ObjectTable(Table):
         """Keep an event for watches that resume, and let old ones go."""
         history = self.history
         history.append(event)
+        self.history_size += event.size
         while len(history) > HISTORY_KEPT and (
             len(history) > HISTORY_LIMIT or history[0].time < event.time - HISTORY_SECONDS
         ):
-            self.forgotten = history.popleft().version
+            self._forget()
+        while self.history_size > HISTORY_BYTES and len(history) > 1:
+            self._forget()
+
+    def _forget(self) -> None:
+        oldest = self.history.popleft()
+        self.history_size -= oldest.size
+        self.forgotten = oldest.version
 
     def select(self, namespace: str = "") -> list[Record]:
         """All records (of a namespace), in order."""

@@ -66,10 +66,14 @@ EventType = Literal["ADDED", "MODIFIED", "DELETED"]
 class Event:
     """One durable change. For DELETED, ``record`` is the last state at the deletion's version."""
 
-    __slots__ = ("previous", "record", "time", "type")
+    __slots__ = ("previous", "record", "size", "time", "type")
 
-    def __init__(self, type: EventType, record: Record, previous: Record | None, time: float) -> None:
+    def __init__(
+        self, type: EventType, record: Record, previous: Record | None, time: float, size: int = 0
+    ) -> None:
+        """``size``: about how many bytes it keeps in memory for itself, as JSON, where that matters."""
         self.type = type
+        self.size = size
         self.record = record
         self.previous = previous
         self.time = time

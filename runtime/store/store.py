@@ -29,7 +29,7 @@ from .errors import StoreError, StoreFailed, StoreFull, VersionMismatch
 from .folder import JOURNAL, OLD_JOURNAL, SNAPSHOT, FolderLock, load
 from .journal import Header, JournalWriter, sync_folder
 from .pace import Pace
-from .records import Change, Event, Key, Record, tombstone
+from .records import Change, Event, EventType, Key, Record, tombstone
 from .watch import Watch
 
 log = logging.getLogger(__name__)
@@ -310,7 +310,8 @@ class Store:
                 table = self._table(key.resource)
                 if record is not None:
                     previous = table.put(record)
-                    event = Event("MODIFIED" if previous else "ADDED", record, previous, now)
+                    kind: EventType = "MODIFIED" if previous else "ADDED"
+                    event = Event(kind, record, previous, now, len(record.json))
                 else:
                     previous = table.drop(key)
                     if previous is None:

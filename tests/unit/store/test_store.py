@@ -33,6 +33,7 @@ from runtime.store import (
 from runtime.store import database as database_module
 from runtime.store import pace as pace_module
 from runtime.store import store as store_module
+from runtime.store import watch as watch_module
 from runtime.store.folder import load
 from runtime.store.journal import JournalWriter
 
@@ -198,6 +199,32 @@ async def test_history_is_bounded_and_says_so(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(Compacted):
         store.list_at("pods", "", 19)
     assert store.list_at("pods", "", 25)[0].obj["value"] == 24
+    await store.close()
+
+
+async def test_large_objects_shorten_the_history_and_what_a_reader_may_leave(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "HISTORY_BYTES", 50_000)
+    monkeypatch.setattr(watch_module, "LIMIT_BYTES", 100_000)
+    store = Store.open(tmp_path)
+    slow, fast = store.watch("pods"), store.watch("pods")
+    seen = 0
+    for number in range(30):
+        await store.submit([put("a", f"{number:010000}")])
+        seen += len(await fast.next())
+    table = store.database.objects("pods")
+    assert seen == 30
+    assert sum(len(event.record.json) for event in table.history) <= 50_000
+    assert len(await store.watch("pods", since=27).next()) == 3
+    with pytest.raises(Compacted):
+        store.watch("pods", since=20)
+    with pytest.raises(SlowReader):
+        await slow.next()
+    for number in range(1000):
+        await store.submit([put("a", number)])
+    assert len(table.history) > 100
+    assert table.history_size == sum(event.size for event in table.history)
     await store.close()
 
 
