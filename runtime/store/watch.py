@@ -10,7 +10,7 @@ from .records import Event
 
 LIMIT = 20_000
 """Undelivered events after which a reader is cut off, so that it can't hold memory without bound."""
-LIMIT_BYTES = 128 * 1024 * 1024
+LIMIT_BYTES = 64 * 1024 * 1024
 """The same for the JSON in them."""
 
 
