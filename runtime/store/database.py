@@ -39,6 +39,8 @@ HISTORY_SECONDS = 300.0
 """How long further events are kept (etcd is compacted every five minutes upstream)."""
 HISTORY_LIMIT = 10_000
 """Events a table keeps at the most."""
+UNFOLDED = 256
+"""How many of the newest events keep the objects that they replaced at hand, for watches that are not yet there."""
 HISTORY_BYTES = 64 * 1024 * 1024
 """Bytes of JSON in a table's events at the most, so that large objects that change often don't fill the memory."""
 
@@ -82,6 +84,12 @@ class ObjectTable(Table):
         history = self.history
         history.append(event)
         self.history_size += event.size
+        if len(history) > UNFOLDED:
+            old = history[-UNFOLDED - 1]
+            if old.previous is not None:
+                old.previous.fold()
+            if old.type == "DELETED":
+                old.record.fold()
         while len(history) > HISTORY_KEPT and (
             len(history) > HISTORY_LIMIT or history[0].time < event.time - HISTORY_SECONDS
         ):

@@ -10,6 +10,14 @@ import orjson
 Obj = dict[str, Any]
 
 
+def dumps(obj: Obj) -> bytes:
+    """JSON that is to be kept, in as much memory as it is long.
+
+    What ``orjson`` returns still has the room of the buffer that it was written into, eight kilobytes at the least.
+    """
+    return bytes(memoryview(orjson.dumps(obj)))
+
+
 class Key(NamedTuple):
     """Where an object is kept. ``resource`` is a group resource: ``pods``, ``deployments.apps``."""
 
@@ -24,19 +32,35 @@ class Key(NamedTuple):
 class Record:
     """One stored object at one version. Never changed; shared by all who read it."""
 
-    __slots__ = ("_json", "key", "obj", "version")
+    __slots__ = ("_json", "_obj", "key", "version")
 
     def __init__(self, key: Key, obj: Obj, version: int, json: bytes | None = None) -> None:
         self.key = key
-        self.obj = obj
         self.version = version
+        self._obj: Obj | None = obj
         self._json = json
+
+    @property
+    def obj(self) -> Obj:
+        """The object. Read anew from its JSON each time once the record is folded."""
+        obj = self._obj
+        if obj is None:
+            assert self._json is not None
+            obj = orjson.loads(self._json)
+        return obj
+
+    def fold(self) -> None:
+        """Keep the JSON alone, which takes a fraction of the memory: for what is history and seldom asked for."""
+        if self._obj is not None:
+            if self._json is None:
+                self._json = dumps(self._obj)
+            self._obj = None
 
     @property
     def json(self) -> bytes:
         """The object as JSON, made once and shared by the disk and every response."""
         if self._json is None:
-            self._json = orjson.dumps(self.obj)
+            self._json = dumps(self.obj)
         return self._json
 
     def written(self) -> bytes:

@@ -29,7 +29,7 @@ from .errors import StoreError, StoreFailed, StoreFull, VersionMismatch
 from .folder import JOURNAL, OLD_JOURNAL, SNAPSHOT, FolderLock, load
 from .journal import Header, JournalWriter, sync_folder
 from .pace import Pace
-from .records import Change, Event, EventType, Key, Record, tombstone
+from .records import Change, Event, EventType, Key, Record, dumps, tombstone
 from .watch import Watch
 
 log = logging.getLogger(__name__)
@@ -216,7 +216,7 @@ class Store:
                 lines.append(place + b",null]")
                 continue
             change.obj["metadata"]["resourceVersion"] = str(version)
-            json = orjson.dumps(change.obj)
+            json = dumps(change.obj)
             writes.append((key, Record(key, change.obj, version, json)))
             lines.append(place + b"," + json + b"]")
         self._next = version + 1

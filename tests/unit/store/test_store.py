@@ -6,6 +6,7 @@ import asyncio
 import os
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from runtime.store import (
     Foreign,
     InUse,
     Key,
+    Record,
     SlowReader,
     Store,
     StoreError,
@@ -226,6 +228,43 @@ async def test_large_objects_shorten_the_history_and_what_a_reader_may_leave(
     assert len(table.history) > 100
     assert table.history_size == sum(event.size for event in table.history)
     await store.close()
+
+
+async def test_what_was_replaced_long_ago_is_kept_as_text_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "UNFOLDED", 5)
+    store = Store.open(tmp_path)
+    first = (await store.submit([put("a", 0)]))[0]
+    for number in range(1, 10):
+        await store.submit([put("a", number)])
+    await store.submit([drop("a")])
+    for number in range(10):
+        await store.submit([put("b", number)])
+    assert first._obj is None
+    assert (first.obj["value"], first.obj["metadata"]["resourceVersion"]) == (0, "1")
+    history = store.database.objects("pods").history
+    folded = [event.previous._obj is None for event in history if event.previous is not None]
+    assert folded == sorted(folded, reverse=True) and 2 <= folded.count(False) <= 5
+    gone = next(event for event in history if event.type == "DELETED")
+    assert gone.record._obj is None and gone.record.obj["value"] == 9
+    current = store.get(pod_key("b"))
+    assert current is not None and current._obj is current.obj
+    assert [event.record.obj["value"] for event in await store.watch("pods", since=0).next()] == [
+        *range(10),
+        9,
+        *range(10),
+    ]
+    await store.close()
+
+
+def test_text_that_is_kept_takes_no_more_room_than_it_is_long() -> None:
+    records = [Record(pod_key(f"p{number}"), pod(f"p{number}"), number) for number in range(200)]
+    tracemalloc.start()
+    size = sum(len(record.json) for record in records)
+    taken = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert taken < size + 100 * len(records)
 
 
 async def test_a_slow_reader_is_cut_off_and_others_are_not(
