@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _STATE = (
     *("cluster.json", "cluster.json.new", "journal", "journal.old", IDENTITY_FILE, KUBECONFIG, "pki"),
+    *("journal.new", "cluster.json.replaced", "journal.replaced", "journal.old.replaced"),
     *("containers.conf", "podman.log", "podman.sock", "podman.pid", "lock"),
     *("kubetui.log", "kubetui.log.1"),
 )
