@@ -19,6 +19,7 @@ from runtime.api.api import API
 from runtime.api.context import Answer, RequestContext, User
 from runtime.objects.clock import Clock
 from runtime.objects.errors import (
+    StatusError,
     bad_request,
     method_not_allowed,
     path_not_found,
@@ -30,6 +31,7 @@ from runtime.store import Record
 
 from . import tables
 from .body import BODY_LIMIT, duplicate_fields, is_json, parse, parse_json, read_object
+from .jsonerrors import go_json_error, summary
 from .metrics import Metrics
 from .negotiation import (
     JSON,
@@ -328,7 +330,14 @@ class Resources:
         body = await read_body(exchange.request)
         format_ = body_format(exchange.request.headers.get("Content-Type", ""))
         exchange.context.body_size = len(body)
-        return await self._parse(exchange, body, format_)
+        try:
+            return await self._parse(exchange, body, format_)
+        except StatusError as error:
+            sub = resource.subresource(exchange.info.subresource)
+            kind = sub.kind if sub is not None else resource.kind
+            raise bad_request(
+                f"the object provided is unrecognized (must be of type {kind}): {error.message} ({summary(body)})"
+            ) from error
 
     async def _parse(self, exchange: Exchange, body: bytes, format_: str) -> Any:
         """The object in a body; what stands twice in it is left to who reads its fields."""
@@ -391,7 +400,12 @@ class Resources:
             if context.repeated and options.field_validation == "Strict":
                 raise bad_request(f"error strict decoding YAML: {', '.join(context.repeated)}")
         else:
-            body = parse_json(raw)
+            try:
+                body = parse_json(raw)
+            except StatusError as error:
+                why = go_json_error(raw) or error.message
+                prefix = "" if kind == "strategic" else "error decoding patch: "
+                raise bad_request(prefix + why) from error
             if options.field_validation != "Ignore":
                 prefix = "json patch " if kind == "json" else ""
                 context.repeated = [f'{prefix}duplicate field "{path}"' for path in duplicate_fields(raw)]
