@@ -406,7 +406,11 @@ _LAZY: Final[dict[str, Callable[[_Run, tuple[Node, ...], Scope], Any]]] = {
     ">=": _relation(lambda order: order >= 0),
     "in": _contained,
 }
-CALLABLE: Final = frozenset({*FUNCTIONS, *METHODS, *_LAZY, "or", "orValue", "_?._", "_[?_]"})
+_AUTHORIZER: Final = frozenset(
+    {"group", "resource", "subresource", "namespace", "name", "fieldSelector", "labelSelector", "check"}
+    | {"path", "serviceAccount", "allowed", "reason", "errored", "error"}
+)
+CALLABLE: Final = frozenset({*FUNCTIONS, *METHODS, *_AUTHORIZER, *_LAZY, "or", "orValue", "_?._", "_[?_]"})
 """The names of all functions, operators and methods."""
 _HANDLERS: Final[dict[str, Callable[[_Run, Node, Scope], Any]]] = {
     CONST: _Run._const,

@@ -24,6 +24,7 @@ COST_LIMIT: Final = 10_000_000
 _REQUEST_SIZE = 3 * 1024 * 1024
 """The largest object: what bounds a list of which the schema does not say how long it may be."""
 _TRUTH: Final = frozenset({"&&", "||", "!", "==", "!=", "<", "<=", ">", ">=", "in"})
+_ARITHMETIC: Final = frozenset({"+", "-", "*", "/", "%"})
 _LOGIC: Final = frozenset({"&&", "||", "!", "_?_:_"})
 
 Errors = list[FieldError]
@@ -80,7 +81,10 @@ def check_rule_expressions(
     """
     for index, rule in enumerate(schema.raw.get("x-kubernetes-validations") or ()):
         place = f"{path}.x-kubernetes-validations[{index}]"
-        reader = _Reader(rule["rule"], schema, root)
+        types: Types = {"self": schema, "oldSelf": schema}
+        whole = schema if root else None
+        reader = Reader(rule["rule"], types, whole)
+        transition = "oldSelf" in reader.names
         if reader.problem:
             errors.append(invalid(f"{place}.rule", rule, f"compilation failed: {reader.problem}"))
         elif reader.kind not in ("bool", ""):
@@ -88,14 +92,14 @@ def check_rule_expressions(
         cost = reader.cost * often
         if cost > COST_LIMIT:
             errors.append(forbidden_field(f"{place}.rule", _too_dear(cost)))
-        if reader.transition and lost:
+        if transition and lost:
             sentence = f"oldSelf cannot be used on the uncorrelatable portion of the schema within {lost}"
             errors.append(invalid(f"{place}.rule", rule["rule"], sentence))
-        elif not reader.transition and rule.get("optionalOldSelf") is not None:
+        elif not transition and rule.get("optionalOldSelf") is not None:
             sentence = "may not be set if oldSelf is not used in rule"
             errors.append(invalid(f"{place}.optionalOldSelf", rule["optionalOldSelf"], sentence))
         if rule.get("messageExpression"):
-            said = _Reader(rule["messageExpression"], schema, root)
+            said = Reader(rule["messageExpression"], types, whole)
             problem = f"messageExpression compilation failed: {said.problem}" if said.problem else ""
             if not problem and said.kind not in ("string", ""):
                 problem = "messageExpression must evaluate to a string"
@@ -163,23 +167,31 @@ def _largest(schema: Structural | None) -> int:
 # -- reading -------------------------------------------------------------------------------------------------------
 
 
-class _Reader:
+class Reader:
     """An expression read with the types of a schema: what is wrong with it, what it gives, what it may cost."""
 
-    def __init__(self, text: str, schema: Structural, root: bool) -> None:
+    def __init__(self, text: str, types: Types, root: Structural | None = None) -> None:
+        """Read an expression.
+
+        Args:
+            text: the expression.
+            types: the variables there are, and their schemas as far as they are known.
+            root: the schema of a whole object, which has metadata without saying so.
+        """
         self.problem = ""
+        """What is wrong with it, with its place."""
         self.kind = ""
+        """What it gives: bool, string, other, or empty where that is not known."""
         self.cost = 0
-        self.transition = False
-        self._root = schema if root else None
+        self._root = root
         try:
             expression = compile_expression(text)
         except CelSyntaxError as error:
             self.problem = str(error)
+            self.names: frozenset[str] = frozenset()
             return
         self._text = text
-        self.transition = "oldSelf" in expression.names
-        types: Types = {"self": schema, "oldSelf": schema}
+        self.names = expression.names
         found = self._type(expression.tree, types, 1)
         self.kind = _result(expression.tree, found)
 
@@ -280,6 +292,9 @@ def _result(tree: Node, found: Structural | None) -> str:
             return "bool"
         case kind if kind == CALL and tree[3] is None and tree[2] in _TRUTH:
             return "bool"
+        case kind if kind == CALL and tree[2] in _ARITHMETIC:
+            known = {_result(one, None) for one in tree[4]} - {""}
+            return known.pop() if len(known) == 1 else ""
     if found is None or not found.type or found.int_or_string:
         return ""
     if found.type == "string" and found.raw.get("format"):
