@@ -51,6 +51,7 @@ class WatchStream:
             options.resource_version_match,
             watch=True,
             initial_events=options.send_initial_events,
+            continue_=options.continue_,
         )
         predicate = Predicate(resource, options.label_selector, options.field_selector)
         self._resource = resource

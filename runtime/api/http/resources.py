@@ -16,6 +16,7 @@ from multidict import CIMultiDict
 
 from runtime.api.api import API
 from runtime.api.context import Answer, RequestContext, User
+from runtime.api.listing import check_not_ahead
 from runtime.objects.clock import Clock
 from runtime.objects.errors import (
     bad_request,
@@ -227,6 +228,7 @@ class Resources:
             info.name,
             subresource=info.subresource,
         )
+        check_not_ahead(exchange.request.query.get("resourceVersion", ""), self._api.store.revision)
         return await self._answer(exchange, resource, answer, accepted)
 
     async def _list(self, exchange: Exchange, resource: Resource) -> web.StreamResponse:
