@@ -34,7 +34,7 @@ class Action:
     ``browser``, ``rollback``, ``manifests``, ``preview``; ``any`` for all). ``kinds`` are the kinds of object that it
     takes (None: it takes none, ``*``: any). ``mutating`` actions do not exist in read-only mode. ``footer`` is its
     rank there, 0 for not at all. ``kubectl`` shows the equivalent line in help. ``handler`` is ``module:function``
-    below ``kubetui.commands``.
+    below ``kubetui.commands``. ``words`` mean it when typed whole into the palette, as k9s' commands do.
     """
 
     id: str
@@ -49,6 +49,7 @@ class Action:
     footer: int = 0
     kubectl: str = ""
     help: str = ""
+    words: tuple[str, ...] = ()
 
     def load(self) -> Handler:
         """The function that does it."""
@@ -85,14 +86,16 @@ ACTIONS: tuple[Action, ...] = (
     Action("right", "Right", ("right",), "move:right", "Move"),
     Action("open", "Open", ("enter",), "move:open_row", "Move", _TABLE | {"manifests", "rollout"},
            footer=10, help="drill down: workload → pods → logs; any other object: describe"),
-    Action("back", "Back", ("escape",), "move:back", "Move", footer=11),
+    Action("back", "Back", ("escape", "left_square_bracket"), "move:back", "Move", footer=11),
     Action("forward", "Forward", ("right_square_bracket",), "move:forward", "Move",
            help="again where back came from"),
     Action("next-pane", "Next pane", ("tab",), "move:next_pane", "Move", _w("dashboard")),
     Action("previous-pane", "Previous pane", ("shift+tab",), "move:previous_pane", "Move", _w("dashboard")),
     *(
-        Action(f"pane-{n}", f"Pane {n}: {name}", (str(n),), f"move:pane_{n}", "Move", _w("dashboard"))
-        for n, name in enumerate(("workloads", "pods", "rollout", "logs", "events", "manifests", "usage"), 1)
+        Action(f"pane-{n}", f"Pane {n}: {name}", (str(n),), f"move:pane_{n}", "Move", _w("dashboard"), words=words)
+        for n, (name, words) in enumerate(
+            (("workloads", ("wk", "workload", "workloads")), ("pods", ()), ("rollout", ("rollout",)), ("logs", ()),
+             ("events", ()), ("manifests", ("dir", "manifests")), ("usage", ("usage", "top"))), 1)
     ),
     Action("maximise", "Maximise", ("z",), "move:maximise", "Move", _w("dashboard"), footer=60),
     Action("hide-pane", "Hide pane", ("H",), "move:hide_pane", "Move", _w("dashboard"),
@@ -123,7 +126,8 @@ ACTIONS: tuple[Action, ...] = (
            _w("table", "rollout", "manifests", "dashboard"), footer=50, help="mark several with space"),
     Action("all-namespaces", "All namespaces", ("0",), "choose:all_namespaces", "Choose",
            _w("table", "dashboard")),
-    Action("context", "Context", ("ctrl+k",), "choose:context", "Choose", _w("table", "dashboard")),
+    Action("context", "Context", ("ctrl+k",), "choose:context", "Choose", _w("table", "dashboard"),
+           words=("ctx", "context", "contexts")),
     Action("palette", "Commands", ("colon",), "choose:palette", "Choose", footer=52,
            help="any kind by name, any action, ns NAME, ctx NAME"),
     Action("logs", "Logs", ("l",), "view:logs", "Look", _OBJECTS, POD | WITH_PODS, footer=40,
@@ -134,7 +138,9 @@ ACTIONS: tuple[Action, ...] = (
            kubectl="kubectl describe"),
     Action("yaml", "YAML", ("y",), "view:yaml", "Look", _OBJECTS, ANY, footer=43,
            kubectl="kubectl get -o yaml"),
-    Action("tree", "Owner tree", ("t",), "view:tree", "Look", _ROWS, ANY),
+    Action("tree", "Owner tree", ("t",), "trees:tree", "Look", _ROWS, ANY),
+    Action("forest", "All owner trees", ("X",), "trees:forest", "Look", _w("table", "rollout", "dashboard"),
+           help="every workload of the chosen namespaces down to its containers", words=("xray",)),
     Action("inside", "In the runtime", ("I",), "view:inside", "Look", _OBJECTS, POD | WITH_PODS,
            help="container ids, image digests, mounts; on Podman the lines that look closer"),
     Action("object-events", "Events of it", ("E",), "view:object_events", "Look", _ROWS, ANY,
@@ -146,9 +152,11 @@ ACTIONS: tuple[Action, ...] = (
     Action("save-table", "Save table", ("ctrl+s",), "view:save", "Look", _w("table", "logs", "text"),
            help="writes what the view holds to a file"),
     Action("pulse", "Pulse", ("v",), "pulse:pulse", "Look", _w("table", "rollout", "manifests", "dashboard"),
-           help="the whole cluster at a glance: health of workloads, pods and nodes, warnings, use"),
+           help="the whole cluster at a glance: health of workloads, pods and nodes, warnings, use",
+           words=("pulse", "pulses", "pu")),
     Action("command-log", "Command log", ("L",), "view:command_log", "Look",
-           help="the kubectl line of everything done here"),
+           help="the kubectl line of everything done here",
+           words=("commands", "history")),
     Action("scale-up", "Scale up", ("plus",), "change:scale_up", "Change", _OBJECTS, SCALABLE,
            mutating=True, footer=30, kubectl="kubectl scale --replicas=N"),
     Action("scale-down", "Scale down", ("minus",), "change:scale_down", "Change", _OBJECTS, SCALABLE,
@@ -171,7 +179,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("delete", "Delete", ("ctrl+d",), "change:delete", "Change", _TABLE, ANY, "ask", True, 45,
            "kubectl delete",
            "asks, with the choice of propagation; in protected namespaces asks for the name"),
-    Action("undo", "Undo", ("u",), "change:undo", "Change", mutating=True, confirm="ask",
+    Action("undo", "Undo", ("u",), "undo:undo", "Change", mutating=True, confirm="ask",
            help="takes back the last change made here, shown before it happens"),
     Action("suspend", "Suspend/resume", ("S",), "change:suspend", "Change", _TABLE,
            frozenset({"CronJob", "Job"}), mutating=True,
@@ -190,11 +198,12 @@ ACTIONS: tuple[Action, ...] = (
            kubectl="kubectl attach -it"),
     Action("forward-port", "Port-forward", ("F",), "connect:forward", "Connect", _TABLE,
            POD | WITH_PODS | {"Service"}, mutating=True, kubectl="kubectl port-forward"),
-    Action("forwards", "Port-forwards", ("P",), "connect:forwards", "Connect"),
+    Action("forwards", "Port-forwards", ("P",), "connect:forwards", "Connect",
+           words=("pf", "portforwards", "port-forwards")),
     Action("copy-files", "Copy files", ("f",), "copy:copy_files", "Connect", _TABLE, POD | WITH_PODS,
            mutating=True, kubectl="kubectl cp", help="to and from a container, files and folders; needs tar in it"),
     Action("copy-stop", "Stop the copy", ("x",), "copy:stop_copy", "Connect", _w("copy"), footer=24),
-    Action("log-wrap", "Wrap", ("w",), "logs:wrap", "Logs", _w("logs"), footer=70),
+    Action("log-wrap", "Wrap", ("w",), "logs:wrap", "Logs", _w("logs", "text"), footer=70),
     Action("log-stamps", "Times", ("t",), "logs:stamps", "Logs", _w("logs"), footer=71),
     Action("log-names", "Pod names", ("N",), "logs:names", "Logs", _w("logs")),
     Action("log-json", "JSON fields", ("J",), "logs:json", "Logs", _w("logs"), footer=74),
@@ -228,8 +237,11 @@ ACTIONS: tuple[Action, ...] = (
            _w("rollback"), confirm="ask", mutating=True, footer=12),
     Action("rollback-base", "Compare from", ("c",), "change:rollback_base", "Roll back", _w("rollback"),
            footer=13, help="compare the marked revision instead of the current one"),
-    Action("theme", "Theme", ("ctrl+y",), "choose:theme", "Program"),
-    Action("help", "Help", ("question_mark", "f1"), "view:help_screen", "Program", footer=90),
-    Action("quit", "Quit", ("q", "ctrl+q"), "choose:quit_app", "Program", footer=91),
+    Action("theme", "Theme", ("ctrl+y",), "choose:theme", "Program",
+           words=("theme", "themes", "skin")),
+    Action("help", "Help", ("question_mark", "f1"), "view:help_screen", "Program", footer=90,
+           words=("h", "help")),
+    Action("quit", "Quit", ("q", "ctrl+q"), "choose:quit_app", "Program", footer=91,
+           words=("q", "q!", "qa", "quit", "exit")),
 )
 # fmt: on

@@ -27,7 +27,7 @@ from kubetui.config import Config, config_path, load_config
 from kubetui.connection import Access, Background, Connection, ConnectionState
 from kubetui.context import Context
 from kubetui.continued import go_on
-from kubetui.frame import draw_header, draw_keys
+from kubetui.frame import draw_header, draw_keys, unreachable
 from kubetui.journal import Logged, UndoStep
 from kubetui.keys import Registry
 from kubetui.live.layout import LayoutState
@@ -121,7 +121,7 @@ class KubetuiApp(OrderedKeysApp):
             self.config.theme = ""
         self.theme = self.config.theme or "kubetui-dark"
         for problem in self.config.problems[:4]:
-            self.notify(clean(problem), title="Configuration", severity="warning", timeout=12)
+            self.notify(clean(problem), title="Configuration", severity="warning", timeout=12, markup=False)
         self.refresh_chrome()
         self.set_interval(1.0, self._tick)
         self.call_after_refresh(self._start_network)
@@ -191,13 +191,10 @@ class KubetuiApp(OrderedKeysApp):
         if state.kind == "failed" and not state.server and self._first_cluster:
             self.end_with(state.detail)
             return
-        if state.kind == "failed":
-            self.startup_lines = [*self.startup_lines, clean(state.detail)]
+        if state.kind == "failed" or (state.kind == "reconnecting" and self.dashboard.session is None):
+            self.startup_lines = [unreachable(self)]
             self.dashboard.after_pump()
-            self.dashboard.notice.display = True
-            self.dashboard.notice.update(
-                "\n".join(["The cluster cannot be reached:", "", *self.startup_lines[-8:]])
-            )
+            self.dashboard.show_notice("\n".join(self.startup_lines))
         if state.kind == "live" and before.kind != "live":
             self.startup_lines = []
             self._first_cluster = False
@@ -283,8 +280,7 @@ class KubetuiApp(OrderedKeysApp):
             while True:
                 self._hear(clean(self.options.progress.get_nowait()))
         if self.startup_lines and self.connection_state.kind in ("starting", "connecting"):
-            self.dashboard.notice.display = True
-            self.dashboard.notice.update("\n".join(self.startup_lines[-8:]))
+            self.dashboard.show_notice("\n".join(self.startup_lines[-8:]))
         self.hub.sweep()
         self.housekeeper.tick()
         self.measuring.tick()
@@ -323,7 +319,7 @@ class KubetuiApp(OrderedKeysApp):
             self.theme = self.config.theme
             self.refresh_css()
         for problem in self.config.problems[:4]:
-            self.notify(clean(problem), title="Configuration", severity="warning", timeout=12)
+            self.notify(clean(problem), title="Configuration", severity="warning", timeout=12, markup=False)
 
     # -- keys and actions ----------------------------------------------------------------------------------------
 
@@ -383,7 +379,7 @@ class KubetuiApp(OrderedKeysApp):
             await action.load()(context)
         except ApiError as error:
             self.fail(f"{action.label}: {error.message}")
-        except (OSError, TimeoutError) as error:
+        except OSError as error:
             self.fail(f"{action.label}: {error or type(error).__name__}")
 
     def run_action_soon(self, action_id: str) -> None:

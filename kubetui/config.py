@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kubetui.actions import ACTIONS
-from kubetui.keys import key_code
+from kubetui.keys import is_key, key_code
 
 if TYPE_CHECKING:
     import yaml
@@ -152,7 +152,12 @@ def _keys(config: Config, value: Any) -> Problems:
         elif not isinstance(wanted, list) or not all(isinstance(k, str) and k for k in wanted):
             yield str(action), f"{action}: expected a key or a list of keys"
         else:
-            config.keys[action] = tuple(key_code(k) for k in wanted)
+            codes = [key_code(k) for k in wanted]
+            for key in (k for k, code in zip(wanted, codes, strict=True) if not is_key(code)):
+                yield str(action), f"{action}: there is no key {key!r}"
+            known_codes = tuple(code for code in codes if is_key(code))
+            if known_codes or not wanted:
+                config.keys[action] = known_codes
 
 
 def _aliases(config: Config, value: Any) -> Problems:
@@ -202,6 +207,9 @@ def _plugins(config: Config, value: Any) -> Problems:
     for name, found in value.items():
         if not isinstance(found, dict) or not isinstance(found.get("command"), str):
             yield str(name), f"{name}: needs a command"
+            continue
+        if not is_key(key_code(str(found.get("key") or ""))):
+            yield str(name), f"{name}: there is no key {found.get('key')!r}"
             continue
         config.plugins.append(
             Plugin(

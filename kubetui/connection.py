@@ -10,17 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 if TYPE_CHECKING:
     from kubetui.live.cache import Cache
-    from kubetui.live.client import Credentials, KubeClient
+    from kubetui.live.client import KubeClient
     from kubetui.live.discovery import Catalog
     from kubetui.live.target import Target
 
@@ -95,14 +93,22 @@ class Connection:
     async def call(self, work: Callable[[KubeClient], Awaitable[T]]) -> T:
         """Run ``work(client)`` on the network thread and wait for its result on this one.
 
-        Raises what ``work`` raises; waits for the connection first.
+        Raises what ``work`` raises, and ConnectionError, which says it in words, where the network failed. Waits for
+        the connection first.
         """
         client = await asyncio.wrap_future(self._ready)
         loop = self._loop
         assert loop is not None
 
         async def run() -> T:
-            return await work(client)
+            import aiohttp
+
+            from kubetui.live.cache import explain
+
+            try:
+                return await work(client)
+            except (aiohttp.ClientError, TimeoutError) as error:
+                raise ConnectionError(explain(error)) from error
 
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(run(), loop))
 
@@ -162,12 +168,14 @@ class Connection:
             self._set(ConnectionState("failed", str(error) or type(error).__name__))
             return
         self._set(ConnectionState("connecting"))
+        from kubetui.kubeconfig import load_credentials
+        from kubetui.live.client import KubeClient
+
         try:
             credentials = await load_credentials(path, self._access.context)
-        except Exception as error:
-            self._set(ConnectionState("failed", f"kubeconfig: {_what_is_wrong(path, error)}"))
+        except ValueError as error:
+            self._set(ConnectionState("failed", f"kubeconfig: {error}"))
             return
-        from kubetui.live.client import KubeClient
 
         client = KubeClient(credentials)
         self._ready.set_result(client)
@@ -185,8 +193,6 @@ class Connection:
         return source
 
     async def _heartbeat(self, client: KubeClient) -> None:
-        import aiohttp
-
         from kubetui.live.cache import explain
         from kubetui.live.discovery import discover
         from kubetui.live.errors import ApiError
@@ -205,7 +211,7 @@ class Connection:
                 kind: Literal["failed", "live"] = "failed" if error.code == 401 else "live"
                 self._set(ConnectionState(kind, error.message, server, context, version))
                 delay = HEARTBEAT_SECONDS
-            except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            except Exception as error:
                 self._set(ConnectionState("reconnecting", explain(error), server, context, version))
                 delay = min(delay, 1.0)
             await asyncio.sleep(delay)
@@ -238,64 +244,3 @@ class Background:
     def done(self) -> bool:
         """Whether it has ended."""
         return self._future is not None and self._future.done()
-
-
-def _what_is_wrong(kubeconfig: str | None, error: Exception) -> str:
-    """A kubeconfig's problem in words. kr8s stumbles over files of another shape with Python's own errors."""
-    name = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
-    if not any(Path(part).expanduser().exists() for part in name.split(":") if part):
-        return f"{name}: no such file"
-    if isinstance(error, TypeError | AttributeError | LookupError):
-        return f"{name} has no context with a cluster and a user"
-    return str(error) or type(error).__name__
-
-
-async def load_credentials(kubeconfig: str | None, context: str | None) -> Credentials:
-    """Read a kubeconfig (or the service account of the pod that we run in) through kr8s.
-
-    ``kubeconfig`` is a path, or None for ``$KUBECONFIG`` and ``~/.kube/config``. Raises ValueError, KeyError or
-    OSError naming what is missing.
-    """
-    from kr8s._auth import KubeAuth
-
-    from kubetui.live.client import Credentials
-
-    auth = KubeAuth(kubeconfig=kubeconfig, context=context)
-
-    async def load() -> Credentials:
-        auth._insecure_skip_tls_verify = False
-        await auth.reauthenticate()
-        inline = set(getattr(auth, "_user", {})) | set(getattr(auth, "_cluster", {}))
-        tls = await auth.ssl_context()
-        # kr8s unpacks inline certificates into temporary files that nobody deletes; a private key must not stay there
-        for key, file in (
-            ("client-key-data", auth.client_key_file),
-            ("client-certificate-data", auth.client_cert_file),
-            ("certificate-authority-data", auth.server_ca_file),
-        ):
-            if key in inline and file:
-                with contextlib.suppress(OSError):
-                    Path(str(file)).unlink()
-        space = str((getattr(auth, "_context", None) or {}).get("namespace") or auth.namespace or "default")
-        return Credentials(
-            server=auth.server,
-            namespace=space,
-            context=auth.active_context,
-            token=auth.token,
-            tls=tls,
-            tls_server_name=auth.tls_server_name,
-            proxy=auth.proxy,
-            renew=load,
-        )
-
-    return await load()
-
-
-async def list_contexts(kubeconfig: str | None) -> list[tuple[str, str]]:
-    """(name, server) of every context of a kubeconfig."""
-    from kr8s._config import KubeConfigSet
-
-    paths = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
-    found = await KubeConfigSet(*(p for p in paths.split(":") if p))
-    servers = {c["name"]: str((c.get("cluster") or {}).get("server") or "") for c in found.clusters}
-    return [(c["name"], servers.get((c.get("context") or {}).get("cluster"), "")) for c in found.contexts]

@@ -49,7 +49,7 @@ def draw_header(app: KubetuiApp, screen: KeyScreen) -> None:
         words += [f"{broken} broken"] if broken else []
         words += [f"{plural(faulty, 'bad file')}"] if faulty else []
         right.append(("▲ " + ", ".join(words), "bad-strong"))
-    elif state.kind == "live":
+    elif state.kind == "live" and app.dashboard.sees_pods:
         right.append(("✔ all well", "ok"))
     if app.dashboard.session is not None and roomy:
         pods = f"{plural(len(app.dashboard.session.pods), 'pod')}  "
@@ -75,18 +75,45 @@ def draw_keys(app: KubetuiApp, screen: KeyScreen) -> None:
     screen.keybar.show(items)
 
 
+def unreachable(app: KubetuiApp) -> str:
+    """Why no cluster is shown, and what can be done about it."""
+    state = app.connection_state
+    where = f"context {clean(state.context)}" if state.context else "the cluster"
+    if state.kind == "failed" and state.server:
+        first = f"{clean(state.server)} does not accept the credentials of {where}:"
+        last = "Log in again, or mend the user in the kubeconfig: it is read again by itself."
+    elif state.kind == "failed":
+        first, last = "There is no cluster to show:", ""
+    else:
+        first = f"{where[:1].upper()}{where[1:]} cannot be reached at {clean(state.server)}:"
+        last = "It is tried again by itself."
+    keys = hints(app, ("context", "another context"), ("quit", "quit"))
+    return "\n\n".join(part for part in (first, clean(state.detail), last, keys) if part)
+
+
+def hints(app: KubetuiApp, *actions: tuple[str, str]) -> str:
+    """``n another namespace   ? help``, with the keys as they are bound."""
+    return "   ".join(f"{app.registry.key_text(action)} {words}" for action, words in actions)
+
+
+def forbidden_hint(app: KubetuiApp, detail: str) -> str:
+    """Nothing can be seen because nothing may be seen."""
+    return f"Pods may not be listed in {clean(app.namespace_text)}:\n\n{clean(detail)}\n\n" + hints(
+        app, ("namespace", "another namespace"), ("palette", "any kind"), ("context", "another context")
+    )
+
+
 def empty_hint(app: KubetuiApp) -> str:
     """What to do on an empty cluster."""
+    space = clean(app.namespace_text)
+    keys = [("namespace", "another namespace"), ("all-namespaces", "all of them"), ("palette", "any kind")]
+    if not app.namespaces:
+        del keys[1]
     if app.options.own_cluster:
         return (
-            f"Nothing runs in {app.namespace_text} yet.\n\n"
+            f"Nothing runs in {space} yet.\n\n"
             "Save a manifest in a watched file and it is applied at once,\n"
             "or use any Kubernetes client with this cluster's kubeconfig.\n\n"
-            f"{app.registry.key_text('namespace')} another namespace   "
-            f"{app.registry.key_text('palette')} any kind   {app.registry.key_text('help')} help"
+            + hints(app, *keys, ("help", "help"))
         )
-    return (
-        f"There are no workloads or pods in {app.namespace_text}.\n\n"
-        f"{app.registry.key_text('namespace')} another namespace   "
-        f"{app.registry.key_text('all-namespaces')} all of them   {app.registry.key_text('palette')} any kind"
-    )
+    return f"There are no workloads or pods in {space}.\n\n" + hints(app, *keys)

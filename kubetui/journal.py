@@ -22,9 +22,15 @@ class Logged:
 
 @dataclass(slots=True)
 class UndoStep:
-    """How to take one change back: what it was, what will be done, and doing it."""
+    """How to take one change back: what it was, what will be done, and doing it.
+
+    ``after`` is what the server made of the change; ``look`` says, just before it is taken back, what others have
+    changed since and would lose.
+    """
 
     title: str
     preview: list[tuple[str, Any, Any]]
     line: str
     run: Callable[[KubeClient], Awaitable[object]]
+    look: Callable[[KubeClient], Awaitable[list[str]]] | None = None
+    after: dict[str, Any] | None = None

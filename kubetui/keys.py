@@ -80,6 +80,26 @@ def key_name(key: str) -> str:
     return _NAMES.get(key, key.replace("ctrl+", "^") if len(key) == 6 and key.startswith("ctrl+") else key)
 
 
+_MODIFIERS = frozenset({"ctrl", "shift", "alt", "super", "hyper", "meta"})
+
+
+def is_key(code: str) -> bool:
+    """Whether a terminal can send it: a character, a named key or symbol, with or without modifiers."""
+    import unicodedata
+
+    from textual.keys import Keys
+
+    *modifiers, last = code.split("+")
+    if not last or not _MODIFIERS.issuperset(modifiers):
+        return False
+    if len(last) == 1 or last in {key.value for key in Keys}:
+        return True
+    try:
+        return bool(unicodedata.lookup(last.replace("_", " ").upper())) or last in _NAMES
+    except KeyError:
+        return last in _NAMES
+
+
 def key_code(name: str) -> str:
     """What people write as Textual's name of the key (``+`` → ``plus``, ``esc`` → ``escape``)."""
     name = name.strip()

@@ -6,6 +6,7 @@ The cluster's code loads on the thread that asks for its kubeconfig, after the f
 from __future__ import annotations
 
 import argparse
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ def launch(make_options: Callable[[], ClusterOptions] | None, chosen: argparse.N
     ``make_options`` gives the cluster to run inside; None shows the cluster of a kubeconfig.
     """
     options = AppOptions(namespace=chosen.namespace or None, read_only=chosen.read_only)
+    logging.getLogger().addHandler(logging.NullHandler())  # stderr is the screen
     if make_options is None:
         options.kubeconfig = chosen.kubeconfig or None
         options.context = chosen.context or None
@@ -35,8 +37,10 @@ def launch(make_options: Callable[[], ClusterOptions] | None, chosen: argparse.N
 
     def start() -> str:
         """The kubeconfig of the cluster, started here or found running."""
+        from kubetui.logfile import log_to
         from runtime import ClusterThread, serving_pid
 
+        log_to(chosen.state_dir)
         pid = serving_pid(chosen.state_dir)
         if pid:
             options.quit_message = STILL_SERVED.format(pid=pid)

@@ -202,6 +202,7 @@ class Cluster:
             root_ca=server.pki.ca_certificate.read_text(),
             metrics=ServedMetrics(client("horizontal-pod-autoscaler")),
             sign=partial(sign_request, server.pki),
+            sign_token=server.tokens.issue_for_secret,
         )
         scheduler = Scheduler(
             Client(api, system_user("system:kube-scheduler"), field_manager="kube-scheduler"),

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _STATE = (
     *("cluster.json", "cluster.json.new", "journal", "journal.old", IDENTITY_FILE, KUBECONFIG, "pki"),
     *("containers.conf", "podman.log", "podman.sock", "podman.pid", "lock"),
+    *("kubetui.log", "kubetui.log.1"),
 )
 """What a cluster keeps in the state folder, the pods' files apart."""
 

@@ -1,69 +1,29 @@
-"""Changing things: scale, roll back, restart, pause, images, labels, delete, and taking it back.
-
-Every change goes through :func:`perform`, which writes the kubectl line into the command log, says what went wrong in
-the server's words and keeps what is needed to undo it.
-"""
+"""Changing things: scale, roll back, restart, pause, images, labels, delete."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from kubetui.commands.undo import Work, change_lines, perform, undo_to, unless
 from kubetui.commands.view import full
 from kubetui.context import Context, Ref
 from kubetui.journal import UndoStep
 from kubetui.live.client import KubeClient
 from kubetui.live.errors import ApiError
 from kubetui.live.history import RESTARTED, HistoryEntry, changed_fields, rollback_patch
-from kubetui.live.lines import Line, line
-from kubetui.live.objects import Obj, annotations_of, dig, labels_of, meta
+from kubetui.live.lines import line
+from kubetui.live.objects import Obj, annotations_of, dig, labels_of, uid_of
 from kubetui.live.text import clean, plural
-from kubetui.live.undo import recreated, restored
+from kubetui.live.undo import recreated
 from kubetui.screens.dialogs import Choice, Confirm, Prompt
 from kubetui.screens.rollback import RollbackScreen
 
 if TYPE_CHECKING:
     from kubetui.app import KubetuiApp
 
-Work = Callable[[KubeClient], Awaitable[object]]
-
-
-async def perform(app: KubetuiApp, line_text: str, work: Work, undo: UndoStep | None = None) -> bool:
-    """Do one change; return whether the server took it."""
-    try:
-        await app.call(work)
-    except ApiError as error:
-        app.log_command(line_text, error.message, ok=False)
-        app.fail(error.message)
-        return False
-    except (OSError, TimeoutError) as error:
-        app.log_command(line_text, str(error) or type(error).__name__, ok=False)
-        app.fail(f"{line_text}: {error or type(error).__name__}")
-        return False
-    app.log_command(line_text)
-    if undo is not None:
-        app.undo_stack.append(undo)
-        del app.undo_stack[:-50]
-    return True
-
 
 def _patch(path: str, body: Any, kind: str = "merge") -> Work:
     return lambda client: client.patch(path, body, kind)
-
-
-def undo_to(ref: Ref, before: Obj, after_line: str) -> UndoStep:
-    """Take a change of one object back to ``before`` (spec, labels and annotations), whatever else changed since."""
-
-    async def run(client: KubeClient) -> object:
-        live = await client.get(ref.path)
-        return await client.replace(ref.path, restored(before, live))
-
-    return UndoStep(
-        f"Undo: {after_line}",
-        [("object", "as it is now", "as it was before")],
-        f"kubectl replace {ref.word}{ref.flags}",
-        run,
-    )
 
 
 # -- scale -------------------------------------------------------------------------------------------------------
@@ -107,6 +67,7 @@ async def scale_to(app: KubetuiApp, ref: Ref, before: int, target: int) -> bool:
         [("spec.replicas", target, before)],
         f"kubectl scale {ref.word} --replicas={before}{ref.flags}",
         patch(before),
+        unless(ref, ("spec", "replicas"), target),
     )
     return await perform(app, f"kubectl scale {ref.word} --replicas={target}{ref.flags}", patch(target), undo)
 
@@ -195,23 +156,6 @@ async def rollback_now(context: Context) -> None:
         app.say(f"{ref.word} goes back to revision {entry.number}.")
 
 
-def change_lines(changes: Sequence[tuple[str, Any, Any]]) -> list[Line]:
-    """``path: old → new`` for a dialog."""
-    lines = []
-    for path, old, new in changes[:200]:
-        lines.append(line(clean(path), "accent"))
-        if old is not None:
-            lines.append(Line(((f"  - {clean(_short(old))}", "bad"),)))
-        if new is not None:
-            lines.append(Line(((f"  + {clean(_short(new))}", "ok"),)))
-    return lines or [line("nothing differs", "dim")]
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 300 else text[:300] + "…"
-
-
 async def restart(context: Context) -> None:
     """Restart as kubectl does: an annotation on the pod template."""
     from datetime import datetime
@@ -252,6 +196,7 @@ async def pause(context: Context) -> None:
             [("spec.paused", not paused, paused)],
             f"kubectl rollout {'pause' if paused else 'resume'} {ref.word}{ref.flags}",
             lambda client, path=path, back=back: client.patch(path, back),  # type: ignore[misc]
+            unless(ref, ("spec", "paused"), not paused),
         )
         await perform(
             context.app,
@@ -349,6 +294,7 @@ async def suspend(context: Context) -> None:
             [("spec.suspend", value, not value)],
             f'kubectl patch {ref.word} -p \'{{"spec":{{"suspend":{str(not value).lower()}}}}}\'{ref.flags}',
             lambda client, path=path, value=value: client.patch(path, {"spec": {"suspend": not value}}),  # type: ignore[misc]
+            unless(ref, ("spec", "suspend"), value),
         )
         await perform(
             context.app,
@@ -401,7 +347,7 @@ async def trigger(context: Context) -> None:
         app.say(f"Job {name} has been created.")
 
 
-# -- delete and undo ---------------------------------------------------------------------------------------------
+# -- delete ------------------------------------------------------------------------------------------------------
 
 
 async def delete(context: Context) -> None:
@@ -434,14 +380,17 @@ async def delete(context: Context) -> None:
     flag = "" if answer == "Background" else f" --cascade={answer.lower()}"
     if answer == "now":
         options["gracePeriodSeconds"] = 0
-        flag = " --now --force"
+        flag = " --grace-period=0 --force"
     for ref in refs:
         try:
             before = await full(context, ref)
-        except ApiError as error:
-            app.fail(error.message)
+        except (ApiError, OSError) as error:
+            app.fail(str(error))
             continue
-        checked = {**options, "preconditions": {"uid": str(meta(before).get("uid") or "")}}
+        if ref.uid and uid_of(before) != ref.uid:  # a StatefulSet's pod, say: it is not what was asked about
+            app.fail(f"{ref.word} is another one by now: it has not been deleted.")
+            continue
+        checked = {**options, "preconditions": {"uid": uid_of(before)}}
         collection = ref.target.item("", ref.namespace).rstrip("/")
         copy = recreated(before)
         path = ref.path
@@ -457,21 +406,3 @@ async def delete(context: Context) -> None:
             lambda client, path=path, checked=checked: client.delete(path, checked),  # type: ignore[misc]
             None if ref.kind == "Pod" and (before.get("metadata") or {}).get("ownerReferences") else undo,
         )
-
-
-async def undo(context: Context) -> None:
-    """Show what the last change was and what taking it back does; then do it."""
-    app = context.app
-    if not app.undo_stack:
-        app.say("There is nothing to undo.")
-        return
-    step = app.undo_stack[-1]
-    lines = [*change_lines(step.preview), line(), line(step.line, "dim")]
-    if await app.ask(Confirm(step.title, lines=lines)) is None:
-        return
-    if app.undo_stack and app.undo_stack[-1] is step:
-        app.undo_stack.pop()
-    if await perform(app, step.line, step.run):
-        app.say("It has been taken back.")
-    else:
-        app.undo_stack.append(step)

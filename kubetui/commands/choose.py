@@ -215,7 +215,7 @@ async def all_namespaces(context: Context) -> None:
 
 async def context(context: Context) -> None:
     """Choose another context of the kubeconfig."""
-    from kubetui.connection import list_contexts
+    from kubetui.kubeconfig import list_contexts
 
     app = context.app
     path = app.options.kubeconfig if isinstance(app.options.kubeconfig, str) else None
@@ -239,7 +239,7 @@ class Command:
 def palette_choices(context: Context, text: str) -> list[Choice[Command]]:
     """Actions that work here, kinds of the server, and what the typed words mean."""
     from kubetui.keys import key_name
-    from kubetui.live.text import fuzzy
+    from kubetui.live.text import near
 
     app = context.app
     found: list[tuple[int, Choice[Command]]] = []
@@ -250,6 +250,13 @@ def palette_choices(context: Context, text: str) -> list[Choice[Command]]:
         found.append((5000, Choice(f"namespace {words[1]}", Command("ns", words[1]), "switch to it")))
     if words and words[0] in ("ctx", "context") and len(words) > 1:
         found.append((5000, Choice(f"context {words[1]}", Command("ctx", words[1]), "switch to it")))
+    meant = [a for a in app.registry.actions.values() if words and words[0].lower() in a.words]
+    meant = [a for a in meant if not (a.mutating and app.options.read_only)]
+    for action in meant:
+        keys = " ".join(key_name(k) for k in app.registry.keys[action.id])
+        rest = words[1:] if action.id == "forest" else []
+        command = Command("forest", " ".join(rest)) if rest else Command("word", action.id)
+        found.append((4000, Choice(" ".join([action.label, *rest]), command, keys)))
     catalog = app.catalog
     if catalog is not None and first:
         exact = catalog.find(first)
@@ -257,12 +264,12 @@ def palette_choices(context: Context, text: str) -> list[Choice[Command]]:
             score = 3000 if exact is kind else 900
             detail = f"{kind.kind}  {kind.api_version}"
             label = kind.resource + (f" {' '.join(words[1:])}" if len(words) > 1 else "")
-            command = Command("kind", " ".join([kind.names[-1] if kind.group else kind.resource, *words[1:]]))
-            found.append((score, Choice(label, command, detail, style="accent")))
+            opened = Command("kind", " ".join([kind.names[-1] if kind.group else kind.resource, *words[1:]]))
+            found.append((score, Choice(label, opened, detail, style="accent")))
     for action in app.registry.available(context.places, context.kinds, app.options.read_only):
-        if action.group == "Move" and not text:
+        if (action.group == "Move" and not text) or action in meant:
             continue
-        scored = fuzzy(text, f"{action.label}") if text else (0, ())
+        scored = near(text, f"{action.label}") if text else (0, ())
         if scored is not None:
             keys = " ".join(key_name(k) for k in app.registry.keys[action.id])
             found.append((scored[0], Choice(action.label, Command("action", action.id), keys)))
@@ -285,15 +292,20 @@ async def palette(context: Context) -> None:
     )
     if picked is None:
         return
-    if picked.text in ("q", "q!", "quit", "exit"):
-        await quit_app(context)
-        return
     if not picked.values:
         app.fail(f"There is no kind or action like {picked.text!r}.")
         return
     command = picked.values[0]
     if command.kind == "action":
         app.run_action_soon(command.value)
+    elif command.kind == "word":
+        if app.registry.actions[command.value].where == frozenset({"dashboard"}):
+            app.reset_screens()
+        app.run_action_soon(command.value)
+    elif command.kind == "forest":
+        from kubetui.commands.trees import open_forest
+
+        open_forest(app, command.value)
     elif command.kind == "ns":
         app.use_namespaces(() if command.value in ("all", "*") else tuple(command.value.split(",")))
     elif command.kind == "ctx":

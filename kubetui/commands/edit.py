@@ -8,23 +8,26 @@ import re
 import shlex
 import subprocess
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from kubetui.commands.change import perform, undo_to
+from kubetui.commands.undo import perform, undo_to
 from kubetui.commands.view import full, shown
 from kubetui.context import Context, Ref
 from kubetui.live.client import KubeClient
 from kubetui.live.errors import ApiError
 from kubetui.live.history import changed_fields
-from kubetui.live.objects import Obj, meta
+from kubetui.live.merge import Clash, merge
+from kubetui.live.objects import Obj, meta, uid_of
 from kubetui.live.yamltext import to_yaml
 
 HEADER = (
     "# {word}{flags}: save and leave to send it, leave without a change (or empty the file) to do nothing.\n"
 )
+CLASH = "Clash"
 _INDEX = re.compile(r"([^.\[\]]+)|\[([^\]]+)\]")
 
 
@@ -91,15 +94,26 @@ async def edit(context: Context) -> None:
     with os.fdopen(handle, "w", encoding="utf-8") as out:
         out.write(text)
     original = before
+    clashing = False
     while True:
-        sent = path.read_text("utf-8")
+        sent, saved = path.read_text("utf-8"), path.stat().st_mtime_ns
         failure = await run_editor(context, path)
         if failure:
             app.fail(f"{failure} The text is kept in {path}.")
             return
-        edited = path.read_text("utf-8")
+        try:
+            edited = path.read_text("utf-8")
+        except FileNotFoundError:
+            app.say("Edit cancelled.")
+            return
+        except UnicodeDecodeError:
+            app.fail(f"What was saved is not UTF-8. It is kept in {path}.")
+            return
+        insists = (
+            clashing and path.stat().st_mtime_ns != saved
+        )  # saving is enough where only a choice was asked for
         body_text = "\n".join(row for row in edited.splitlines() if not row.startswith("#"))
-        if not body_text.strip() or edited == sent:
+        if not body_text.strip() or (edited == sent and not insists):
             app.say("Nothing was changed." if edited == sent and "#! " not in edited else "Edit cancelled.")
             if "#! " in edited:
                 app.say(f"The text is kept in {path}.")
@@ -119,25 +133,71 @@ async def edit(context: Context) -> None:
             app.say("Nothing was changed.")
             path.unlink(missing_ok=True)
             return
-        problem = await send(context, ref, before, new, changes)
-        if problem is None:
+        outcome = await send(context, ref, before, new, changes)
+        for _ in range(5):
+            if outcome.clear or not (outcome.error and outcome.error.code == 409):
+                break
+            try:
+                theirs = await full(context, ref)
+            except ApiError as error:
+                outcome = Outcome(error)
+                break
+            except OSError as error:
+                app.fail(f"{ref.word}: {error}")
+                outcome = Outcome()
+                break
+            if uid_of(theirs) != uid_of(before):
+                outcome = Outcome(
+                    ApiError(409, "Conflict", f"{ref.word} has been deleted and created again.")
+                )
+                break
+            new, clashes = merge(shown(before, False), new, shown(theirs, False))
+            before = original = theirs
+            if clashes:
+                outcome = Outcome(conflict(ref, clashes))
+                break
+            changes = changed_fields(shown(theirs, False), new)
+            outcome = await send(context, ref, theirs, new, changes)
+            if outcome.clear:
+                app.say("Somebody else has changed it meanwhile: both changes are in.")
+        if outcome.clear:
             path.unlink(missing_ok=True)
             return
-        path.write_text(with_errors(edited, problem), "utf-8")
-        if problem.code == 409:  # somebody else changed it: edit on top of what it is now
-            before = await full(context, ref)
-            new["metadata"]["resourceVersion"] = meta(before).get("resourceVersion")
-            path.write_text(with_errors(to_yaml(new), problem), "utf-8")
+        if outcome.error is None:
+            app.fail(f"The text is kept in {path}.")
+            return
+        clashing = outcome.error.reason == CLASH
+        path.write_text(with_errors(to_yaml(new) if clashing else edited, outcome.error), "utf-8")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a PUT: the server's refusal, or nothing. ``clear``: it was taken; else nobody answered."""
+
+    error: ApiError | None = None
+    clear: bool = False
+
+
+def conflict(ref: Ref, clashes: list[Clash]) -> ApiError:
+    """Fields that somebody else has changed meanwhile too, as the editor shows them."""
+    causes = [{"field": c.path, "message": f"somebody else has made it {c.theirs!r}"} for c in clashes]
+    message = (
+        f"{ref.word} was changed by somebody else meanwhile, in the same fields. Save to overwrite their values "
+        "with yours below, leave without saving to do nothing."
+    )
+    return ApiError(409, CLASH, message, {"causes": causes})
 
 
 async def send(
     context: Context, ref: Ref, before: Obj, new: Obj, changes: list[tuple[str, Any, Any]]
-) -> ApiError | None:
-    """PUT the edited object; return what the server refused."""
+) -> Outcome:
+    """PUT the edited object."""
     app = context.app
     text = f"kubectl edit {ref.kind.lower()} {ref.name}{ref.flags}"
     if "managedFields" in meta(before):
         new = {**new, "metadata": {**new["metadata"], "managedFields": meta(before)["managedFields"]}}
+    undo = undo_to(ref, before, text)
+    undo.preview = [(path, after, old) for path, old, after in changes]
     refused: list[ApiError] = []
 
     async def put(client: KubeClient) -> object:
@@ -147,17 +207,15 @@ async def send(
             refused.append(error)
             return None
 
-    undo = undo_to(ref, before, text)
-    undo.preview = [(path, after, old) for path, old, after in changes]
     done = await perform(app, text, put, undo)
     if refused:
         app.undo_stack.remove(undo)
         app.command_log.pop()
         app.log_command(text, refused[0].message, ok=False)
-        return refused[0]
+        return Outcome(refused[0])
     if done:
         app.say(f"{ref.word} has been changed.")
-    return None
+    return Outcome(clear=done)
 
 
 async def run_editor(context: Context, path: Path) -> str:

@@ -82,7 +82,10 @@ def _toggle(context: Context, what: str, word: str) -> None:
 
 async def wrap(context: Context) -> None:
     """Wrap long lines."""
-    _toggle(context, "wrap", "Wrapping")
+    if isinstance(context.widget, LinesView):
+        context.widget.set_wrap(not context.widget.wrap)
+    else:
+        _toggle(context, "wrap", "Wrapping")
 
 
 async def stamps(context: Context) -> None:

@@ -7,7 +7,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from kubetui.commands.change import Work, perform
+from kubetui.commands.undo import Work, perform
 from kubetui.context import Context, Ref
 from kubetui.journal import UndoStep
 from kubetui.live.client import KubeClient
@@ -227,7 +227,7 @@ async def open_manifest(context: Context) -> None:
     screen = TextScreen(clean(Path(source.path).name), lambda: lines, refs=_document_refs(context, document))
     context.app.open_screen(screen)
     if at:
-        context.app.call_after_refresh(lambda: screen.lines.set_top(max(0, at - 6)))
+        context.app.call_after_refresh(lambda: screen.lines.set_top(max(0, screen.lines.row_of(at) - 6)))
 
 
 def _document_refs(context: Context, document: Document | None) -> list[Ref]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from kubetui.commands.change import perform
+from kubetui.commands.undo import perform, unless
 from kubetui.context import Context, Ref
 from kubetui.journal import UndoStep
 from kubetui.live.client import KubeClient
@@ -31,6 +31,7 @@ async def _set(context: Context, unschedulable: bool) -> None:
             [("spec.unschedulable", unschedulable, not unschedulable)],
             f"kubectl {back} {ref.name}",
             lambda client, path=path: client.patch(path, {"spec": {"unschedulable": not unschedulable}}),  # type: ignore[misc]
+            unless(ref, ("spec", "unschedulable"), unschedulable),
         )
         await perform(
             context.app,
@@ -128,6 +129,9 @@ async def _evict(context: Context, pod: Obj, status: dict[str, tuple[str, str]],
                 return
             status[ref.uid] = (f"waiting: {error.message}", "warn")
             await asyncio.sleep(2)
+        except OSError as error:
+            status[ref.uid] = (f"trying again: {error}", "warn")
+            await asyncio.sleep(2)
     status[ref.uid] = ("terminating", "busy")
     while app.clock() < deadline:
         try:
@@ -138,6 +142,10 @@ async def _evict(context: Context, pod: Obj, status: dict[str, tuple[str, str]],
                 return
             status[ref.uid] = (error.message, "bad")
             return
+        except OSError as error:
+            status[ref.uid] = (f"trying again: {error}", "warn")
+            await asyncio.sleep(2)
+            continue
         if uid_of(live) != ref.uid:
             status[ref.uid] = ("gone", "ok")
             return

@@ -12,7 +12,7 @@ from kubetui.live.discovery import EVENTS, PODS, ResourceType
 from kubetui.live.lines import Line, line, yaml_lines
 from kubetui.live.objects import Obj, controller_of, dig, labels_of, meta, name_of, namespace_of
 from kubetui.live.selection import FilterError, parse_filter, selector_text
-from kubetui.live.session import Session, Watched
+from kubetui.live.session import Watched
 from kubetui.live.text import clean
 from kubetui.screens.browser import BrowserScreen
 from kubetui.screens.dialogs import Choice, Picker, Prompt
@@ -140,25 +140,6 @@ async def managed_fields(context: Context) -> None:
     if isinstance(screen, TextScreen):
         screen.options["managed"] = not screen.options.get("managed", False)
         screen.redraw()
-
-
-async def tree(context: Context) -> None:
-    """What owns it and what it owns, down to the containers; for a ConfigMap or Secret: who uses it."""
-    from kubetui.live.tree import tree_lines
-
-    app, ref = context.app, context.ref
-    obj = ref.obj or await full(context, ref)
-    changes: list[str] = []
-    session = Session(app.hub, (ref.namespace,) if ref.namespace else (), changes.append)
-
-    def produce() -> Sequence[Line]:
-        changes.clear()
-        return tree_lines(obj, session, app.clock())
-
-    screen = TextScreen(f"tree {clean(ref.word)}", produce, refs=[ref], each_second=True)
-    screen.is_stale = lambda: bool(changes)
-    screen.on_leave = session.close
-    app.open_screen(screen)
 
 
 async def inside(context: Context) -> None:
@@ -412,7 +393,8 @@ async def help_screen(context: Context) -> None:
             extra.append(action.kubectl)
         spans = [(f"   {keys:<{width}}", "key"), (f"{action.label:<20}", style)]
         note = action.help or (extra[0] if extra else "")
-        spans.append((f" {note}", "dim"))
+        typed = f"   :{action.words[0]}" if action.words else ""
+        spans.append((f" {note}{typed}", "dim"))
         return [Line(tuple(spans))]
 
     for action in here:

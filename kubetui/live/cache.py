@@ -28,9 +28,16 @@ def explain(error: BaseException) -> str:
         return error.message
     if isinstance(error, TimeoutError):
         return "the server does not answer"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        found = error.certificate_error
+        reason = str(getattr(found, "verify_message", "") or found).rstrip(".")
+        return f"the certificate of {error.host}:{error.port} is not trusted: {reason}"
+    if isinstance(error, aiohttp.ClientConnectorSSLError):
+        reason = str(getattr(error.os_error, "reason", "") or error.os_error)
+        return f"no TLS with {error.host}:{error.port}: {reason.replace('_', ' ').lower()}"
     if isinstance(error, aiohttp.ClientConnectorError):
         return f"cannot connect to {error.host}:{error.port}: {error.os_error.strerror or error.os_error}"
-    if isinstance(error, aiohttp.ServerDisconnectedError):
+    if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientPayloadError):
         return "the server closed the connection"
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
@@ -60,7 +67,7 @@ class Cache:
                     self._version = ""
                     continue
                 await self._failed(error)
-            except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            except Exception as error:  # whatever a stranger's server sends: say so and try again
                 await self._failed(error)
 
     async def _failed(self, error: Exception) -> None:

@@ -32,6 +32,8 @@ PATCH_TYPES = {
     "apply": "application/apply-patch+yaml",
 }
 FIELD_MANAGER = "kubetui"
+MAX_TRIES = 5
+MAX_WAIT = 5.0  # seconds; only who evicts waits for a disruption budget by itself, and says so
 
 
 @dataclass(slots=True)
@@ -45,6 +47,7 @@ class Credentials:
     tls: ssl.SSLContext | bool = True
     tls_server_name: str | None = None
     proxy: str | None = None
+    impersonation: tuple[tuple[str, str], ...] = ()
     renew: Callable[[], Awaitable[Credentials]] | None = field(default=None, repr=False)
 
 
@@ -75,9 +78,9 @@ class KubeClient:
 
     def request_options(self, extra: Mapping[str, str] | None) -> dict[str, Any]:
         """Headers, TLS and proxy of one request."""
-        headers = dict(extra or {})
+        headers = [*(extra or {}).items(), *self.credentials.impersonation]
         if self.credentials.token:
-            headers["Authorization"] = f"Bearer {self.credentials.token}"
+            headers.append(("Authorization", f"Bearer {self.credentials.token}"))
         options: dict[str, Any] = {"headers": headers, "ssl": self.credentials.tls}
         if self.credentials.proxy:
             options["proxy"] = self.credentials.proxy
@@ -97,10 +100,12 @@ class KubeClient:
     ) -> aiohttp.ClientResponse:
         """Send one request and return the open answer; raises :class:`ApiError` when it is not a success.
 
-        A 401 renews the credentials once. ``timeout`` (seconds) bounds the wait for the answer's head only.
+        A 401 renews the credentials once; a 429 is tried again when the server says so, as client-go does.
+        ``timeout`` (seconds) bounds the wait for each answer's head only.
         """
-        for attempt in (0, 1):
-            token = self.credentials.token
+        renewed = False
+        for attempt in range(MAX_TRIES):
+            used = self.credentials
             request = self.session.request(
                 method,
                 self.credentials.server.rstrip("/") + path,
@@ -110,20 +115,34 @@ class KubeClient:
                 **self.request_options(headers),
             )
             response = await asyncio.wait_for(request, timeout) if timeout else await request
-            if response.status < 400:
+            if response.status < 300:
                 return response
             body = await response.read()
-            if response.status == 401 and attempt == 0 and self.credentials.renew is not None:
-                await self._renew(token)
+            if response.status < 400:
+                where = response.headers.get("Location", "nowhere")
+                raise ApiError(
+                    response.status, "", f"the server sends us away, to {where}: is its address right?"
+                )
+            if response.status == 401 and not renewed and used.renew is not None:
+                renewed = True
+                await self._renew(used)
+                continue
+            wait = response.headers.get("Retry-After", "")
+            again = wait.isdigit() and attempt + 1 < MAX_TRIES and not path.endswith("/eviction")
+            if response.status == 429 and again:
+                await asyncio.sleep(min(float(wait), MAX_WAIT))
                 continue
             raise ApiError.from_body(response.status, body)
         raise AssertionError("unreachable")
 
-    async def _renew(self, used: str | None) -> None:
+    async def _renew(self, used: Credentials) -> None:
         async with self._renewing:
-            if self.credentials.token != used or self.credentials.renew is None:
+            if self.credentials is not used or used.renew is None:
                 return  # somebody else has done it meanwhile
-            self.credentials = await self.credentials.renew()
+            try:
+                self.credentials = await used.renew()
+            except ValueError as error:
+                raise ApiError(401, "Unauthorized", f"new credentials cannot be had: {error}") from error
 
     async def request(
         self,
@@ -150,10 +169,16 @@ class KubeClient:
             return None
         return orjson.loads(raw) if raw[:1] in b'{["' else raw.decode("utf-8", "replace")
 
+    async def ask(self, method: str, path: str, **options: Any) -> Obj:
+        """:meth:`request` where the answer has to be an object; raises ApiError for anything else."""
+        found = await self.request(method, path, **options)
+        if not isinstance(found, dict):
+            raise ApiError(502, "", f"{self.credentials.server} does not answer as a Kubernetes API does")
+        return found
+
     async def get(self, path: str, **params: str) -> Obj:
         """GET one object."""
-        found: Obj = await self.request("GET", path, params=params)
-        return found
+        return await self.ask("GET", path, params=params)
 
     async def pages(self, target: Target, size: int = 500) -> AsyncIterator[Obj]:
         """LIST in pages of ``size``; each yielded value is the decoded list (or Table) of one page."""
@@ -166,7 +191,7 @@ class KubeClient:
                 params["continue"] = token
             if target.table:
                 params["includeObject"] = "Object" if target.whole else "Metadata"
-            page: Obj = await self.request("GET", target.path, params=params, accept=accept, timeout=60)
+            page = await self.ask("GET", target.path, params=params, accept=accept, timeout=60)
             yield page
             token = str((page.get("metadata") or {}).get("continue") or "")
             if not token:
@@ -223,24 +248,15 @@ class KubeClient:
     async def patch(self, path: str, body: Any, kind: str = "merge", **params: str) -> Obj:
         """PATCH with one of merge, json, strategic, apply."""
         options = {"fieldManager": FIELD_MANAGER, **params}
-        found: Obj = await self.request(
-            "PATCH", path, params=options, body=body, content_type=PATCH_TYPES[kind]
-        )
-        return found
+        return await self.ask("PATCH", path, params=options, body=body, content_type=PATCH_TYPES[kind])
 
     async def create(self, path: str, body: Obj, **params: str) -> Obj:
         """POST an object to a collection or a subresource."""
-        found: Obj = await self.request(
-            "POST", path, params={"fieldManager": FIELD_MANAGER, **params}, body=body
-        )
-        return found
+        return await self.ask("POST", path, params={"fieldManager": FIELD_MANAGER, **params}, body=body)
 
     async def replace(self, path: str, body: Obj, **params: str) -> Obj:
         """PUT an object."""
-        found: Obj = await self.request(
-            "PUT", path, params={"fieldManager": FIELD_MANAGER, **params}, body=body
-        )
-        return found
+        return await self.ask("PUT", path, params={"fieldManager": FIELD_MANAGER, **params}, body=body)
 
     async def delete(self, path: str, options: Obj | None = None) -> Obj | None:
         """DELETE one object with DeleteOptions."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from kubetui.live.errors import ApiError
 from kubetui.live.objects import Obj
 from kubetui.live.target import Target
-from kubetui.live.text import fuzzy
+from kubetui.live.text import near
 
 if TYPE_CHECKING:
     from kubetui.live.client import KubeClient
@@ -100,7 +100,8 @@ class Catalog:
         for found in self.types:
             if "list" not in found.verbs:
                 continue
-            best = max((s[0] for n in found.names if (s := fuzzy(text, n)) is not None), default=None)
+            names = [n for n in found.names if "." in text or "." not in n]
+            best = max((s[0] for n in names if (s := near(text, n)) is not None), default=None)
             if best is not None:
                 scored.append((-best, found.resource, found))
         scored.sort(key=lambda item: item[:2])
@@ -110,8 +111,8 @@ class Catalog:
 async def discover(client: KubeClient) -> Catalog:
     """Ask the server for all its kinds."""
     answers = await asyncio.gather(
-        client.request("GET", "/api", accept=DISCOVERY_ACCEPT),
-        client.request("GET", "/apis", accept=DISCOVERY_ACCEPT),
+        client.ask("GET", "/api", accept=DISCOVERY_ACCEPT),
+        client.ask("GET", "/apis", accept=DISCOVERY_ACCEPT),
     )
     if all(answer.get("kind") == "APIGroupDiscoveryList" for answer in answers):
         return Catalog(found for answer in answers for found in _aggregated(answer))

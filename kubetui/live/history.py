@@ -126,7 +126,7 @@ def changed_fields(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, A
             found += changed_fields(old.get(key), new.get(key), f"{path}.{key}" if path else str(key))
         return found
     if isinstance(old, list) and isinstance(new, list):
-        names_old, names_new = _by_name(old), _by_name(new)
+        names_old, names_new = by_name(old), by_name(new)
         if names_old is not None and names_new is not None:
             found = []
             for key in [*names_old, *(k for k in names_new if k not in names_old)]:
@@ -135,7 +135,8 @@ def changed_fields(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, A
     return [] if old == new else [(path, old, new)]
 
 
-def _by_name(items: list[Any]) -> dict[str, Any] | None:
+def by_name(items: list[Any]) -> dict[str, Any] | None:
+    """The items of a list by their names; None where one has none, or two have the same."""
     found: dict[str, Any] = {}
     for item in items:
         if not isinstance(item, dict) or not isinstance(item.get("name"), str) or item["name"] in found:

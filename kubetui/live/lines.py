@@ -12,7 +12,6 @@ class Line:
 
     spans: tuple[tuple[str, str], ...]
     back: str = ""
-    anchor: str = ""
 
     @property
     def text(self) -> str:
@@ -20,9 +19,9 @@ class Line:
         return "".join(t for t, _ in self.spans)
 
 
-def line(text: str = "", style: str = "text", *, back: str = "", anchor: str = "") -> Line:
+def line(text: str = "", style: str = "text", *, back: str = "") -> Line:
     """A line in one style."""
-    return Line(((text, style),), back, anchor)
+    return Line(((text, style),), back)
 
 
 _YAML = re.compile(

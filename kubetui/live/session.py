@@ -12,7 +12,8 @@ from dataclasses import replace
 from kubetui.live import discovery as kinds
 from kubetui.live.health import cached_view
 from kubetui.live.hub import Change, Hub, Mirror
-from kubetui.live.objects import Obj, controller_of, meta, namespace_of, uid_of
+from kubetui.live.objects import Obj, controller_of, dig, labels_of, meta, namespace_of, uid_of
+from kubetui.live.selection import selector_matches
 from kubetui.live.target import Target
 
 Listener = Callable[[Mirror, Change], None]
@@ -132,6 +133,8 @@ class Session:
                 self.broken ^= {uid}
                 owner_uid = str((controller_of(pod) or {}).get("uid") or "")
                 self.changed_workloads.add(self._parent.get(owner_uid, owner_uid))
+                if self.blind:
+                    self.changed_workloads |= {uid_of(w) for w in self.workloads[kinds.DEPLOYMENTS]}
             reference = controller_of(pod)
             owner = str(reference.get("uid")) if reference else None
             before = self._owner_of_pod.get(uid)
@@ -160,6 +163,9 @@ class Session:
                 self._parent[uid] = parent
                 self._children.setdefault(parent, set()).add(uid)
         self.changed_workloads |= change.deletes | change.upserts.keys()
+        if change.state_changed and self.blind:  # pods are found by their labels from now on
+            self.changed_pods |= {uid_of(pod) for pod in self.pods}
+            self.changed_workloads |= {uid_of(w) for w in self.workloads[kinds.DEPLOYMENTS]}
         self._notify("workloads")
 
     def _on_events(self, mirror: Mirror, change: Change) -> None:
@@ -194,12 +200,33 @@ class Session:
                 pod = self.pods.get(pod_uid)
                 if pod is not None:
                     found.append(pod)
+        if not found and self.blind:
+            found = [pod for pod in self.pods if self._selected(pod, uid)]
         return found
 
+    @property
+    def blind(self) -> bool:
+        """Whether the ReplicaSets, which lead from a Deployment to its pods, may not be read."""
+        found = getattr(self, "workloads", {}).get(
+            kinds.REPLICASETS
+        )  # a mirror known before is heard at once
+        return found is not None and found.worst.state in ("forbidden", "missing")
+
+    def _selected(self, pod: Obj, workload_uid: str) -> bool:
+        workload = self.workload(workload_uid)
+        return (
+            workload is not None
+            and namespace_of(pod) == namespace_of(workload)
+            and selector_matches(dig(workload, "spec", "selector"), labels_of(pod))
+        )
+
     def belongs(self, pod_uid: str, workload_uid: str) -> bool:
-        """Whether a pod is below a workload."""
+        """Whether a pod is below a workload; by its labels where the owners between may not be read."""
         owner = self._owner_of_pod.get(pod_uid)
-        return owner is not None and workload_uid in (owner, self._parent.get(owner))
+        if owner is not None and workload_uid in (owner, self._parent.get(owner)):
+            return True
+        pod = self.pods.get(pod_uid) if self.blind else None
+        return pod is not None and self._selected(pod, workload_uid)
 
     def has_broken(self, workload_uid: str) -> bool:
         """Whether a pod below a workload is broken."""

@@ -189,6 +189,15 @@ def fuzzy(pattern: str, text: str) -> tuple[int, tuple[int, ...]] | None:
     return score - (indices[-1] - indices[0]), tuple(indices)
 
 
+def near(pattern: str, text: str) -> tuple[int, tuple[int, ...]] | None:
+    """:func:`fuzzy`, but only where the letters found are close together: what somebody may have meant to type."""
+    found = fuzzy(pattern, text)
+    if found is None or not found[1]:
+        return found
+    spread = found[1][-1] - found[1][0]
+    return found if spread <= 3 * len(pattern) + 4 else None
+
+
 def plural(count: int, word: str) -> str:
     """Return ``1 pod``, ``2 pods``."""
     return f"{count} {word}" if count == 1 else f"{count} {word}s"

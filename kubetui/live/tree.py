@@ -46,6 +46,31 @@ def tree_lines(obj: Obj, session: Session, now: float) -> list[Line]:
     return lines
 
 
+def forest_lines(session: Session, kind: str, now: float) -> list[Line]:
+    """The trees of all workloads of a kind (of every workload and lone pod when empty), by namespace and name."""
+    roots = [
+        (obj, _workload(obj, session, now))
+        for watched in session.workloads.values()
+        for obj in watched
+        if (obj.get("kind") == kind if kind else session.is_top(obj) and not _idle(obj))
+    ]
+    if kind in ("", "Pod"):
+        roots += [(pod, _pod(pod, now)) for pod in session.pods if kind or controller_of(pod) is None]
+    roots.sort(key=lambda root: (namespace_of(root[0]), name_of(root[0]), uid_of(root[0])))
+    lines: list[Line] = []
+    space = None
+    for obj, root in roots:
+        if namespace_of(obj) != space:
+            space = namespace_of(obj)
+            lines += [line(), line(f" {clean(space)}", "accent-strong")]
+        _draw(root, "  ", "", "", lines, "")
+    return lines
+
+
+def _idle(obj: Obj) -> bool:
+    return obj.get("kind") == "ReplicaSet" and dig(obj, "spec", "replicas") == 0
+
+
 def _grouped(pods: list[Obj], session: Session, now: float) -> list[Node]:
     groups: dict[str, tuple[Obj | None, list[Obj]]] = {}
     for pod in pods:
@@ -140,7 +165,7 @@ def _draw(node: Node, lead: str, branch: str, wanted: str, lines: list[Line], wa
             )
         )
     )
-    deeper = lead + ("" if not branch else "│  " if branch.startswith("├") else "   ")
+    deeper = lead + ("" if not branch.strip() else "│  " if branch.startswith("├") else "   ")
     for index, child in enumerate(children):
         last = index == len(children) - 1
         _draw(child, deeper, "└─ " if last else "├─ ", wanted, lines, wanted_name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from kubetui.context import Ref
 from kubetui.live.discovery import EVENTS
 from kubetui.live.events import event_view
@@ -56,10 +58,18 @@ class EventsPane(Pane):
         """Choose the objects (None: all)."""
         if uids == self.about:
             return
+        another = not (uids and self.about and uids & self.about)
         self.about = uids
         self.table.scope = None if uids is None else self._about
-        self.table.refilter()
+        self._keeping_newest(self.table.refilter, always=another)
         self.show_counts()
+
+    def _keeping_newest(self, change: Callable[[], None], *, always: bool = False) -> None:
+        """Change the rows; who reads elsewhere goes on seeing the newest ones, unless an older one was looked up."""
+        follows = not self.table.has_focus and (always or self.table.top == 0)
+        change()
+        if follows:
+            self.table.move_to(0)
 
     def _about(self, row: Row) -> bool:
         about = row.data.get("involvedObject") or {}
@@ -74,10 +84,7 @@ class EventsPane(Pane):
                 deletes.append(uid)
             else:
                 upserts.append(event_row(event))
-        at_top = self.table.top == 0 and not self.table.has_focus
-        self.table.update_rows(upserts, deletes)
-        if at_top:
-            self.table.move_to(0)
+        self._keeping_newest(lambda: self.table.update_rows(upserts, deletes))
         self.show_counts()
 
     def show_counts(self) -> None:

@@ -60,6 +60,7 @@ def rollout_lines(
     width: int,
     now: float,
     last_lines: Sequence[str] = (),
+    no_revisions: str = "no revision has been created yet",
 ) -> list[Line]:
     """Draw a rollout. ``summaries``: what changed in each revision by uid; ``last_lines``: of the stuck pod's log."""
     style = PHASE_STYLE[rollout.phase]
@@ -106,7 +107,7 @@ def rollout_lines(
     for revision in rollout.revisions:
         lines += _revision_lines(revision, summaries.get(revision.uid, ""), scale, width, now)
     if not rollout.revisions:
-        lines.append(line(" no revision has been created yet", "dim"))
+        lines.append(line(f" {no_revisions}", "dim"))
     if last_lines:
         lines.append(line())
         lines.append(line(" last lines of the pod", "faint"))
@@ -133,7 +134,7 @@ def _revision_lines(revision: Revision, summary: str, scale: int, width: int, no
         used = sum(cell_len(t) for t, _ in head)
     head.append((" " * max(1, width - used - len(right) - 1), "text"))
     head += [(counts, "ok" if revision.ready >= revision.desired else "busy"), (f"  {old}", "faint")]
-    lines = [Line(tuple(head), anchor=revision.uid)]
+    lines = [Line(tuple(head))]
     lines.append(Line((("   ", "text"), *_bar(revision, scale, max(8, width - 5)))))
     note = " · ".join(filter(None, (clean(summary), clean(revision.cause) and f"“{clean(revision.cause)}”")))
     if note:
@@ -196,9 +197,15 @@ class RolloutPane(Pane):
         self._summaries: dict[tuple[str, ...], dict[str, str]] = {}
 
     def draw(
-        self, workload: Obj | None, revisions: list[Obj], pods: list[Obj], now: float, log: Sequence[str]
+        self,
+        workload: Obj | None,
+        revisions: list[Obj],
+        pods: list[Obj],
+        now: float,
+        log: Sequence[str],
+        blind: bool = False,
     ) -> None:
-        """Bring the picture up to date."""
+        """Bring the picture up to date; ``blind``: the revisions may not be read."""
         self.workload = workload
         width = max(20, self.view.body_width)
         if workload is None:
@@ -213,7 +220,10 @@ class RolloutPane(Pane):
             return
         rollout = rollout_of(workload, revisions, pods, now)
         self.rollout = rollout
-        self.view.set_lines(rollout_lines(rollout, self._changes(workload, revisions), width, now, log))
+        none = ("its revisions may not be read",) if blind else ()
+        self.view.set_lines(
+            rollout_lines(rollout, self._changes(workload, revisions), width, now, log, *none)
+        )
         right = [(plural(len(revisions), "revision"), "dim")] if revisions else []
         self.set_status([(clean(rollout.name), "accent")], right)
 

@@ -24,7 +24,7 @@ class InputLine(Horizontal):
 
     def __init__(self) -> None:
         super().__init__(id="input-line")
-        self._label = Static("", id="input-label")
+        self._label = Static("", id="input-label", markup=False)
         self._input = Input(id="input-text", compact=True)
         self._changed: Callable[[str], None] | None = None
         self._done: Callable[[str | None], None] | None = None

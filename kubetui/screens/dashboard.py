@@ -9,7 +9,7 @@ from textual.timer import Timer
 from textual.widgets import Static
 
 from kubetui.context import Ref
-from kubetui.frame import empty_hint
+from kubetui.frame import empty_hint, forbidden_hint
 from kubetui.live.discovery import PODS
 from kubetui.live.layout import MIN_HEIGHT, MIN_WIDTH, PANES, Place, arrange
 from kubetui.live.objects import Obj, name_of, namespace_of, uid_of
@@ -53,8 +53,8 @@ class Dashboard(KeyScreen):
             "manifests": self.manifests,
             "usage": self.usage,
         }
-        self.notice = Static("", id="notice")
-        self.too_small = Static("", id="too-small")
+        self.notice = Static("", id="notice", markup=False)
+        self.too_small = Static("", id="too-small", markup=False)
         self.session: Session | None = None
         self.all_pods = False
         self._dirty: set[str] = set()
@@ -242,17 +242,20 @@ class Dashboard(KeyScreen):
             if table.empty_text != text:
                 table.empty_text = text
                 table.refresh()
-        empty = (
-            session.pods.synced
-            and not len(session.pods)
-            and not self.workloads.table.rows
-            and session.workloads[TARGETS["Deployment"]].synced
-        )
-        self.notice.display = bool(self.app.startup_lines) or empty
+        nothing = not len(session.pods) and not self.workloads.table.rows
         if self.app.startup_lines:
-            self.notice.update("\n".join(self.app.startup_lines[-8:]))
-        elif empty:
-            self.notice.update(empty_hint(self.app))
+            self.show_notice("\n".join(self.app.startup_lines[-8:]))
+        elif nothing and session.pods.worst.state == "forbidden":
+            self.show_notice(forbidden_hint(self.app, session.pods.worst.detail))
+        elif nothing and session.pods.synced and session.workloads[TARGETS["Deployment"]].synced:
+            self.show_notice(empty_hint(self.app))
+        else:
+            self.notice.display = False
+
+    def show_notice(self, text: str) -> None:
+        """Say something in the middle of the screen."""
+        self.notice.display = True
+        self.notice.update(text)
 
     def selected_workload(self) -> Obj | None:
         """The workload under the cursor, or that of the pod under the cursor."""
@@ -292,7 +295,8 @@ class Dashboard(KeyScreen):
         if len(pods) > 300 and self.rollout.workload is workload and now - self._drawn_at < 0.5:
             return
         self._drawn_at = now
-        self.rollout.draw(workload, session.revisions_of(workload), pods, now, self._trouble_lines())
+        revisions = session.revisions_of(workload)
+        self.rollout.draw(workload, revisions, pods, now, self._trouble_lines(), session.blind)
 
     def _trouble_lines(self) -> list[str]:
         """The last log lines of the pod that is in the way, fetched once for each pod and restart."""
@@ -393,6 +397,11 @@ class Dashboard(KeyScreen):
                 table.tick()
         if self.rollout.display:
             self._redraw_rollout()
+
+    @property
+    def sees_pods(self) -> bool:
+        """Whether what is known of the pods is all there is and up to date."""
+        return self.session is not None and self.session.pods.worst.state == "live"
 
     def broken(self) -> tuple[int, int]:
         """(stuck workloads, broken pods) of the namespaces."""

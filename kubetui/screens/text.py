@@ -36,7 +36,7 @@ class TextScreen(KeyScreen):
         self.TITLE_TEXT = title
         self.PLACES = tuple(places)
         self.producer = producer
-        self.lines = LinesView(id="text-lines")
+        self.lines = LinesView(wrap=True, id="text-lines")
         self.status = StatusLine(id="text-status")
         self.options: dict[str, bool] = {}
         self._refs = list(refs)

@@ -27,7 +27,9 @@ def join_sides(left: Sequence[Segment], right: Sequence[Segment], width: int, fi
         return Strip(right).crop(0, width)
     left_strip = Strip(left)
     if left_strip.cell_length > space:
-        left_strip = left_strip.crop(0, space)
+        left_strip = Strip(
+            [*left_strip.crop(0, max(0, space - 1)), Segment("…" if space else "", fill.style)]
+        )
     filler = width - right_width - left_strip.cell_length
     return Strip([*left_strip, Segment(fill.text * filler, fill.style), *right])
 

@@ -26,6 +26,7 @@ __all__ = ["Cell", "Column", "Row", "Table", "cell", "since"]
 
 GAP = 2
 
+ROOMY = 64  # a growing column in front of others takes no more than it needs, or this
 AGE_WIDTH = 6  # the longest of kubectl's ages: 7y364d
 
 
@@ -377,7 +378,10 @@ class Table(Viewport):
                 widths[i] -= cut
                 over -= cut
         if over < 0 and growing:
-            widths[growing[-1][0]] -= over
+            index, spare = growing[-1][0], -over
+            if index != chosen[-1][0]:  # a name far from what is said about it cannot be read across
+                spare = min(spare, max(0, ROOMY - widths[index]))
+            widths[index] += spare
         self._layout = [(i, c, widths[i]) for i, c in chosen]
         self._layout_key = key
         self._strips.clear()

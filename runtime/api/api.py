@@ -290,7 +290,7 @@ class API(Core):
             raise refused
         return Answer(
             {
-                "kind": f"{resource.kind}List",
+                "kind": resource.list_kind,
                 "apiVersion": resource.api_version,
                 "metadata": {"resourceVersion": str(listed.version)},
                 "items": [record.obj for record in listed.records],

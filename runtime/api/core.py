@@ -16,6 +16,7 @@ from .admission.chain import Chain
 from .authorization import Authorizer
 from .computed import Computed
 from .context import MASTERS, Answer, RequestContext, TokenIssuer
+from .definitions import DEFINITIONS, Definitions
 from .expiry import EVENTS, EventExpiry
 from .metadata import private_metadata
 from .node import Nodes
@@ -56,7 +57,11 @@ class Core:
         if reserved_addresses is None:
             reserved_addresses = well_known_addresses(service_cidr)
         self._chain = admission or default_chain(clock, service_cidr, reserved_addresses)
-        self._writer = Writer(store, clock, self._chain, self.view, self.authorizer)
+        definitions = Definitions(registry, store)
+        definitions.load()
+        self._writer = Writer(
+            store, clock, self._chain, self.view, self.authorizer, followers={DEFINITIONS: definitions.follow}
+        )
         self._pods = PodSubresources(store, self.view, clock, self._writer)
         self.expiry = EventExpiry(store, clock)
         self._reviews = Reviews(self.authorizer, token_issuer)

@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from runtime.objects.clock import format_time, parse_time
+from runtime.objects.custom import CLEANUP
 from runtime.objects.errors import FieldError, Obj, conflict, invalid, invalid_object, not_supported
 from runtime.objects.registry import Resource
+
+from .definitions import DEFINITIONS
 
 ORPHAN = "orphan"
 FOREGROUND = "foregroundDeletion"
@@ -61,6 +64,8 @@ class Decision:
     remove: bool = False
     metadata: Obj | None = None
     phase: str = ""
+    condition: Obj | None = None
+    """A condition that the deletion sets."""
 
 
 def check_preconditions(resource: Resource, metadata: Obj, options: Obj) -> None:
@@ -95,6 +100,8 @@ def decide(resource: Resource, obj: Obj, options: Obj, now: datetime) -> Decisio
     metadata: Obj = obj["metadata"]
     if resource.group_resource == "namespaces":
         return _decide_namespace(resource, obj, options, now)
+    if resource.group_resource == DEFINITIONS and "deletionTimestamp" not in metadata:
+        return _decide_definition(metadata, now)
     marked = metadata
     graceful = False
     if resource.strategy.graceful_deletion:
@@ -126,6 +133,21 @@ def _decide_namespace(resource: Resource, obj: Obj, options: Obj, now: datetime)
         return Decision()
     marked = {**marked, "deletionTimestamp": format_time(now)}
     return Decision(metadata=marked, phase="Terminating")
+
+
+def _decide_definition(metadata: Obj, now: datetime) -> Decision:
+    """A definition waits, with a finalizer, until its instances are gone (``customresourcedefinition/etcd.go``)."""
+    finalizers = [one for one in metadata.get("finalizers") or () if one != CLEANUP]
+    stamp = format_time(now)
+    marked = {**metadata, "deletionTimestamp": stamp, "finalizers": [*finalizers, CLEANUP]}
+    condition: Obj = {
+        "type": "Terminating",
+        "status": "True",
+        "lastTransitionTime": stamp,
+        "reason": "InstanceDeletionPending",
+        "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+    }
+    return Decision(metadata=marked, condition=condition)
 
 
 def _graceful(obj: Obj, options: Obj, now: datetime) -> tuple[bool, Obj] | None:

@@ -11,7 +11,6 @@ from datetime import datetime
 from runtime.objects.apply import Paths, apply_patch, set_managed_fields, track_update
 from runtime.objects.errors import Obj, bad_request
 from runtime.objects.registry import Resource
-from runtime.objects.schema import type_of
 
 from .context import RequestContext
 from .subresources import read_scale
@@ -29,7 +28,7 @@ def track(
     entries = track_update(
         old,
         new,
-        type_of(resource.definition),
+        resource.type_info,
         ctx.manager,
         now=now,
         api_version=resource.api_version,
@@ -61,7 +60,7 @@ def apply(
     return apply_patch(
         current,
         applied,
-        type_of(resource.definition),
+        resource.type_info,
         ctx.manager,
         now=now,
         api_version=resource.api_version,

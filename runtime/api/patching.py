@@ -24,7 +24,7 @@ from runtime.objects.errors import (
 )
 from runtime.objects.patch import apply_json_patch, apply_merge_patch, apply_strategic_merge
 from runtime.objects.registry import Resource
-from runtime.objects.schema import decode, type_of
+from runtime.objects.schema import decode
 
 from .context import RequestContext
 from .metadata import check_kind
@@ -92,8 +92,8 @@ def apply_patch(resource: Resource, current: Obj, patch: Any, media_type: str) -
         return apply_json_patch(current, patch)
     if media_type == MERGE_PATCH:
         return apply_merge_patch(current, patch)
-    info = type_of(resource.definition)
-    if info.kind != "struct":
+    info = resource.type_info
+    if resource.custom is not None or info.kind != "struct":
         raise unsupported_media_type(_UNKNOWN_FORMAT + ", ".join((JSON_PATCH, MERGE_PATCH, APPLY_PATCH)))
     return apply_strategic_merge(current, patch, info)
 

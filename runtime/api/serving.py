@@ -5,12 +5,16 @@ A conversion and its JSON are made once and shared by all who list or watch, as 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from runtime.objects.errors import Obj
 from runtime.objects.registry import Resource
 from runtime.store import Record
 
+Convert = Callable[[Obj], Obj]
 _LIMIT = 20_000
-_converted: dict[tuple[str, str, tuple[str, str, str]], tuple[Record, Record]] = {}
-"""(version, kind, key) → the stored record and what was made of it; valid only for that very record."""
+_converted: dict[tuple[str, str, tuple[str, str, str]], tuple[Record, Convert, Record]] = {}
+"""(version, kind, key) → the stored record, the conversion and what it made; valid only for those two."""
 
 
 def served(resource: Resource, record: Record) -> Record:
@@ -20,10 +24,10 @@ def served(resource: Resource, record: Record) -> Record:
         return record
     place = (resource.api_version, resource.kind, record.key)
     known = _converted.get(place)
-    if known is not None and known[0] is record:
-        return known[1]
+    if known is not None and known[0] is record and known[1] is convert:
+        return known[2]
     made = Record(record.key, convert(record.obj), record.version)
     if len(_converted) >= _LIMIT:
         _converted.clear()
-    _converted[place] = (record, made)
+    _converted[place] = (record, convert, made)
     return made

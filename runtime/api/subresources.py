@@ -17,6 +17,7 @@ from runtime.objects.errors import (
     bad_request,
     conflict,
     forbidden,
+    internal,
     invalid,
     invalid_object,
     not_found,
@@ -52,7 +53,7 @@ def scale_of(paths: ScalePaths, obj: Obj) -> Obj:
     metadata = obj["metadata"]
     kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
     status: Obj = {"replicas": meta.dig(obj, *paths.status_replicas, default=0)}
-    selector = meta.dig(obj, *paths.selector)
+    selector = meta.dig(obj, *paths.selector) if paths.selector else None
     if isinstance(selector, str):
         status["selector"] = selector
     elif selector is not None:
@@ -184,11 +185,12 @@ class PodSubresources:
         changed_metadata = dict(stored)
         if metadata.get("annotations"):
             changed_metadata["annotations"] = {**(stored.get("annotations") or {}), **metadata["annotations"]}
+        kept = {key: value for key, value in status.items() if key != "nominatedNodeName"}
         bound = {
             **pod,
             "metadata": changed_metadata,
             "spec": {**spec, "nodeName": node},
-            "status": {**status, "conditions": [*conditions, scheduled]},
+            "status": {**kept, "conditions": [*conditions, scheduled]},
         }
         answer = Answer(_SUCCESS, 201)
         if ctx.dry_run:
@@ -379,7 +381,14 @@ def _bound(view: StoreView, namespace: str, account: str, reference: Obj) -> Obj
 
 
 def scale_answer(resource: Resource, record: Record, code: int = 200) -> Answer:
-    """The Scale of a stored object."""
+    """The Scale of a stored object.
+
+    Raises:
+        StatusError: 500, a custom resource whose number of replicas was left out has none to show.
+    """
     assert resource.scale is not None
     served = record.obj if resource.from_storage is None else resource.from_storage(record.obj)
+    path = resource.scale.spec_replicas
+    if resource.scale.demanded and meta.dig(served, *path) is None:
+        raise internal(f'the spec replicas field ".{".".join(path)}" does not exist')
     return Answer(scale_of(resource.scale, served), code)

@@ -8,7 +8,7 @@ apiserver ``pkg/registry/generic/registry/store.go`` and ``rest/{create,update}.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -17,11 +17,13 @@ import orjson
 from runtime.objects import meta
 from runtime.objects.apply import is_noop
 from runtime.objects.clock import Clock, format_time
+from runtime.objects.custom import with_condition
 from runtime.objects.errors import (
     FieldError,
     Obj,
     StatusError,
     already_exists,
+    forbidden,
     internal,
     invalid_object,
     not_found,
@@ -29,7 +31,7 @@ from runtime.objects.errors import (
     too_large,
     unavailable,
 )
-from runtime.objects.registry import Resource
+from runtime.objects.registry import Resource, Strategy
 from runtime.objects.schema import decode, strict_error
 from runtime.store import Change, Key, Record, Store, StoreError, StoreFull, VersionMismatch
 
@@ -82,13 +84,16 @@ class Writer:
         chain: Chain,
         view: StoreView,
         authorizer: Authorizer,
+        followers: Mapping[str, Callable[[str], None]] | None = None,
     ) -> None:
+        """``followers`` are told the names of a resource's objects that were written, before the writer is."""
         self._store = store
         self._clock = clock
         self._chain = chain
         self._view = view
         self._authorizer = authorizer
         self._escalation = EscalationCheck(authorizer)
+        self._followers = followers or {}
 
     # -- reading bodies ------------------------------------------------------------------------------------
 
@@ -119,6 +124,8 @@ class Writer:
         settle_namespace(resource, namespace, metadata)
         for name in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion"):
             metadata.pop(name, None)
+        if resource.closed:
+            raise forbidden(resource.plural, metadata.get("name") or "", resource.closed, resource.group)
         key = self._name(resource, namespace, metadata)
         metadata["uid"] = new_uid()
         now = self._clock.now()
@@ -219,7 +226,7 @@ class Writer:
             strategy.prepare_for_update(new, old)
         else:
             strategy.prepare_for_subresource(subresource, new, old)
-        if subresource != "status" and strategy.has_generation and _spec_changed(new, old):
+        if subresource != "status" and strategy.has_generation and _spec_changed(strategy, new, old):
             metadata["generation"] = old_metadata.get("generation", 0) + 1
         if not managed:
             fields.track(ctx, resource, new, old, subresource, self._clock.now())
@@ -269,6 +276,8 @@ class Writer:
             new = {**old, "metadata": decision.metadata}
             if decision.phase:
                 new["status"] = {**(old.get("status") or {}), "phase": decision.phase}
+            if decision.condition is not None:
+                new["status"] = with_condition(old.get("status") or {}, decision.condition)
             new["metadata"] = dict(decision.metadata)
             a.obj = new
             code = 202 if options.get("orphanDependents") is False else 200
@@ -290,7 +299,8 @@ class Writer:
         for hook in self._chain.removal_hooks(resource.group_resource):
             done.append(partial(hook, record.obj))
         final = answer
-        return Planned(None, future, 200, a.undo, self._with_rbac(resource, done), lambda _: final)
+        done = self._afterwards(resource, record.key.name, done)
+        return Planned(None, future, 200, a.undo, done, lambda _: final)
 
     # -- common --------------------------------------------------------------------------------------------
 
@@ -332,9 +342,8 @@ class Writer:
         if stored is not obj:
             stored = {**stored, "metadata": dict(stored["metadata"])}
         future = self._send([Change(key, stored, expected), *a.changes])
-        return Planned(
-            None, future, code, a.undo, self._with_rbac(resource, a.done), _renderer(resource, code)
-        )
+        done = self._afterwards(resource, key.name, a.done)
+        return Planned(None, future, code, a.undo, done, _renderer(resource, code))
 
     def _send(self, changes: list[Change]) -> asyncio.Future[list[Record]]:
         try:
@@ -346,9 +355,13 @@ class Writer:
         except (TypeError, ValueError) as error:
             raise internal(f"the object can't be written as JSON: {error}") from error
 
-    def _with_rbac(self, resource: Resource, done: list[Hook]) -> list[Hook]:
+    def _afterwards(self, resource: Resource, name: str, done: list[Hook]) -> list[Hook]:
+        """What follows a write: the hooks of admission, and of those who keep something that it changes."""
         if resource.group == RBAC_GROUP:
             return [*done, self._authorizer.invalidate]
+        follower = self._followers.get(resource.group_resource)
+        if follower is not None:
+            return [*done, partial(follower, name)]
         return done
 
     async def wait(self, planned: Planned) -> Answer:
@@ -425,11 +438,12 @@ def _answers_with_object(resource: Resource) -> bool:
     return resource.group_resource in deleting.RETURNS_DELETED
 
 
-def _spec_changed(new: Obj, old: Obj) -> bool:
+def _spec_changed(strategy: Strategy, new: Obj, old: Obj) -> bool:
+    apart = ("metadata",) if strategy.generation_counts_status else ("metadata", "status")
     for name, value in new.items():
-        if name not in ("metadata", "status") and old.get(name) != value:
+        if name not in apart and old.get(name) != value:
             return True
-    return any(name not in new for name in old if name not in ("metadata", "status"))
+    return any(name not in new for name in old if name not in apart)
 
 
 def _check_size(ctx: RequestContext, obj: Obj, hint: int) -> None:

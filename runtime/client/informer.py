@@ -186,6 +186,12 @@ class Informer:
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run(), name=f"informer {self.resource}")
 
+    def cancel(self) -> None:
+        """End the watch without waiting for it to have ended."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+
     async def stop(self) -> None:
         """End the watch; what is known stays readable."""
         task, self._task = self._task, None
@@ -200,7 +206,8 @@ class Informer:
             try:
                 await self._list_and_watch()
             except StatusError as error:
-                level = logging.DEBUG if error.code == 410 else logging.WARNING
+                # too old a version, or a custom resource that is served no more: both pass by themselves
+                level = logging.DEBUG if error.code in (404, 410) else logging.WARNING
                 log.log(level, "informer %s: %s", self.resource, error.message)
             except Exception:
                 log.exception("informer %s", self.resource)
@@ -344,6 +351,11 @@ class InformerFactory:
         """Wait until every informer there is has its first list."""
         for informer in list(self._informers.values()):
             await informer.wait_for_sync()
+
+    def forget(self, resource: str) -> None:
+        """Let go of a resource that is served no more."""
+        for key in [key for key in self._informers if key[0] == resource]:
+            self._informers.pop(key).cancel()
 
     async def stop(self) -> None:
         """Stop all informers."""

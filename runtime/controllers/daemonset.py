@@ -7,7 +7,6 @@ each one is tied to its node by a node affinity on ``metadata.name``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from runtime.client.informer import BY_CONTROLLER, Delta, controller_uids
 from runtime.client.workqueue import RateLimiter
@@ -24,11 +23,20 @@ from runtime.objects.meta import (
     uid_of,
 )
 from runtime.objects.selectors import label_selector
-from runtime.scheduler import taints
-from runtime.scheduler.shape import required_nodes
 
 from . import revisions
 from .context import BaseController, Context, namespace_terminating
+from .daemonset_math import (
+    GENERATION_LABEL,
+    group_by_node,
+    in_order,
+    is_updated,
+    manage,
+    pinned,
+    pinned_node,
+    should_run,
+    with_tolerations,
+)
 from .deployment_math import fenceposts
 from .expectations import Expectations
 from .lookup import ORPHANS, matching_owners, orphan_namespace, owner_key
@@ -38,8 +46,6 @@ from .pods import (
     delete_all,
     gone,
     is_available,
-    is_ready,
-    phase,
     pod_from_template,
     slow_start,
 )
@@ -49,121 +55,6 @@ from .revisions import HASH_LABEL, History
 RESOURCE = "daemonsets.apps"
 BURST = 250
 GENERATION = "deprecated.daemonset.template.generation"
-GENERATION_LABEL = "pod-template-generation"
-_TOLERATED = (
-    (taints.NOT_READY, "NoExecute"),
-    (taints.UNREACHABLE, "NoExecute"),
-    (taints.DISK_PRESSURE, "NoSchedule"),
-    (taints.MEMORY_PRESSURE, "NoSchedule"),
-    (taints.PID_PRESSURE, "NoSchedule"),
-    (taints.UNSCHEDULABLE, "NoSchedule"),
-)
-
-
-def with_tolerations(spec: Obj) -> list[Obj]:
-    """The template's tolerations and those that every daemon pod has."""
-    wanted = list(_TOLERATED)
-    if spec.get("hostNetwork"):
-        wanted.append((taints.NETWORK_UNAVAILABLE, "NoSchedule"))
-    result = list(spec.get("tolerations") or ())
-    for key, effect in wanted:
-        entry = {"key": key, "operator": "Exists", "effect": effect}
-        if entry not in result:
-            result.append(entry)
-    return result
-
-
-def pinned(affinity: Obj | None, node: str) -> Obj:
-    """The affinity with every term narrowed to one node (``ReplaceDaemonSetPodNodeNameNodeAffinity``)."""
-    terms = [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]}]
-    result = dict(affinity or {})
-    result["nodeAffinity"] = {
-        **(result.get("nodeAffinity") or {}),
-        "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms},
-    }
-    return result
-
-
-def pinned_node(pod: Obj) -> str:
-    """The node a daemon pod is on or meant for."""
-    node = pod["spec"].get("nodeName")
-    if node:
-        return str(node)
-    terms = meta.dig(
-        pod,
-        "spec",
-        "affinity",
-        "nodeAffinity",
-        "requiredDuringSchedulingIgnoredDuringExecution",
-        "nodeSelectorTerms",
-        default=(),
-    )
-    for term in terms:
-        for entry in term.get("matchFields") or ():
-            if entry.get("key") == "metadata.name" and entry.get("operator") == "In" and entry.get("values"):
-                return str(entry["values"][0])
-    return ""
-
-
-def should_run(ds: Obj, node: Obj) -> tuple[bool, bool]:
-    """(a pod should be started on the node, a pod there may go on)."""
-    spec = ds["spec"]["template"]["spec"]
-    if spec.get("nodeName") and spec["nodeName"] != name_of(node):
-        return False, False
-    test = required_nodes(spec)
-    if test is not None and not test(name_of(node), labels_of(node)):
-        return False, False
-    tolerations = with_tolerations(spec)
-    there = node["spec"].get("taints") or ()
-    if taints.untolerated(there, tolerations, ("NoSchedule", "NoExecute")) is not None:
-        return False, taints.untolerated(there, tolerations, ("NoExecute",)) is None
-    return True, True
-
-
-@dataclass(slots=True)
-class Plan:
-    """What one pass wants done."""
-
-    create_on: list[str] = field(default_factory=list)
-    delete: list[Obj] = field(default_factory=list)
-    failed: list[Obj] = field(default_factory=list)
-    succeeded: list[Obj] = field(default_factory=list)
-
-
-def manage(ds: Obj, nodes: Sequence[Obj], by_node: dict[str, list[Obj]], surge: bool) -> Plan:
-    """Which pods are missing and which are too many (``manage``, ``podsShouldBeOnNode``)."""
-    plan = Plan()
-    known = set()
-    for node in nodes:
-        name = name_of(node)
-        known.add(name)
-        run, go_on = should_run(ds, node)
-        pods = by_node.get(name, [])
-        if run and not pods:
-            plan.create_on.append(name)
-        elif go_on:
-            running = []
-            for pod in pods:
-                if is_deleting(pod):
-                    continue
-                if phase(pod) == "Failed":
-                    plan.failed.append(pod)
-                elif phase(pod) == "Succeeded":
-                    plan.succeeded.append(pod)
-                else:
-                    running.append(pod)
-            keep = 2 if surge else 1
-            if len(running) > keep:
-                running.sort(key=lambda pod: (pod["metadata"].get("creationTimestamp") or "", name_of(pod)))
-                plan.delete.extend(running[keep:])
-        else:
-            plan.delete.extend(pod for pod in pods if not is_deleting(pod))
-    for name, pods in by_node.items():  # meant for a node that does not exist
-        if name not in known:
-            plan.delete.extend(
-                pod for pod in pods if not pod["spec"].get("nodeName") and not is_deleting(pod)
-            )
-    return plan
 
 
 class DaemonSetController(BaseController):
@@ -189,12 +80,23 @@ class DaemonSetController(BaseController):
         )
         self._killed: dict[str, float] = {}
         self.sets.add_handler(self._on_sets)
+        self.revisions.add_handler(self._on_revisions)
         self.nodes.add_handler(self._on_nodes)
         self.pods.add_handler(self._on_pods)
 
     def _on_sets(self, deltas: Sequence[Delta]) -> None:
         for delta in deltas:
             self.queue.add(key_of(delta.obj))
+
+    def _on_revisions(self, deltas: Sequence[Delta]) -> None:
+        """A revision that somebody else made, changed or deleted is put right."""
+        for delta in deltas:
+            key = owner_key(self.sets, delta.obj, "DaemonSet")
+            if key is not None:
+                self.queue.add(key)
+            elif delta.new is not None and controller_of(delta.new) is None:
+                for owner in matching_owners(self.sets, delta.new):
+                    self.queue.add(owner)
 
     def _on_nodes(self, deltas: Sequence[Delta]) -> None:
         for old, new in deltas:
@@ -238,27 +140,56 @@ class DaemonSetController(BaseController):
             text = "This daemon set is selecting all pods. A non-empty selector is required."
             self.recorder.event(ds, "Warning", "SelectingAll", text)
             return None
+        if is_deleting(ds):
+            return None  # its history may be gone already: a status made from it would be wrong
         selector = label_selector(ds["spec"].get("selector"))
         history = History(self.client, ds, RESOURCE, self.revisions)
         known = await history.list(selector.matches)
-        current = await self._current(ds, history, known)
-        current_hash = revisions.revision_hash(current)
         pods = await self._pods(ds, selector.matches)
+        current = await self._current(ds, history, known)
+        current = await self._only(ds, history, known, current, pods)
+        current_hash = revisions.revision_hash(current)
         again: float | None = None
-        if not is_deleting(ds) and self.expectations.satisfied(key):
-            again = await self._manage(key, ds, pods, current_hash)
-            pods = await self._pods(ds, selector.matches)
-            rolling = (ds["spec"].get("updateStrategy") or {}).get("type", "RollingUpdate") == "RollingUpdate"
-            if rolling and self.expectations.satisfied(key):
-                await self._roll(key, ds, pods, current_hash)
-            live = {
-                name_of(entry)
-                for entry in known
-                if any(labels_of(pod).get(HASH_LABEL) == revisions.revision_hash(entry) for pod in pods)
-            }
-            await history.truncate(known, {*live, name_of(current)}, ds["spec"].get("revisionHistoryLimit"))
-        soonest = await self._report(ds, pods, current_hash)
+        failure: StatusError | None = None
+        observed = self.expectations.satisfied(key)
+        if observed:
+            try:
+                again = await self._manage(key, ds, pods, current_hash)
+                kind = (ds["spec"].get("updateStrategy") or {}).get("type", "RollingUpdate")
+                if kind == "RollingUpdate" and self.expectations.satisfied(key):
+                    await self._roll(key, ds, pods, current_hash)
+                await self._truncate(ds, history, known, current, pods)
+            except StatusError as error:
+                failure = error
+        soonest = await self._report(ds, await self._pods(ds, selector.matches), current_hash, observed)
+        if failure is not None:
+            raise failure
         return min((seconds for seconds in (again, soonest) if seconds is not None), default=None)
+
+    async def _only(
+        self, ds: Obj, history: History, known: list[Obj], current: Obj, pods: Sequence[Obj]
+    ) -> Obj:
+        """The newest of several revisions with the present template; pods of the others become pods of it."""
+        for twin in history.equal(known):
+            if name_of(twin) == name_of(current):
+                continue
+            old_hash, new_hash = revisions.revision_hash(twin), revisions.revision_hash(current)
+            for pod in pods:
+                if labels_of(pod).get(HASH_LABEL) == old_hash != new_hash:
+                    body = {"metadata": {"labels": {HASH_LABEL: new_hash}}}
+                    await self.client.patch("pods", name_of(pod), namespace_of(pod), body, type="merge")
+            await history.delete(twin)
+        return current
+
+    async def _truncate(
+        self, ds: Obj, history: History, known: Sequence[Obj], current: Obj, pods: Sequence[Obj]
+    ) -> None:
+        """Here the limit is about all old revisions, those that pods still have included."""
+        hashes = {labels_of(pod).get(HASH_LABEL) for pod in pods}
+        old = [entry for entry in known if name_of(entry) != name_of(current)]
+        live = [name_of(entry) for entry in old if revisions.revision_hash(entry) in hashes]
+        limit = ds["spec"].get("revisionHistoryLimit")
+        await history.truncate(old, live, max(0, (10 if limit is None else int(limit)) - len(live)))
 
     async def _current(self, ds: Obj, history: History, known: list[Obj]) -> Obj:
         labels = (ds["spec"]["template"].get("metadata") or {}).get("labels") or {}
@@ -303,7 +234,7 @@ class DaemonSetController(BaseController):
         nodes = self.nodes.list()
         by_node = group_by_node(pods)
         surge, _ = self._limits(ds, len(nodes))
-        plan = manage(ds, nodes, by_node, surge > 0)
+        plan = manage(ds, nodes, by_node, surge > 0, current_hash, self.clock.now())
         again: float | None = None
         delete = list(plan.delete)
         moment = self.clock.monotonic()
@@ -413,7 +344,7 @@ class DaemonSetController(BaseController):
         if chosen:
             await self._apply(key, ds, [], chosen, current_hash)
 
-    async def _report(self, ds: Obj, pods: Sequence[Obj], current_hash: str) -> float | None:
+    async def _report(self, ds: Obj, pods: Sequence[Obj], current_hash: str, observed: bool) -> float | None:
         min_ready = int(ds["spec"].get("minReadySeconds") or 0)
         generation = meta.annotations_of(ds).get(GENERATION)
         now = self.clock.now()
@@ -421,10 +352,7 @@ class DaemonSetController(BaseController):
         desired = current = misplaced = ready = available = updated = 0
         soonest: float | None = None
         for node in self.nodes.list():
-            there = sorted(
-                (pod for pod in by_node.get(name_of(node), [])),
-                key=lambda pod: (pod["metadata"].get("creationTimestamp") or "", name_of(pod)),
-            )
+            there = in_order(by_node.get(name_of(node), []))
             if not should_run(ds, node)[0]:
                 misplaced += bool(there)
                 continue
@@ -432,7 +360,7 @@ class DaemonSetController(BaseController):
             if not there:
                 continue
             current += 1
-            pod = next((entry for entry in there if is_ready(entry)), there[0])
+            pod = there[0]
             left = available_in(pod, min_ready, now)
             if left is not None:
                 ready += 1
@@ -440,8 +368,7 @@ class DaemonSetController(BaseController):
                     available += 1
                 elif soonest is None or left < soonest:
                     soonest = left
-            newest = there[-1]
-            updated += is_updated(newest, current_hash, generation)
+            updated += is_updated(pod, current_hash, generation)
         status: Obj = {
             "currentNumberScheduled": current,
             "numberMisscheduled": misplaced,
@@ -449,6 +376,8 @@ class DaemonSetController(BaseController):
             "numberReady": ready,
             "observedGeneration": int(ds["metadata"].get("generation") or 0),
         }
+        if not observed:  # nothing was done for this generation yet
+            status["observedGeneration"] = int((ds.get("status") or {}).get("observedGeneration") or 0)
         for name, count in (
             ("updatedNumberScheduled", updated),
             ("numberAvailable", available),
@@ -463,19 +392,3 @@ class DaemonSetController(BaseController):
         if status != old:
             await self.client.update_status({**ds, "status": status})
         return None if soonest is None else soonest + 1.0
-
-
-def group_by_node(pods: Sequence[Obj]) -> dict[str, list[Obj]]:
-    """Pods by the node they are on or meant for."""
-    result: dict[str, list[Obj]] = {}
-    for pod in pods:
-        result.setdefault(pinned_node(pod), []).append(pod)
-    return result
-
-
-def is_updated(pod: Obj, current_hash: str, generation: str | None) -> bool:
-    """Whether a pod is of the DaemonSet's present template."""
-    labels = labels_of(pod)
-    if generation and labels.get(GENERATION_LABEL) == generation:
-        return True
-    return labels.get(HASH_LABEL) == current_hash

@@ -9,13 +9,23 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from runtime.client.informer import Delta
+from runtime.objects import meta
 from runtime.objects.clock import parse_time
 from runtime.objects.errors import Obj, StatusError
-from runtime.objects.meta import controller_of, key_of, labels_of, name_of, namespace_of
+from runtime.objects.meta import (
+    condition,
+    controller_of,
+    is_deleting,
+    key_of,
+    labels_of,
+    name_of,
+    namespace_of,
+    uid_of,
+)
 from runtime.objects.selectors import label_selector
 
 from .context import BaseController, Context
-from .deployment_math import scaled
+from .deployment_math import replicas_of, scaled
 from .pods import is_finished, is_ready
 
 RESOURCE = "poddisruptionbudgets.policy"
@@ -27,6 +37,13 @@ _SCALES = {
     "StatefulSet": "statefulsets.apps",
     "Deployment": "deployments.apps",
 }
+
+
+UNMANAGED = (
+    "Pods selected by this PodDisruptionBudget (selector: {}) were found to be unmanaged. As a result, the status "
+    "of the PDB cannot be calculated correctly, which may result in undefined behavior. To account for these pods "
+    'please set ".spec.minAvailable" field of the PDB to an integer value.'
+)
 
 
 class Unscalable(Exception):
@@ -96,9 +113,21 @@ class DisruptionController(BaseController):
             for pod in delta:
                 if pod is None:
                     continue
-                for pdb in self.budgets.list(namespace_of(pod)):
-                    if label_selector(pdb["spec"].get("selector")).matches(labels_of(pod)):
-                        self.queue.add_paced(key_of(pdb), PACE)
+                found = [
+                    pdb
+                    for pdb in self.budgets.list(namespace_of(pod))
+                    if label_selector(pdb["spec"].get("selector")).matches(labels_of(pod))
+                ]
+                for pdb in found:
+                    self.queue.add_paced(key_of(pdb), PACE)
+                if len(found) > 1 and pod is delta.new and delta.old is None:
+                    self.recorder.event(
+                        pod,
+                        "Warning",
+                        "MultiplePodDisruptionBudgets",
+                        f'Pod "{namespace_of(pod)}"/"{name_of(pod)}" matches multiple PodDisruptionBudgets.  '
+                        f'Chose "{name_of(found[0])}" arbitrarily.',
+                    )
 
     async def sync(self, key: str) -> float | None:
         """Count one budget's pods."""
@@ -106,15 +135,11 @@ class DisruptionController(BaseController):
         if pdb is None:
             return None
         selector = label_selector(pdb["spec"].get("selector"))
-        pods = [
-            pod
-            for pod in self.pods.list(namespace_of(pdb))
-            if selector.matches(labels_of(pod)) and not is_finished(pod)
-        ]
+        pods = [pod for pod in self.pods.list(namespace_of(pdb)) if selector.matches(labels_of(pod))]
         if not pods:
             self.recorder.event(pdb, "Normal", "NoPods", "No matching pods found")
         try:
-            expected, desired = self._expected(pdb, pods)
+            expected, desired = await self._expected(pdb, pods)
         except Unscalable as error:
             self.recorder.event(
                 pdb,
@@ -122,47 +147,89 @@ class DisruptionController(BaseController):
                 "CalculateExpectedPodCountFailed",
                 f"Failed to calculate the number of expected pods: {error}",
             )
-            await self._write(pdb, 0, 0, 0, 0, {}, str(error))
+            await self._fail(pdb, str(error))
             return None
         disrupted, again = still_disrupted(pdb, pods, self.clock.now())
+        for pod in pods:
+            known = (pdb.get("status") or {}).get("disruptedPods") or {}
+            if name_of(pod) in known and name_of(pod) not in disrupted and not is_deleting(pod):
+                text = f"Pod was expected by PDB {key_of(pdb)} to be deleted but it wasn't"
+                self.recorder.event(pod, "Warning", "NotDeleted", text)
         healthy = sum(
-            1
-            for pod in pods
-            if is_ready(pod) and "deletionTimestamp" not in pod["metadata"] and name_of(pod) not in disrupted
+            1 for pod in pods if is_ready(pod) and not is_deleting(pod) and name_of(pod) not in disrupted
         )
         allowed = max(0, healthy - desired) if expected > 0 else 0
-        await self._write(pdb, healthy, desired, expected, allowed, disrupted, "")
+        await self._write(pdb, healthy, desired, expected, allowed, disrupted)
         return again
 
-    def _expected(self, pdb: Obj, pods: Sequence[Obj]) -> tuple[int, int]:
+    async def _expected(self, pdb: Obj, pods: Sequence[Obj]) -> tuple[int, int]:
         spec = pdb["spec"]
         if spec.get("maxUnavailable") is None and not isinstance(spec.get("minAvailable"), str):
             return desired_healthy(pdb, len(pods), len(pods))
         sizes: dict[str, int] = {}
+        unmanaged = False
         for pod in pods:
             reference = controller_of(pod)
             if reference is None:
-                raise Unscalable(f"found no controller ref for pod {name_of(pod)!r}")
-            owner, resource = self._top(pod, reference)
-            if owner is None:
-                raise Unscalable(
-                    f"{reference['kind']} {reference['name']!r} does not implement the scale subresource"
-                )
-            sizes[f"{resource}/{key_of(owner)}"] = int(owner["spec"].get("replicas", 1))
+                unmanaged = True
+            elif reference.get("uid") not in sizes:
+                uid, size = await self._scale(pod, reference)
+                sizes[uid] = size
+        if unmanaged:
+            selector = label_selector(spec.get("selector"))
+            self.recorder.event(pdb, "Warning", "UnmanagedPods", UNMANAGED.format(selector))
         return desired_healthy(pdb, len(pods), sum(sizes.values()))
 
-    def _top(self, pod: Obj, reference: Obj) -> tuple[Obj | None, str]:
-        """The workload whose size counts: a ReplicaSet's Deployment rather than the ReplicaSet."""
+    async def _scale(self, pod: Obj, reference: Obj) -> tuple[str, int]:
+        """Uid and size of the workload that counts: a ReplicaSet's Deployment rather than the ReplicaSet.
+
+        Raises:
+            Unscalable: there is none, or it has no size.
+        """
         informer = self._owners.get(reference["kind"])
-        owner = informer.get(f"{namespace_of(pod)}/{reference['name']}") if informer is not None else None
-        if owner is None:
-            return None, ""
-        above = controller_of(owner)
-        if above is not None and above["kind"] == "Deployment":
-            found = self._owners["Deployment"].get(f"{namespace_of(pod)}/{above['name']}")
-            if found is not None:
-                return found, "Deployment"
-        return owner, str(reference["kind"])
+        namespace = namespace_of(pod)
+        if informer is not None:
+            owner = informer.get(f"{namespace}/{reference['name']}")
+            if owner is not None and uid_of(owner) == reference.get("uid"):
+                above = controller_of(owner)
+                if above is not None and above["kind"] == "Deployment":
+                    found = self._owners["Deployment"].get(f"{namespace}/{above['name']}")
+                    if found is not None and uid_of(found) == above.get("uid"):
+                        owner = found
+                return uid_of(owner), replicas_of(owner)
+            raise Unscalable(f'found no controllers for pod "{name_of(pod)}"')
+        return await self._scale_of_any(pod, reference)
+
+    async def _scale_of_any(self, pod: Obj, reference: Obj) -> tuple[str, int]:
+        """The same for any other kind, if it can be scaled."""
+        kind, version = reference["kind"], str(reference.get("apiVersion") or "")
+        resource = self.context.registry.by_kind(version, kind)
+        if resource is None:
+            raise Unscalable(f'no matches for kind "{kind}" in version "{version}"')
+        if resource.scale is None:
+            raise Unscalable(f"{resource.group_resource} does not implement the scale subresource")
+        try:
+            owner = await self.client.get(resource.group_resource, reference["name"], namespace_of(pod))
+        except StatusError as error:
+            if error.code != 404:
+                raise
+            owner = {}
+        if not owner or uid_of(owner) != reference.get("uid"):
+            raise Unscalable(f'found no controllers for pod "{name_of(pod)}"')
+        return uid_of(owner), int(meta.dig(owner, *resource.scale.spec_replicas, default=0))
+
+    async def _fail(self, pdb: Obj, message: str) -> None:
+        """Allow nothing while the numbers can't be told; what was known of them stays (``failSafe``)."""
+        old = pdb.get("status") or {}
+        outcome = {
+            "type": "DisruptionAllowed",
+            "status": "False",
+            "observedGeneration": int(old.get("observedGeneration") or 0),
+            "reason": "SyncFailed",
+            "message": message,
+        }
+        numbers = dict.fromkeys(("currentHealthy", "desiredHealthy", "expectedPods"), 0)
+        await self._put(pdb, {**numbers, **old, "disruptionsAllowed": 0}, outcome)
 
     async def _write(
         self,
@@ -172,9 +239,7 @@ class DisruptionController(BaseController):
         expected: int,
         allowed: int,
         disrupted: dict[str, str],
-        failure: str,
     ) -> None:
-        old = pdb.get("status") or {}
         status: Obj = {
             "observedGeneration": int(pdb["metadata"].get("generation") or 0),
             "disruptionsAllowed": allowed,
@@ -184,27 +249,25 @@ class DisruptionController(BaseController):
         }
         if disrupted:
             status["disruptedPods"] = disrupted
-        if failure:
-            state, reason, message = "False", "SyncFailed", failure
-        elif allowed > 0:
-            state, reason, message = "True", "SufficientPods", ""
-        else:
-            state, reason, message = "False", "InsufficientPods", ""
-        condition = {
+        outcome = {
             "type": "DisruptionAllowed",
-            "status": state,
+            "status": "True" if allowed > 0 else "False",
             "observedGeneration": status["observedGeneration"],
-            "lastTransitionTime": self.context.stamp(),
-            "reason": reason,
-            "message": message,
+            "reason": "SufficientPods" if allowed > 0 else "InsufficientPods",
+            "message": "",
         }
+        await self._put(pdb, status, outcome)
+
+    async def _put(self, pdb: Obj, status: Obj, wanted: Obj) -> None:
+        old = pdb.get("status") or {}
+        outcome = {**wanted, "lastTransitionTime": self.context.stamp()}
         conditions = []
         for entry in old.get("conditions") or ():
-            if entry["type"] != "DisruptionAllowed":
+            if entry["type"] != outcome["type"]:
                 conditions.append(entry)
-            elif entry["status"] == state:
-                condition["lastTransitionTime"] = entry["lastTransitionTime"]
-        status["conditions"] = [*conditions, condition]
+            elif entry["status"] == outcome["status"]:
+                outcome["lastTransitionTime"] = entry["lastTransitionTime"]
+        status = {**status, "conditions": [*conditions, outcome]}
         if status == old:
             return
         try:
@@ -212,3 +275,44 @@ class DisruptionController(BaseController):
         except StatusError as error:
             if error.code != 404:
                 raise
+
+
+def stale_in(pod: Obj, now: datetime) -> float | None:
+    """Seconds until a pod that was to be disrupted, but lives on, has waited long enough; None for any other pod."""
+    entry = condition(pod, "DisruptionTarget")
+    if is_deleting(pod) or is_finished(pod) or entry is None or entry["status"] != "True":
+        return None
+    if entry.get("reason") == "TerminationByKubelet" or not entry.get("lastTransitionTime"):
+        return None  # a kubelet may take any time before the pod is deleted
+    since = parse_time(entry["lastTransitionTime"])
+    return max(0.0, (since + timedelta(seconds=DISRUPTED_TIMEOUT) - now).total_seconds())
+
+
+class StaleDisruptionController(BaseController):
+    """Takes back ``DisruptionTarget`` from pods that nobody deleted within two minutes. Keys are pods."""
+
+    name = "disruption-stale"
+    workers = 1
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.pods = context.informers.pods()
+        self.pods.add_handler(self._on_pods)
+
+    def _on_pods(self, deltas: Sequence[Delta]) -> None:
+        for delta in deltas:
+            if delta.new is not None and condition(delta.new, "DisruptionTarget") is not None:
+                self.queue.add(key_of(delta.new))
+
+    async def sync(self, key: str) -> float | None:
+        """Set the condition to False, or wait for its time."""
+        pod = self.pods.get(key)
+        left = stale_in(pod, self.clock.now()) if pod is not None else None
+        if pod is None or left is None or left > 0:
+            return left
+        fresh = {"type": "DisruptionTarget", "status": "False", "lastTransitionTime": self.context.stamp()}
+        conditions = [
+            fresh if entry["type"] == "DisruptionTarget" else entry for entry in pod["status"]["conditions"]
+        ]
+        await self.client.update_status({**pod, "status": {**pod["status"], "conditions": conditions}})
+        return None

@@ -105,6 +105,18 @@ def backend_of(pod: Obj, family: str, publish: bool) -> Backend | None:
     return Backend(pod, address, publish or (serving and not terminating), serving, terminating)
 
 
+def hints_of(service: Obj, pod: Obj, zone: str) -> Obj | None:
+    """Who should use an endpoint, as ``spec.trafficDistribution`` has it; None leaves it to everybody."""
+    preference = service["spec"].get("trafficDistribution")
+    node = pod["spec"].get("nodeName")
+    hints: Obj = {}
+    if preference in ("PreferClose", "PreferSameZone", "PreferSameNode") and zone:
+        hints["forZones"] = [{"name": zone}]
+    if preference == "PreferSameNode" and node:
+        hints["forNodes"] = [{"name": node}]
+    return hints or None
+
+
 def endpoint_of(service: Obj, backend: Backend, zone: str = "") -> Obj:
     """A backend as an entry of an EndpointSlice."""
     pod = backend.pod
@@ -129,6 +141,9 @@ def endpoint_of(service: Obj, backend: Backend, zone: str = "") -> Obj:
         entry["nodeName"] = spec["nodeName"]
     if zone:
         entry["zone"] = zone
+    hints = hints_of(service, pod, zone)
+    if hints is not None:
+        entry["hints"] = hints
     return entry
 
 
@@ -215,7 +230,7 @@ class EndpointsController(BaseController):
         self.pods = informers.pods()
         self.nodes = informers.informer("nodes")
         self.slices = informers.informer(SLICES)
-        self.slices.add_index(SERVICE_LABEL, _service_index)
+        self.slices.add_index(SERVICE_LABEL, service_index)
         self.endpoints = informers.informer("endpoints")
         self._written: dict[str, int] = {}
         """Per Service the version of the last slice written: slices have no names of their own to collide by."""
@@ -405,7 +420,8 @@ class EndpointsController(BaseController):
         await self.client.update({**found, "metadata": metadata, "subsets": wanted})
 
 
-def _service_index(entry: Obj) -> tuple[str, ...]:
+def service_index(entry: Obj) -> tuple[str, ...]:
+    """Index function for slices: the key of their Service."""
     name = labels_of(entry).get(SERVICE_LABEL)
     return (f"{namespace_of(entry)}/{name}",) if name else ()
 

@@ -24,7 +24,6 @@ log = logging.getLogger(__name__)
 
 FOREGROUND = "foregroundDeletion"
 ORPHAN = "orphan"
-MONITORS_EVERY = 30.0
 IGNORED = frozenset({"events", "events.events.k8s.io"})
 
 
@@ -71,16 +70,27 @@ class GarbageCollector(BaseController):
         """(namespace, uid) of owners known to be gone: the same uid may well exist in another namespace."""
 
     async def start(self) -> None:
-        """Watch every kind there is, and look for new kinds now and then."""
+        """Watch every kind there is, and those that come."""
         self.monitor()
+        self.context.registry.listeners.append(self.monitor)
         await super().start()
-        self.every(MONITORS_EVERY, self._monitor_again)
 
-    async def _monitor_again(self) -> None:
-        self.monitor()
+    async def stop(self) -> None:
+        """Follow no new kinds any more."""
+        if self.monitor in self.context.registry.listeners:
+            self.context.registry.listeners.remove(self.monitor)
+        await super().stop()
 
     def monitor(self) -> None:
-        """Follow every deletable kind of the registry that is not followed yet."""
+        """Follow every deletable kind of the registry that is not followed yet, and no kind that is gone."""
+        served = {resource.group_resource for resource in self.context.registry}
+        for gone in [one for one in self._monitored if one not in served]:
+            self._monitored.remove(gone)
+            self.context.informers.forget(gone)
+            for uid in [
+                uid for uid, node in self.nodes.items() if node.resource == gone and not node.virtual
+            ]:
+                self._removed(uid)
         for resource in self.context.registry:
             key = resource.storage or resource.group_resource
             if (

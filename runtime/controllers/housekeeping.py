@@ -1,7 +1,7 @@
-"""Small controllers: Jobs past their time, and cluster roles made of other roles.
+"""Small controllers: Jobs past their time, cluster roles made of other roles, how long kubelets may remember.
 
-After ``ttlafterfinished/ttlafterfinished_controller.go`` and
-``clusterroleaggregation/clusterroleaggregation_controller.go``.
+After ``ttlafterfinished/ttlafterfinished_controller.go``,
+``clusterroleaggregation/clusterroleaggregation_controller.go`` and ``ttl/ttl_controller.go``.
 """
 
 from __future__ import annotations
@@ -108,4 +108,44 @@ class ClusterRoleAggregationController(BaseController):
             except StatusError as error:
                 if error.code != 404:
                     raise
+        return None
+
+
+TTL = "node.alpha.kubernetes.io/ttl"
+_TTL_STEPS = ((0, 100, 0), (90, 500, 15), (450, 1000, 30), (900, 2000, 60), (1800, None, 300))
+"""(fewest nodes, most nodes, seconds); the steps overlap so that a cluster at an edge does not go back and forth."""
+
+
+class TTLController(BaseController):
+    """Tells kubelets by an annotation for how long they may take Secrets and ConfigMaps from memory."""
+
+    name = "ttl"
+    workers = 1
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.nodes = context.informers.informer("nodes")
+        self._step = 0
+        self.nodes.add_handler(self._on_nodes)
+
+    def _on_nodes(self, deltas: Sequence[Delta]) -> None:
+        before = self._step
+        while (most := _TTL_STEPS[self._step][1]) is not None and len(self.nodes) > most:
+            self._step += 1
+        while len(self.nodes) < _TTL_STEPS[self._step][0]:
+            self._step -= 1
+        wanted = str(_TTL_STEPS[self._step][2])
+        changed = [delta.new for delta in deltas] if before == self._step else self.nodes.list()
+        for node in changed:
+            if node is not None and meta.annotations_of(node).get(TTL) != wanted:
+                self.queue.add(name_of(node))
+
+    async def sync(self, key: str) -> float | None:
+        """Annotate one node."""
+        node = self.nodes.get(key)
+        wanted = str(_TTL_STEPS[self._step][2])
+        if node is not None and meta.annotations_of(node).get(TTL) != wanted:
+            await self.client.patch(
+                "nodes", key, "", {"metadata": {"annotations": {TTL: wanted}}}, type="merge"
+            )
         return None

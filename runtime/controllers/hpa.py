@@ -42,12 +42,35 @@ class _History:
 
 
 class _Failure(Exception):
-    """A metric or target can't be had: which condition says so."""
+    """The size can't be told: which condition says so, and what the event says besides."""
 
-    def __init__(self, condition: str, reason: str, message: str) -> None:
+    def __init__(self, condition: str, reason: str, message: str, event: str, event_reason: str = "") -> None:
         super().__init__(message)
         self.condition = condition
         self.reason = reason
+        self.event = event
+        self.event_reason = event_reason or reason
+
+
+class _NoScale(_Failure):
+    """There is no size to be read."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            "AbleToScale",
+            "FailedGetScale",
+            f"the HPA controller was unable to get the target's current scale: {why}",
+            why,
+        )
+
+
+class _Unmeasured(Exception):
+    """One metric can't be had; the text says why, ``outer`` what that is to the whole."""
+
+    def __init__(self, reason: str, outer: str, why: str) -> None:
+        super().__init__(why)
+        self.reason = reason
+        self.outer = f"{outer}: {why}"
 
 
 class HorizontalController(BaseController):
@@ -84,7 +107,7 @@ class HorizontalController(BaseController):
             await self._reconcile(key, hpa, status, conditions)
         except _Failure as failure:
             self._set(conditions, failure.condition, "False", failure.reason, str(failure))
-            self.recorder.event(hpa, "Warning", failure.reason, str(failure))
+            self.recorder.event(hpa, "Warning", failure.event_reason, failure.event)
         status["observedGeneration"] = int(hpa["metadata"].get("generation") or 0)
         status["conditions"] = list(conditions.values())
         status.setdefault("desiredReplicas", 0)
@@ -109,11 +132,10 @@ class HorizontalController(BaseController):
         reference = hpa["spec"]["scaleTargetRef"]
         resource = self.context.registry.by_kind(reference.get("apiVersion") or "v1", reference["kind"])
         if resource is None or resource.subresource("scale") is None:
-            raise _Failure(
-                "AbleToScale",
-                "FailedGetScale",
-                f"the HPA controller was unable to get the target's current scale: no matches for kind "
-                f'"{reference["kind"]}" in group "{reference.get("apiVersion", "")}"',
+            group = str(reference.get("apiVersion") or "").rpartition("/")[0]
+            raise _NoScale(
+                "unable to determine resource for scale target reference: no matches for kind "
+                f'"{reference["kind"]}" in group "{group}"'
             )
         return resource.group_resource
 
@@ -123,11 +145,7 @@ class HorizontalController(BaseController):
         try:
             target = await self.client.get(resource, name, namespace)
         except StatusError as error:
-            raise _Failure(
-                "AbleToScale",
-                "FailedGetScale",
-                f"the HPA controller was unable to get the target's current scale: {error.message}",
-            ) from None
+            raise _NoScale(error.message) from None
         self._set(
             conditions,
             "AbleToScale",
@@ -206,26 +224,36 @@ class HorizontalController(BaseController):
         """The most that any metric asks for (``computeReplicasForMetrics``)."""
         matcher = selector_of(target)
         if matcher.everything or matcher.nothing:
-            raise _Failure("ScalingActive", "InvalidSelector", "the HPA target's scale is missing a selector")
+            why = "selector is required"
+            self.recorder.event(hpa, "Warning", "SelectorRequired", why)
+            raise self._no_size("InvalidSelector", "the HPA target's scale is missing a selector", why)
         namespace = namespace_of(hpa)
         pods = [pod for pod in self.pods.list(namespace) if matcher.matches(labels_of(pod))]
+        await self._check_alone(hpa, matcher, pods)
         measured = {entry.name: entry for entry in await self.metrics.pods(namespace, matcher)}
         best, best_name = 0, ""
-        failure: _Failure | None = None
+        failures: list[_Unmeasured] = []
         reports: list[Obj] = []
-        for metric in hpa["spec"].get("metrics") or ():
+        metrics = hpa["spec"].get("metrics") or ()
+        for metric in metrics:
             try:
                 replicas, report, name = self._metric(hpa, metric, current, pods, measured)
-            except _Failure as error:
-                failure = failure or error
+            except _Unmeasured as error:
+                self.recorder.event(hpa, "Warning", error.reason, str(error))
+                failures.append(error)
                 continue
             reports.append(report)
             if replicas > best or not best_name:
                 best, best_name = replicas, name
         status["currentMetrics"] = reports or None
-        if failure is not None and (not best_name or best < current):
+        if failures and (not best_name or best < current):
             # an unknown metric might have asked for more: never scale down past it
-            raise failure
+            first = failures[0]
+            raise self._no_size(
+                first.reason,
+                f"the HPA was unable to compute the replica count: {first}",
+                f"invalid metrics ({len(failures)} invalid out of {len(metrics)}), first error is: {first.outer}",
+            )
         self._set(
             conditions,
             "ScalingActive",
@@ -235,19 +263,39 @@ class HorizontalController(BaseController):
         )
         return best, best_name
 
+    @staticmethod
+    def _no_size(reason: str, message: str, why: str) -> _Failure:
+        return _Failure("ScalingActive", reason, message, why, "FailedComputeMetricsReplicas")
+
+    async def _check_alone(self, hpa: Obj, matcher: Selector, pods: Sequence[Obj]) -> None:
+        """Two autoscalers over the same pods would work against each other: neither does anything."""
+        rivals = [hpa]
+        for other in self.hpas.list(namespace_of(hpa)):
+            if other["metadata"]["name"] == hpa["metadata"]["name"]:
+                continue
+            reference = other["spec"]["scaleTargetRef"]
+            if reference == hpa["spec"]["scaleTargetRef"]:
+                rivals.append(other)
+                continue
+            try:
+                target = await self.client.get(self._target(other), reference["name"], namespace_of(hpa))
+            except (_Failure, StatusError):
+                continue
+            theirs = selector_of(target)
+            if not theirs.everything and any(theirs.matches(labels_of(pod)) for pod in pods):
+                rivals.append(other)
+        if len(rivals) > 1:
+            names = " ".join(sorted(key_of(rival) for rival in rivals))
+            why = f"pods by selector {matcher} are controlled by multiple HPAs: [{names}]"
+            self.recorder.event(hpa, "Warning", "AmbiguousSelector", why)
+            raise self._no_size("AmbiguousSelector", why, why)
+
     def _metric(
         self, hpa: Obj, metric: Obj, current: int, pods: Sequence[Obj], measured: dict[str, math.PodMetrics]
     ) -> tuple[int, Obj, str]:
         kind = metric["type"]
         if kind not in ("Resource", "ContainerResource"):
-            text = (
-                f"unable to get metric: no {'external' if kind == 'External' else 'custom'} metrics API known"
-            )
-            raise _Failure(
-                "ScalingActive",
-                f"FailedGet{kind}Metric",
-                f"the HPA was unable to compute the replica count: {text}",
-            )
+            raise _without_adapter(hpa, metric)
         field_name = "resource" if kind == "Resource" else "containerResource"
         source = metric[field_name]
         resource, container = source["name"], source.get("container", "")
@@ -268,11 +316,12 @@ class HorizontalController(BaseController):
                 current, groups, requests, wanted, _tolerance(up), _tolerance(down)
             )
         except math.NoMetrics as error:
-            raise _Failure(
-                "ScalingActive",
+            what = "utilization" if goal.get("averageUtilization") is not None else "usage"
+            word = "container resource" if container else "resource"
+            raise _Unmeasured(
                 f"FailedGet{kind}Metric",
-                f"the HPA was unable to compute the replica count: failed to get {resource} "
-                f"{'utilization' if goal.get('averageUtilization') is not None else 'usage'}: {error}",
+                f"failed to get {resource} {word} metric value",
+                f"failed to get {resource} {what}: {error}",
             ) from None
         now: dict[str, Any] = {"averageValue": f"{mean}m" if resource == "cpu" else str(mean)}
         label = f"{resource} resource"
@@ -305,16 +354,12 @@ class HorizontalController(BaseController):
                 subresource="scale",
             )
         except StatusError as error:
-            self.recorder.event(
-                hpa,
-                "Warning",
-                "FailedRescale",
-                f"New size: {wanted}; reason: {reason}; error: {error.message}",
-            )
             raise _Failure(
                 "AbleToScale",
                 "FailedUpdateScale",
                 f"the HPA controller was unable to update the target scale: {error.message}",
+                f"New size: {wanted}; reason: {reason}; error: {error.message}",
+                "FailedRescale",
             ) from None
         self._set(
             conditions,
@@ -324,6 +369,26 @@ class HorizontalController(BaseController):
             f"the HPA controller was able to update the target scale to {wanted}",
         )
         self.recorder.event(hpa, "Normal", "SuccessfulRescale", f"New size: {wanted}; reason: {reason}")
+
+
+def _without_adapter(hpa: Obj, metric: Obj) -> _Unmeasured:
+    """What upstream says of metrics that come from an adapter where none is installed."""
+    kind = metric["type"]
+    if kind == "External":
+        name = metric["external"]["metric"]["name"]
+        return _Unmeasured(
+            "FailedGetExternalMetric",
+            f"failed to get {name} external metric value",
+            f"unable to get external metric {namespace_of(hpa)}/{name}: unable to fetch metrics from external "
+            f"metrics API: the server could not find the requested resource (get {name}.external.metrics.k8s.io)",
+        )
+    name = metric[kind.lower()]["metric"]["name"]
+    return _Unmeasured(
+        f"FailedGet{kind}Metric",
+        f"failed to get {kind.lower()} metric value",
+        f"unable to get metric {name}: unable to fetch metrics from custom metrics API: no known available metric "
+        "versions found",
+    )
 
 
 def _tolerance(rules: Obj) -> float:

@@ -266,8 +266,10 @@ def limit(
     minimum = int(hpa["spec"].get("minReplicas", 1))
     maximum = int(hpa["spec"]["maxReplicas"])
     if wanted > current:
-        allowed = _up_limit(current, ups, downs, up, now)
-        allowed = max(allowed, current)
+        if hpa["spec"].get("behavior"):
+            allowed = max(_up_limit(current, ups, downs, up, now), current)
+        else:  # an autoscaler that says nothing of its behavior may double each time, and start with four
+            allowed = max(2 * current, 4)
         top, bound = (maximum, "TooManyReplicas") if maximum <= allowed else (allowed, "ScaleUpLimit")
         if wanted > top:
             if bound == "TooManyReplicas":

@@ -211,8 +211,8 @@ class JobController(BaseController):
             missing -= sum(1 for pod in state.pods if is_deleting(pod) and not is_finished(pod))
         if missing <= 0:
             return None
-        left = self._backoff(key, state)
-        if left > 0 and not (math.is_indexed(job) and job["spec"].get("backoffLimitPerIndex") is not None):
+        left = 0.0 if math.has_index_limit(job) else self._backoff(key, state)
+        if left > 0:
             state.again = left
             return None
         indexes: list[int | None] = [None] * missing
@@ -225,6 +225,10 @@ class JobController(BaseController):
                 }
             free = [i for i in range(int(job["spec"].get("completions") or 0)) if i not in taken]
             indexes = list(free[:missing])
+            if math.has_index_limit(job):
+                waits = {i: self._index_backoff(state, i) for i in free[:missing]}
+                indexes = [i for i, seconds in waits.items() if seconds <= 0]
+                state.again = min((seconds for seconds in waits.values() if seconds > 0), default=None)
         return await self._create(key, state, indexes[:BURST])
 
     def _unique_indexes(self, state: State) -> tuple[list[Obj], list[Obj]]:
@@ -266,18 +270,27 @@ class JobController(BaseController):
         record.last = max(failures, default=None)
         return math.backoff_left(record.failures, record.last, state.now)
 
+    @staticmethod
+    def _index_backoff(state: State, index: int) -> float:
+        """The same for one index that has a limit of its own."""
+        last = state.delayed.get(index)
+        if last is None:
+            return 0.0
+        failures = sum(math.index_failures(last)) + 1
+        return math.backoff_left(failures, math.finished_at(last), state.now)
+
     async def _create(self, key: str, state: State, indexes: Sequence[int | None]) -> Exception | None:
         job = state.job
         reference = controller_reference(job)
         shared = None if math.is_indexed(job) else math.pod_template(job, None)
-        per_index = job["spec"].get("backoffLimitPerIndex")
+        per_index = math.has_index_limit(job)
         self.expectations.expect_creations(key, len(indexes))
 
         async def create(position: int) -> None:
             index = indexes[position]
             template = shared
             if template is None:
-                failures = self._index_failures(state, index) if per_index is not None else None
+                failures = math.failures_after(job, state.delayed.get(index or 0)) if per_index else None
                 template = math.pod_template(job, index, failures)
             pod = pod_from_template(template, job, reference)
             if index is not None:
@@ -296,15 +309,6 @@ class JobController(BaseController):
             self.expectations.created(key)
         return failure
 
-    def _index_failures(self, state: State, index: int | None) -> int:
-        known = [
-            int(meta.annotations_of(pod).get(math.INDEX_FAILURES) or 0)
-            + (math.match_failure_policy(state.job, pod)[0] != "Ignore")
-            for pod in state.pods
-            if math.index_of(pod) == index and math.has_failed(state.job, pod)
-        ]
-        return max(known, default=0)
-
     async def _remove(self, key: str, state: State, pods: Sequence[Obj]) -> Exception | None:
         pods = [pod for pod in pods if not is_deleting(pod)]
         if not pods:
@@ -313,8 +317,9 @@ class JobController(BaseController):
         failures = await delete_all(self.control, pods, state.job)
         for pod_key, _ in failures:
             self.expectations.deleted(key, pod_key)
-        removed = {uid_of(pod) for pod in pods}
-        state.active = [pod for pod in state.active if uid_of(pod) not in removed]
+        kept = {pod_key for pod_key, error in failures if not gone(error)}
+        state.removed |= {uid_of(pod) for pod in pods if key_of(pod) not in kept}
+        state.active = [pod for pod in state.active if uid_of(pod) not in state.removed]
         return next((error for _, error in failures if not gone(error)), None)
 
     # -- status
@@ -349,7 +354,11 @@ class JobController(BaseController):
     async def _settle(self, key: str, state: State, earned: Verdict | None) -> None:
         """Count what ended, lift finalizers, and say how the job stands (``trackJobStatusAndRemoveFinalizers``)."""
         job, status = state.job, state.status
-        terminating = sum(1 for pod in state.pods if is_deleting(pod) and not is_finished(pod))
+        terminating = sum(
+            1
+            for pod in state.pods
+            if (is_deleting(pod) or uid_of(pod) in state.removed) and not is_finished(pod)
+        )
         ready = sum(1 for pod in state.active if is_ready(pod))
         status["active"], status["ready"], status["terminating"] = len(state.active), ready, terminating
         if not status["active"]:
@@ -366,7 +375,8 @@ class JobController(BaseController):
             status["failed"] = int(status.get("failed") or 0) + len(settled_bad)
         if not math.is_indexed(job) and settled_good:
             status["succeeded"] = int(status.get("succeeded") or 0) + len(settled_good)
-        over = earned is not None
+        over = earned is not None and earned.kind == "FailureTarget" and not state.active
+        delayed = {uid_of(pod) for pod in state.delayed.values()} if earned is None else set()
         to_lift: list[Obj] = []
         for pod in state.pods:
             if not math.has_tracking(pod):
@@ -375,15 +385,19 @@ class JobController(BaseController):
             if uid in good or uid in bad:
                 to_lift.append(pod)
                 continue
+            if uid in delayed and not is_deleting(job):
+                continue
             if len(good) + len(bad) >= UNCOUNTED_BATCH:
                 break
             if phase(pod) == "Succeeded":
                 if not math.is_indexed(job):
                     good.append(uid)
                 to_lift.append(pod)
-            elif math.has_failed(job, pod) or (over and is_deleting(pod) and phase(pod) == "Pending"):
+            elif math.has_failed(job, pod) or over:  # of a failed job, whatever did not succeed has failed
                 if math.match_failure_policy(job, pod)[0] != "Ignore":
                     bad.append(uid)
+                to_lift.append(pod)
+            elif is_deleting(job) and is_deleting(pod):
                 to_lift.append(pod)
         if math.is_indexed(job):
             indexes = math.format_indexes(state.succeeded_indexes)

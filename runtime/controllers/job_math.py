@@ -5,8 +5,8 @@ After ``job/{indexed_job_utils,backoff_utils,pod_failure_policy,success_policy,j
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime, timedelta
 
 from runtime.objects import meta
 from runtime.objects.clock import parse_time
@@ -18,6 +18,7 @@ from .pods import phase
 TRACKING = "batch.kubernetes.io/job-tracking"
 INDEX = "batch.kubernetes.io/job-completion-index"
 INDEX_FAILURES = "batch.kubernetes.io/job-index-failure-count"
+INDEX_IGNORED = "batch.kubernetes.io/job-index-ignored-failure-count"
 BACKOFF = 10.0
 MAX_BACKOFF = 600.0
 UNLIMITED = 2**31 - 1
@@ -109,19 +110,25 @@ def backoff_limit(job: Obj) -> int:
 
 
 def finished_at(pod: Obj) -> datetime | None:
-    """When the last container ended; else when the pod was told to go, or last changed."""
-    latest: datetime | None = None
-    for entry in (pod.get("status") or {}).get("containerStatuses") or ():
-        text = ((entry.get("state") or {}).get("terminated") or {}).get("finishedAt")
-        if text:
-            moment = parse_time(text)
-            latest = moment if latest is None or moment > latest else latest
-    if latest is None and is_deleting(pod):
-        return parse_time(pod["metadata"]["deletionTimestamp"])
-    if latest is None:
-        text = (meta.condition(pod, "Ready") or {}).get("lastTransitionTime")
-        return parse_time(text) if text else meta.created_at(pod)
-    return latest
+    """When the pod ended: with its last container, else when it was no longer ready or was told to go."""
+    status = pod.get("status") or {}
+    sidecars = {
+        c["name"] for c in pod["spec"].get("initContainers") or () if c.get("restartPolicy") == "Always"
+    }
+    entries = [
+        *(status.get("containerStatuses") or ()),
+        *(entry for entry in status.get("initContainerStatuses") or () if entry["name"] in sidecars),
+    ]
+    ends = [((entry.get("state") or {}).get("terminated") or {}).get("finishedAt") for entry in entries]
+    if ends and None not in ends:
+        return max(parse_time(end) for end in ends if end)
+    ready = meta.condition(pod, "Ready")
+    if ready is not None and ready["status"] == "False" and ready.get("lastTransitionTime"):
+        return parse_time(ready["lastTransitionTime"])
+    if is_deleting(pod):
+        grace = int(pod["metadata"].get("deletionGracePeriodSeconds") or 0)
+        return parse_time(pod["metadata"]["deletionTimestamp"]) - timedelta(seconds=grace)
+    return meta.created_at(pod)
 
 
 def backoff_left(failures: int, last_failure: datetime | None, now: datetime) -> float:
@@ -130,6 +137,43 @@ def backoff_left(failures: int, last_failure: datetime | None, now: datetime) ->
         return 0.0
     delay = min(BACKOFF * (1 << min(failures - 1, 20)), MAX_BACKOFF)
     return max(0.0, delay - (now - last_failure).total_seconds())
+
+
+def has_index_limit(job: Obj) -> bool:
+    """Whether every index has a back-off limit of its own."""
+    return is_indexed(job) and job["spec"].get("backoffLimitPerIndex") is not None
+
+
+def index_failures(pod: Obj) -> tuple[int, int]:
+    """(failures that count, failures that were ignored) of a pod's index before the pod itself."""
+    known = annotations_of(pod)
+    return int(known.get(INDEX_FAILURES) or 0), int(known.get(INDEX_IGNORED) or 0)
+
+
+def failures_after(job: Obj, pod: Obj | None) -> tuple[int, int]:
+    """The same for the pod that takes the place of ``pod``, which failed; None for the first of its index."""
+    if pod is None:
+        return 0, 0
+    counted, ignored = index_failures(pod)
+    if match_failure_policy(job, pod)[0] == "Ignore":
+        return counted, ignored + 1
+    return counted + 1, ignored
+
+
+def last_failures(job: Obj, pods: Iterable[Obj], settled: Collection[int]) -> dict[int, Obj]:
+    """Index → its last failed pod, for indexes not ``settled``: it tells how often and when the index failed.
+
+    Such a pod keeps its finalizer until another one carries the number on (``getPodsWithDelayedDeletionPerIndex``).
+    """
+    found: dict[int, Obj] = {}
+    for pod in pods:
+        index = index_of(pod)
+        if index < 0 or index in settled or not has_tracking(pod) or not has_failed(job, pod):
+            continue
+        known = found.get(index)
+        if known is None or sum(index_failures(known)) <= sum(index_failures(pod)):
+            found[index] = pod
+    return found
 
 
 def wanted_active(job: Obj, succeeded: int, active: int) -> int:
@@ -191,7 +235,7 @@ def match_success_policy(job: Obj, succeeded: Sequence[int]) -> str:
     return ""
 
 
-def pod_template(job: Obj, index: int | None, failures: int | None = None) -> Obj:
+def pod_template(job: Obj, index: int | None, failures: tuple[int, int] | None = None) -> Obj:
     """The job's template with what tracking and (for an indexed job) the index add; its own copy."""
     template = meta.copy(job["spec"]["template"])
     metadata = template.setdefault("metadata", {})
@@ -201,7 +245,9 @@ def pod_template(job: Obj, index: int | None, failures: int | None = None) -> Ob
     metadata.setdefault("annotations", {})[INDEX] = str(index)
     metadata.setdefault("labels", {})[INDEX] = str(index)
     if failures is not None:
-        metadata["annotations"][INDEX_FAILURES] = str(failures)
+        metadata["annotations"][INDEX_FAILURES] = str(failures[0])
+        if failures[1]:
+            metadata["annotations"][INDEX_IGNORED] = str(failures[1])
     spec = template["spec"]
     spec["hostname"] = f"{name_of(job)}-{index}"
     for container in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ())):

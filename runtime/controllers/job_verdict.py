@@ -14,12 +14,13 @@ from runtime.objects.errors import Obj
 from runtime.objects.meta import uid_of
 
 from .job_math import (
-    INDEX_FAILURES,
     backoff_limit,
     has_failed,
     has_tracking,
+    index_failures,
     index_of,
     is_indexed,
+    last_failures,
     match_failure_policy,
     match_success_policy,
     parse_indexes,
@@ -50,6 +51,10 @@ class State:
     failed: int = 0
     succeeded_indexes: list[int] = field(default_factory=list)
     failed_indexes: list[int] = field(default_factory=list)
+    delayed: dict[int, Obj] = field(default_factory=dict)
+    """Index → the failed pod that is kept until another one takes its place."""
+    removed: set[str] = field(default_factory=set)
+    """Uids of the pods that this sync deleted."""
     events: list[tuple[str, str, str]] = field(default_factory=list)
     again: float | None = None
 
@@ -74,10 +79,13 @@ def count(state: State) -> None:
                 done.add(index)
             elif per_index is not None and has_failed(job, pod):
                 action, _ = match_failure_policy(job, pod)
-                failures = int(meta.annotations_of(pod).get(INDEX_FAILURES) or 0)
+                failures = index_failures(pod)[0]
                 if action == "FailIndex" or (action != "Ignore" and failures >= int(per_index)):
                     bad.add(index)
         state.succeeded_indexes, state.failed_indexes = sorted(done), sorted(bad - done)
+        if per_index is not None:
+            running = {index_of(pod) for pod in state.active}
+            state.delayed = last_failures(job, state.pods, done | bad | running)
     for pod in state.pods:
         uid = uid_of(pod)
         if not has_tracking(pod) or uid in known_good or uid in known_bad:

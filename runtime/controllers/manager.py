@@ -17,11 +17,13 @@ from .certificates import CertificateController, Sign
 from .context import Context
 from .cronjob import CronJobController
 from .daemonset import DaemonSetController
+from .definitions import CustomResourceDefinitionController
 from .deployment import DeploymentController
-from .disruption import DisruptionController
+from .disruption import DisruptionController, StaleDisruptionController
+from .endpointmirror import EndpointSliceMirroringController
 from .endpoints import EndpointsController
 from .garbage import GarbageCollector
-from .housekeeping import ClusterRoleAggregationController, TTLAfterFinishedController
+from .housekeeping import ClusterRoleAggregationController, TTLAfterFinishedController, TTLController
 from .hpa import HorizontalController, Metrics
 from .job import JobController
 from .namespaces import NamespaceController, RootCAPublisher, ServiceAccountController
@@ -30,6 +32,7 @@ from .podgc import PodGCController
 from .quota import ResourceQuotaController
 from .replicaset import ReplicaSetController, ReplicationControllerController
 from .statefulset import StatefulSetController
+from .token_secrets import SignToken, TokenSecretController
 
 if TYPE_CHECKING:
     from runtime.client.client import Client
@@ -51,6 +54,7 @@ class ControllerManager:
         root_ca: the cluster's CA certificate in PEM, published in every namespace; empty publishes nothing.
         metrics: what pods use; without it nothing is autoscaled.
         sign: signs certificate requests with the cluster's authority; without it they stay unsigned.
+        sign_token: makes the token in a Secret that asks for one; without it such Secrets stay empty.
     """
 
     def __init__(
@@ -63,13 +67,14 @@ class ControllerManager:
         root_ca: str = "",
         metrics: Metrics | None = None,
         sign: Sign | None = None,
+        sign_token: SignToken | None = None,
     ) -> None:
         self._client_factory = client_factory
         self._informers = informers
         self._clock = clock
         self._registry = registry
         self._recorders: list[EventRecorder] = []
-        self.controllers: list[Controller] = self._build(root_ca, metrics, sign)
+        self.controllers: list[Controller] = self._build(root_ca, metrics, sign, sign_token)
 
     def _context(self, account: str, component: str = "") -> Context:
         client = self._client_factory(account)
@@ -77,7 +82,9 @@ class ControllerManager:
         self._recorders.append(recorder)
         return Context(client, self._informers, self._clock, recorder, self._registry)
 
-    def _build(self, root_ca: str, metrics: Metrics | None, sign: Sign | None) -> list[Controller]:
+    def _build(
+        self, root_ca: str, metrics: Metrics | None, sign: Sign | None, sign_token: SignToken | None
+    ) -> list[Controller]:
         context = self._context
         controllers: list[Controller] = [
             DeploymentController(context("deployment-controller")),
@@ -89,18 +96,28 @@ class ControllerManager:
             CronJobController(context("cronjob-controller")),
             TTLAfterFinishedController(context("ttl-after-finished-controller")),
             EndpointsController(context("endpointslice-controller", "endpoint-slice-controller")),
+            EndpointSliceMirroringController(
+                context("endpointslicemirroring-controller", "endpoint-slice-mirroring-controller")
+            ),
             DisruptionController(context("disruption-controller", "controllermanager")),
+            StaleDisruptionController(context("disruption-controller", "controllermanager")),
             ResourceQuotaController(context("resourcequota-controller")),
             ClusterRoleAggregationController(context("clusterrole-aggregation-controller")),
             NamespaceController(context("namespace-controller")),
             ServiceAccountController(context("service-account-controller")),
             NodeLifecycleController(context("node-controller")),
             TaintEvictionController(context("node-controller", "taint-eviction-controller")),
+            TTLController(context("ttl-controller")),
             PodGCController(context("pod-garbage-collector")),
+            CustomResourceDefinitionController(context("custom-resource-definition-controller")),
             GarbageCollector(context("generic-garbage-collector", "garbage-collector-controller")),
         ]
         if root_ca:
             controllers.append(RootCAPublisher(context("root-ca-cert-publisher"), root_ca))
+        if sign_token is not None:
+            controllers.append(
+                TokenSecretController(context("service-account-controller"), sign_token, root_ca)
+            )
         if sign is not None:
             controllers.append(CertificateController(context("certificate-controller"), sign))
         if metrics is not None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from runtime.client.informer import Delta
 from runtime.objects.errors import Obj, StatusError
-from runtime.objects.meta import is_deleting, name_of, namespace_of, uid_of
+from runtime.objects.meta import condition, is_deleting, name_of, namespace_of, uid_of
 from runtime.scheduler import taints
 
 from .context import BaseController, Context
@@ -19,6 +19,21 @@ from .pods import is_finished
 PERIOD = 20.0
 QUARANTINE = 40.0
 THRESHOLD = 12_500
+
+
+def is_out_of_service(node: Obj) -> bool:
+    """Whether the node is down and somebody said that it stays down: its kubelet will end no pod."""
+    ready = condition(node, "Ready")
+    return (ready is None or ready["status"] != "True") and any(
+        taint["key"] == taints.OUT_OF_SERVICE for taint in node["spec"].get("taints") or ()
+    )
+
+
+def removal_rank(pod: Obj) -> tuple[bool, str, str]:
+    """Sort key of finished pods: evicted ones go first, then the oldest."""
+    status = pod.get("status") or {}
+    evicted = status.get("phase") == "Failed" and status.get("reason") == "Evicted"
+    return not evicted, pod["metadata"].get("creationTimestamp") or "", name_of(pod)
 
 
 class PodGCController(BaseController):
@@ -64,17 +79,15 @@ class PodGCController(BaseController):
                 await self._delete(pod, "")
                 continue
             node = self.nodes.get(node_name)
-            if node is not None and any(
-                taint["key"] == taints.OUT_OF_SERVICE for taint in node["spec"].get("taints") or ()
-            ):
-                await self._delete(pod, "DeletionByPodGC")
+            if node is not None and is_out_of_service(node):
+                await self._delete(pod, "")
 
     async def _terminated(self, pods: list[Obj]) -> None:
         finished = [pod for pod in pods if is_finished(pod)]
         excess = len(finished) - self.threshold
         if self.threshold <= 0 or excess <= 0:
             return
-        finished.sort(key=lambda pod: (pod["metadata"].get("creationTimestamp") or "", name_of(pod)))
+        finished.sort(key=removal_rank)
         for pod in finished[:excess]:
             await self._delete(pod, "")
 
@@ -97,14 +110,20 @@ class PodGCController(BaseController):
             if pod["spec"].get("nodeName") in absent:
                 await self._delete(pod, "DeletionByPodGC", "PodGC: node no longer exists")
 
-    async def _delete(self, pod: Obj, reason: str, message: str = "PodGC: deleting pod") -> None:
-        """Without a grace period: nobody is left to observe one."""
+    async def _delete(self, pod: Obj, reason: str, message: str = "") -> None:
+        """Without a grace period: nobody is left to observe one.
+
+        A pod whose end nobody reported is Failed first, so that who counts its outcome sees one.
+        """
         try:
             if not is_finished(pod):
-                if reason and not is_deleting(pod):
+                if reason:
                     await mark_disrupted(self.context, pod, reason, message, phase="Failed")
-                elif reason:
-                    await mark_disrupted(self.context, pod, reason, message)
+                else:
+                    body = {"metadata": {"uid": uid_of(pod)}, "status": {"phase": "Failed"}}
+                    await self.client.patch(
+                        "pods", name_of(pod), namespace_of(pod), body, type="strategic", subresource="status"
+                    )
             await self.client.delete(
                 "pods", name_of(pod), namespace_of(pod), uid=uid_of(pod), grace_period_seconds=0
             )

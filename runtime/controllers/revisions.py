@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 RESOURCE = "controllerrevisions.apps"
 HASH_LABEL = "controller-revision-hash"
 HISTORY_HASH = "controller.kubernetes.io/hash"
+Objects = list[Obj]
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
@@ -83,7 +84,7 @@ class History:
             collided: called when the name is taken by something else; the sync fails and is tried again.
         """
         data = template_patch(self._owner)
-        equal = [entry for entry in revisions if entry.get("data") == data]
+        equal = self.equal(revisions)
         number = next_number(revisions)
         if equal:
             newest = equal[-1]
@@ -125,11 +126,22 @@ class History:
         unused = [entry for entry in revisions if name_of(entry) not in names]
         excess = len(unused) - (10 if limit is None else int(limit))
         for entry in unused[: max(0, excess)]:
-            try:
-                await self._client.delete(RESOURCE, name_of(entry), namespace_of(entry), uid=uid_of(entry))
-            except StatusError as error:
-                if error.code != 404:
-                    raise
+            await self.delete(entry)
+
+    def equal(self, revisions: Sequence[Obj]) -> Objects:
+        """Those of the owner's template as it is now, in the order given."""
+        data = template_patch(self._owner)
+        return [entry for entry in revisions if entry.get("data") == data]
+
+    async def delete(self, revision: Obj) -> None:
+        """Delete one; it is no failure when it is gone already."""
+        try:
+            await self._client.delete(
+                RESOURCE, name_of(revision), namespace_of(revision), uid=uid_of(revision)
+            )
+        except StatusError as error:
+            if error.code != 404:
+                raise
 
 
 def revision_hash(revision: Obj) -> str:

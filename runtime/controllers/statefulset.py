@@ -48,11 +48,25 @@ class StatefulSetController(BaseController):
         self.pods = informers.pods()
         self.pods.add_index(ORPHANS, orphan_namespace)
         self.sets.add_handler(self._on_sets)
+        self.claims.add_handler(self._on_claims)
         self.pods.add_handler(self._on_pods)
 
     def _on_sets(self, deltas: Sequence[Delta]) -> None:
         for delta in deltas:
             self.queue.add(key_of(delta.obj))
+
+    def _on_claims(self, deltas: Sequence[Delta]) -> None:
+        """A claim that is gone may be what a pod waited for."""
+        for delta in deltas:
+            if delta.new is not None:
+                continue
+            for set_ in self.sets.list(namespace_of(delta.obj)):
+                templates = set_["spec"].get("volumeClaimTemplates") or ()
+                if any(
+                    name_of(delta.obj).startswith(f"{t['metadata']['name']}-{name_of(set_)}-")
+                    for t in templates
+                ):
+                    self.queue.add(key_of(set_))
 
     def _on_pods(self, deltas: Sequence[Delta]) -> None:
         for old, new in deltas:
@@ -171,22 +185,27 @@ class _Step:
             else:
                 condemned.append(pod)
         condemned.sort(key=math.ordinal_of, reverse=True)
-        unhealthy = [pod for pod in replicas.values() if pod is not None and not math.is_healthy(pod)]
-        unhealthy += [pod for pod in reversed(condemned) if not math.is_healthy(pod)]
+        unhealthy = [pod for pod in replicas.values() if pod is not None and self._is_down(pod)]
+        unhealthy += [pod for pod in reversed(condemned) if self._is_down(pod)]
         first_unhealthy = name_of(unhealthy[0]) if unhealthy else ""
-        if any(pod is None for pod in replicas.values()):
-            first_unhealthy = "" if not unhealthy else first_unhealthy
         if self.parallel:
             await self._each(ordinals, lambda ordinal: self._replica(ordinal, replicas))
+            for pod in condemned:
+                await self._own_claims(pod)
             await asyncio.gather(*(self._condemn(pod, first_unhealthy) for pod in condemned))
         else:
             for ordinal in ordinals:
                 await self._replica(ordinal, replicas)
             for pod in condemned:
+                await self._own_claims(pod)
+            for pod in condemned:
                 await self._condemn(pod, first_unhealthy)
         if math.strategy_of(set_) == "OnDelete":
             return
         await self._roll(ordinals, replicas)
+
+    def _is_down(self, pod: Obj) -> bool:
+        return math.is_unavailable(pod, self.min_ready, self.now)
 
     async def _each(self, ordinals: range, work: Callable[[int], Awaitable[None]]) -> None:
         listed = list(ordinals)
@@ -209,10 +228,10 @@ class _Step:
             return
         if phase(pod) == "Pending":
             await self._ensure_claims(ordinal)
-        if self.parallel:
-            return
-        if is_deleting(pod) or not math.is_running_available(pod, self.min_ready, self.now):
+        if not self.parallel and self._is_down(pod):
             raise _Wait
+        await self._identify(pod)
+        await self._own_claims(pod)
 
     async def _condemn(self, pod: Obj, first_unhealthy: str) -> None:
         if is_deleting(pod):
@@ -222,7 +241,6 @@ class _Step:
         waits = not self.parallel and name_of(pod) != first_unhealthy
         if waits and not math.is_running_available(pod, self.min_ready, self.now):
             raise _Wait
-        await self._bequeath(pod)
         await self._delete(pod)
         if not self.parallel:
             raise _Wait
@@ -232,20 +250,18 @@ class _Step:
         update = name_of(self.update)
         allowed = math.max_unavailable(self.set)
         if allowed is not None:
-            down = sum(
-                1
-                for pod in replicas.values()
-                if pod is None
-                or is_deleting(pod)
-                or not math.is_running_available(pod, self.min_ready, self.now)
-            )
+            down = sum(pod is None or self._is_down(pod) for pod in replicas.values())
             for ordinal in reversed(ordinals):
                 pod = replicas[ordinal]
-                if ordinal < lowest or down >= allowed:
+                if ordinal < lowest:
                     return
-                if pod is not None and math.revision_of(pod) != update and not is_deleting(pod):
-                    await self._delete(pod)
+                if pod is None or math.revision_of(pod) == update or is_deleting(pod):
+                    continue
+                if not self._is_down(pod):  # else it is down already, and its successor may mend that
+                    if down >= allowed:
+                        continue
                     down += 1
+                await self._delete(pod)
             return
         for ordinal in reversed(ordinals):
             pod = replicas[ordinal]
@@ -254,21 +270,26 @@ class _Step:
             if math.revision_of(pod) != update and not is_deleting(pod):
                 await self._delete(pod)
                 return
-            if is_deleting(pod) or not math.is_running_available(pod, self.min_ready, self.now):
+            if self._is_down(pod):
                 return
 
     # -- pods and claims, with what upstream says about them
 
-    async def _create(self, ordinal: int) -> Obj:
-        await self._ensure_claims(ordinal)
+    async def _create(self, ordinal: int) -> Obj | None:
+        """Create a pod and its claims; None when something of its name is in the way for now."""
         template, revision = self._template(ordinal)
         pod = math.pod_for(self.set, template, ordinal, revision)
+        if math.retention(self.set, "whenScaled") == "Delete" and any(
+            math.is_stale(claim, pod, "Pod") for claim in self._claims_of(pod)
+        ):
+            return None  # the claim goes with the pod that had this name; the new pod gets one of its own
+        await self._ensure_claims(ordinal)
         what = f"Pod {name_of(pod)} in StatefulSet {name_of(self.set)}"
         try:
             made = await self.client.create(pod, namespace_of(self.set))
         except StatusError as error:
             if error.reason == "AlreadyExists":
-                raise _Wait from None  # our own, not shown by the cache yet
+                return None  # our own, not shown by the cache yet
             if not namespace_terminating(error):
                 text = f"create {what} failed error: {error.message}"
                 self.recorder.event(self.set, "Warning", "FailedCreate", text)
@@ -292,7 +313,9 @@ class _Step:
     async def _ensure_claims(self, ordinal: int) -> None:
         for claim in math.claims_for(self.set, ordinal):
             found = self.claims.get(key_of(claim))
-            if found is not None and not is_deleting(found):
+            if found is not None:
+                if is_deleting(found):
+                    raise StatusError(409, "Conflict", f"pvc {name_of(claim)} is being deleted")
                 continue
             what = (
                 f"Claim {name_of(claim)} Pod {name_of(self.set)}-{ordinal} in StatefulSet {name_of(self.set)}"
@@ -307,16 +330,29 @@ class _Step:
                 raise
             self.recorder.event(self.set, "Normal", "SuccessfulCreate", f"create {what} success")
 
-    async def _bequeath(self, pod: Obj) -> None:
-        """With ``whenScaled: Delete`` the claims of a pod that is scaled away belong to it, and go with it."""
-        if math.retention(self.set, "whenScaled") != "Delete":
-            return
-        owner = {"apiVersion": "v1", "kind": "Pod", "name": name_of(pod), "uid": uid_of(pod)}
+    def _claims_of(self, pod: Obj) -> list[Obj]:
+        """The claims that there are for a pod."""
+        found = []
         for template in self.set["spec"].get("volumeClaimTemplates") or ():
             name = math.claim_name(self.set, template, math.ordinal_of(pod))
-            claim = self.claims.get(f"{namespace_of(pod)}/{name}")
-            if claim is None or any(ref.get("uid") == owner["uid"] for ref in meta.owners_of(claim)):
-                continue
-            references = [ref for ref in meta.owners_of(claim) if ref.get("uid") != uid_of(self.set)]
-            body = {"metadata": {"ownerReferences": [*references, owner]}}
-            await self.client.patch(CLAIMS, name, namespace_of(pod), body, type="merge")
+            claim = self.claims.get(f"{namespace_of(self.set)}/{name}")
+            if claim is not None:
+                found.append(claim)
+        return found
+
+    async def _own_claims(self, pod: Obj) -> None:
+        """See to it that claims belong to whom the retention policy says, now that it or the size changed."""
+        for claim in self._claims_of(pod):
+            wanted = math.claim_owners(self.set, claim, pod)
+            if wanted != meta.owners_of(claim):
+                body = {"metadata": {"uid": uid_of(claim), "ownerReferences": wanted or None}}
+                await self.client.patch(CLAIMS, name_of(claim), namespace_of(claim), body, type="merge")
+
+    async def _identify(self, pod: Obj) -> None:
+        """Put back the labels that make the pod addressable by its name."""
+        if math.identity_labels(pod).items() <= labels_of(pod).items() or is_deleting(pod):
+            return
+        what = f"Pod {name_of(pod)} in StatefulSet {name_of(self.set)}"
+        body = {"metadata": {"uid": uid_of(pod), "labels": math.identity_labels(pod)}}
+        await self.client.patch("pods", name_of(pod), namespace_of(pod), body, type="merge")
+        self.recorder.event(self.set, "Normal", "SuccessfulUpdate", f"update {what} successful")

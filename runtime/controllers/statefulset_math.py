@@ -91,11 +91,7 @@ def claims_for(set_: Obj, ordinal: int) -> list[Obj]:
         claim.pop("status", None)
         claim["apiVersion"], claim["kind"] = "v1", "PersistentVolumeClaim"
         if retention(set_, "whenDeleted") == "Delete":
-            reference = controller_reference(set_)
-            metadata["ownerReferences"] = [
-                {key: reference[key] for key in ("apiVersion", "kind", "name", "uid")}
-                | {"blockOwnerDeletion": True}
-            ]
+            metadata["ownerReferences"] = [controller_reference(set_)]
         result.append(claim)
     return result
 
@@ -103,6 +99,45 @@ def claims_for(set_: Obj, ordinal: int) -> list[Obj]:
 def retention(set_: Obj, when: str) -> str:
     """``Retain`` or ``Delete``: what becomes of claims on ``whenDeleted`` or ``whenScaled``."""
     return str((set_["spec"].get("persistentVolumeClaimRetentionPolicy") or {}).get(when) or "Retain")
+
+
+def in_range(set_: Obj, pod: Obj) -> bool:
+    """Whether the pod's ordinal is one that the set wants."""
+    return start_of(set_) <= ordinal_of(pod) < start_of(set_) + replicas_of(set_)
+
+
+def _refers(reference: Obj, owner: Obj, kind: str) -> bool:
+    return bool(reference.get("kind") == kind and reference.get("name") == name_of(owner))
+
+
+def is_stale(claim: Obj, owner: Obj, kind: str) -> bool:
+    """Whether the claim belongs to an earlier object of the owner's name (or to one not made yet)."""
+    uid = owner["metadata"].get("uid")
+    return any(_refers(ref, owner, kind) and ref.get("uid") != uid for ref in meta.owners_of(claim))
+
+
+def claim_owners(set_: Obj, claim: Obj, pod: Obj) -> list[Obj]:
+    """The owner references that the retention policy wants a pod's claim to have.
+
+    With ``whenDeleted: Delete`` the claim goes with the set, with ``whenScaled: Delete`` it goes with a pod that
+    was scaled away. A claim that somebody else controls, or that belongs to what came before, is left alone.
+    (``updateClaimOwnerRefForSetAndPod``)
+    """
+    references = meta.owners_of(claim)
+    if is_stale(claim, set_, "StatefulSet") or is_stale(claim, pod, "Pod"):
+        return references
+    others = [r for r in references if not _refers(r, set_, "StatefulSet") and not _refers(r, pod, "Pod")]
+    if any(reference.get("controller") for reference in others):
+        return others
+    scaled_away = not in_range(set_, pod)
+    if retention(set_, "whenScaled") == "Delete" and scaled_away:
+        return [
+            *others,
+            controller_reference({"apiVersion": "v1", "kind": "Pod", "metadata": pod["metadata"]}),
+        ]
+    if retention(set_, "whenDeleted") == "Delete":
+        return [*others, controller_reference(set_)]
+    return others
 
 
 def pod_for(set_: Obj, template: Obj, ordinal: int, revision: str) -> Obj:
@@ -141,6 +176,11 @@ def pod_for(set_: Obj, template: Obj, ordinal: int, revision: str) -> Obj:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
 
+def identity_labels(pod: Obj) -> dict[str, str]:
+    """The labels that say which pod of its set this one is."""
+    return {POD_NAME: name_of(pod), POD_INDEX: str(ordinal_of(pod))}
+
+
 def is_running_ready(pod: Obj) -> bool:
     """Whether the pod runs and is ready."""
     return phase(pod) == "Running" and is_ready(pod)
@@ -151,9 +191,9 @@ def is_running_available(pod: Obj, min_ready: int, now: datetime) -> bool:
     return phase(pod) == "Running" and is_available(pod, min_ready, now)
 
 
-def is_healthy(pod: Obj) -> bool:
-    """Running, ready and not on its way out."""
-    return is_running_ready(pod) and not is_deleting(pod)
+def is_unavailable(pod: Obj, min_ready: int, now: datetime) -> bool:
+    """Whether the pod does not serve, or not for long any more."""
+    return is_deleting(pod) or not is_running_available(pod, min_ready, now)
 
 
 def revision_of(pod: Obj) -> str:

@@ -27,6 +27,15 @@ class Waiting(NamedTuple):
     message: str
 
 
+class Resources(NamedTuple):
+    """What containers have of cpu and memory, where it is not what their specs say."""
+
+    given: Mapping[str, Obj] = {}
+    """Container id → what it was given while it ran."""
+    allocated: Mapping[str, Obj] = {}
+    """Container name → what it has while its spec asks for what the node can't give."""
+
+
 def container_id(container: Container) -> str:
     """``podman://ID``."""
     return SCHEME + container.id
@@ -77,7 +86,14 @@ def _volume_mounts(spec: Obj) -> list[Obj]:
     return result
 
 
-def _convert(spec: Obj, container: Container, old: Obj | None, message: str, image_ref: str) -> Obj:
+def _convert(
+    spec: Obj,
+    container: Container,
+    old: Obj | None,
+    message: str,
+    image_ref: str,
+    has: Resources = Resources(),  # noqa: B008 - empty and never changed
+) -> Obj:
     known = container_id(container)
     status: Obj = {
         "name": container.name,
@@ -112,8 +128,13 @@ def _convert(spec: Obj, container: Container, old: Obj | None, message: str, ima
         status["restartCount"] = int(old.get("restartCount", 0)) + 1
     else:
         status["state"] = {"waiting": {}}
-    # A resize in place is not carried out: a container keeps what it was started with.
-    resources = (old.get("resources") if old is not None and same else None) or spec.get("resources")
+    resources = has.given.get(container.id)
+    if resources is None and old is not None and same:
+        resources = old.get(
+            "resources"
+        )  # until a resize has been carried out it keeps what it was started with
+    if resources is None:
+        resources = has.allocated.get(container.name) or spec.get("resources")
     if resources is not None:
         status["resources"] = resources
         if resources.get("requests"):
@@ -132,6 +153,7 @@ def container_statuses(
     waiting: Mapping[str, Waiting],
     messages: Mapping[str, str],
     image_refs: Mapping[str, str],
+    has: Resources = Resources(),  # noqa: B008 - empty and never changed
     *,
     init: bool = False,
 ) -> list[Obj]:
@@ -145,6 +167,7 @@ def container_statuses(
         waiting: container name → why its start failed or waits.
         messages: container id → termination message.
         image_refs: runtime's image id → the digest to show as imageID.
+        has: resources that differ from the specs'.
         init: whether these are init containers.
     """
     has_init = bool(pod["spec"].get("initContainers"))
@@ -158,7 +181,7 @@ def container_statuses(
         if entries:
             newest = entries[0]
             status = _convert(
-                spec, newest, old, messages.get(newest.id, ""), image_refs.get(newest.image_id, "")
+                spec, newest, old, messages.get(newest.id, ""), image_refs.get(newest.image_id, ""), has
             )
             if len(entries) > 1:
                 before = _convert(spec, entries[1], None, messages.get(entries[1].id, ""), "")

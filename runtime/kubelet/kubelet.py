@@ -192,7 +192,7 @@ class Kubelet:
                 workers.remove(old["metadata"]["uid"])
 
     def _verdict_changed(self, uid: str) -> None:
-        self.workers.wake_uid(uid)
+        self.workers.verdict_changed(uid)
 
     def runtime_changed(self, uid: str) -> None:
         """Something happened to this pod's sandbox or containers."""

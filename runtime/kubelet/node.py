@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 LEASE_NAMESPACE = "kube-node-lease"
 _EVICTION_MEMORY = 100 << 20
 _EVICTION_DISK = 256 << 20
+_REGISTER_ATTEMPTS = 5
 _MAX_IMAGES = 50
 
 
@@ -212,7 +213,14 @@ class NodeReporter:
             metadata = {**node["metadata"], "labels": {**labels, **facts.labels()}}
             with contextlib.suppress(StatusError):
                 node = await self._client.update({**node, "metadata": metadata})
-        await self._report(node)
+        for attempt in range(_REGISTER_ATTEMPTS):  # others write to a new Node too: taints, annotations
+            try:
+                await self._report(node)
+                return
+            except StatusError as error:
+                if error.code != 409 or attempt == _REGISTER_ATTEMPTS - 1:
+                    raise
+            node = await self._client.get("nodes", facts.name)
 
     def status_of(self, node: Obj) -> Obj:
         """The status the Node should have now, heartbeats included."""

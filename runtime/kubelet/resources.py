@@ -9,6 +9,7 @@ from typing import Any
 
 from runtime.objects.errors import Obj
 from runtime.objects.quantity import NANO, parse
+from runtime.podman.interface import Limits
 
 
 def cores(quantity: Any) -> float:
@@ -19,6 +20,16 @@ def cores(quantity: Any) -> float:
 def bytes_of(quantity: Any) -> int:
     """Memory or storage in bytes, rounded up."""
     return parse(quantity).value
+
+
+def limits_of(resources: Obj) -> Limits:
+    """A container's ``resources`` as the runtime takes them."""
+    limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
+    return Limits(
+        cpu_request=cores(requests["cpu"]) if "cpu" in requests else 0.0,
+        cpu_limit=cores(limits["cpu"]) if "cpu" in limits else 0.0,
+        memory_limit=bytes_of(limits["memory"]) if "memory" in limits else 0,
+    )
 
 
 def ceil_divide(value: float, divisor: str) -> int:

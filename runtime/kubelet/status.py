@@ -10,15 +10,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from runtime.kubelet.container_status import Waiting, container_statuses
+from runtime.kubelet.container_status import Resources, Waiting, container_statuses
 from runtime.kubelet.pods.policy import Attempts, any_regular_started, exit_restarts, is_sidecar
 from runtime.kubelet.resources import qos_class
 from runtime.objects.clock import format_time
 from runtime.objects.errors import Obj
 
 RESIZE_PENDING = "PodResizePending"
+RESIZE_IN_PROGRESS = "PodResizeInProgress"
 OWN_CONDITIONS = frozenset(
-    {"PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled", RESIZE_PENDING}
+    {
+        "PodReadyToStartContainers",
+        "Initialized",
+        "Ready",
+        "ContainersReady",
+        "PodScheduled",
+        RESIZE_PENDING,
+        RESIZE_IN_PROGRESS,
+    }
 )
 _KEPT = ("nominatedNodeName", "resourceClaimStatuses", "extendedResourceClaimStatus", "resize", "resources")
 _TERMINAL = ("Succeeded", "Failed")
@@ -55,6 +64,9 @@ class StatusInput:
     """No container runs nor will: the phase may become Succeeded or Failed whatever the restart policy."""
     failed: tuple[str, str] | None = None
     """Reason and message when the kubelet itself failed the pod (DeadlineExceeded)."""
+    resize: tuple[str, str, str] | None = None
+    """Condition, reason and message while new amounts of cpu and memory can't be given."""
+    resources: Resources = field(default_factory=Resources)
 
 
 def make_status(given: StatusInput) -> Obj:
@@ -70,6 +82,7 @@ def make_status(given: StatusInput) -> Obj:
         given.waiting,
         given.messages,
         given.image_refs,
+        given.resources,
     )
     init_specs = spec.get("initContainers") or ()
     inits: list[Obj] = []
@@ -82,6 +95,7 @@ def make_status(given: StatusInput) -> Obj:
             given.waiting,
             given.messages,
             given.image_refs,
+            given.resources,
             init=True,
         )
     ephemeral_specs = spec.get("ephemeralContainers") or ()
@@ -324,21 +338,6 @@ def initialized_condition(pod: Obj, statuses: Mapping[str, Obj], phase: str) -> 
     return _condition("Initialized", "False", "ContainersNotInitialized", ", ".join(messages))
 
 
-def _resize_pending(pod: Obj, statuses: Mapping[str, Obj]) -> list[Obj]:
-    """The PodResizePending condition while a running container has other resources than its spec says."""
-    for container in pod["spec"]["containers"]:
-        status = statuses.get(container["name"])
-        if status is None or "running" not in status["state"]:
-            continue
-        if (status.get("resources") or {}) != (container.get("resources") or {}):
-            message = (
-                f"container {container['name']}: this node does not resize in place; "
-                "the new resources take effect when the container restarts"
-            )
-            return [_condition(RESIZE_PENDING, "True", "Deferred", message)]
-    return []
-
-
 def _conditions(
     given: StatusInput, phase: str, containers: Sequence[Obj], inits: Sequence[Obj], generation: int | None
 ) -> list[Obj]:
@@ -351,7 +350,7 @@ def _conditions(
     ]
     ready = containers_ready(pod, statuses, phase)
     own = [
-        *_resize_pending(pod, statuses),
+        *([_condition(given.resize[0], "True", *given.resize[1:])] if given.resize else ()),
         _condition("PodReadyToStartContainers", "True" if given.sandbox_ready else "False"),
         initialized_condition(pod, statuses, phase),
         pod_ready(pod, kept, ready),

@@ -7,6 +7,7 @@ a file is removed from the object, and fields that the file does not name keep w
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from runtime.client import Client
@@ -28,6 +29,29 @@ _FIELDS = (
 )
 
 
+Promised = dict[tuple[str, str], tuple[str, bool]]
+"""apiVersion and kind → group resource, and whether it has namespaces."""
+
+
+def promised_kinds(documents: Sequence[Document]) -> Promised:
+    """The kinds that the CustomResourceDefinitions among the documents define."""
+    found: Promised = {}
+    for document in documents:
+        obj = document.obj
+        spec = obj.get("spec")
+        if obj["kind"] != "CustomResourceDefinition" or not isinstance(spec, dict):
+            continue
+        names, versions = spec.get("names"), spec.get("versions")
+        if not isinstance(names, dict) or not isinstance(versions, list):
+            continue
+        for version in versions:
+            if isinstance(version, dict) and version.get("served"):
+                api_version = f"{spec.get('group')}/{version.get('name')}"
+                place = f"{names.get('plural')}.{spec.get('group')}"
+                found[(api_version, str(names.get("kind")))] = (place, spec.get("scope") == "Namespaced")
+    return found
+
+
 class UnknownKind(ManifestError):
     """No kind of this name is served (yet)."""
 
@@ -40,29 +64,41 @@ class Applier:
         self._registry = registry
         self._namespace = default_namespace
 
-    def identify(self, document: Document) -> tuple[Identity, str]:
+    def identify(self, document: Document, promised: Promised) -> tuple[Identity, str]:
         """Which object a document is about, and its group resource.
+
+        Args:
+            document: the document.
+            promised: the kinds that definitions beside it will bring, see :func:`promised_kinds`.
 
         Raises:
             ManifestError: the kind is not known, or its scope does not fit.
         """
         obj = document.obj
         resource = self._registry.by_kind(obj["apiVersion"], obj["kind"])
-        if resource is None or not resource.stored:
+        if resource is not None and resource.stored:
+            group_resource, namespaced = resource.group_resource, resource.namespaced
+        elif (obj["apiVersion"], obj["kind"]) in promised:
+            group_resource, namespaced = promised[(obj["apiVersion"], obj["kind"])]
+        else:
             raise UnknownKind(
                 f'no matches for kind "{obj["kind"]}" in version "{obj["apiVersion"]}"',
                 document.line_of("kind"),
             )
         namespace = obj["metadata"].get("namespace") or ""
-        if resource.namespaced:
+        if namespaced:
             namespace = namespace or self._namespace
         elif namespace:
             raise ManifestError(
-                f"metadata.namespace: a {resource.kind} has no namespace",
+                f"metadata.namespace: a {obj['kind']} has no namespace",
                 document.line_of("metadata.namespace"),
             )
-        identity = Identity(resource.group, resource.kind, namespace, obj["metadata"]["name"])
-        return identity, resource.group_resource
+        group = obj["apiVersion"].rpartition("/")[0]
+        return Identity(group, obj["kind"], namespace, obj["metadata"]["name"]), group_resource
+
+    def served(self, entry: Entry) -> bool:
+        """Whether the entry's kind is there already, or its definition has yet to bring it."""
+        return self._registry.find(entry.resource) is not None
 
     async def apply(self, path: Path, entry: Entry, *, dry_run: bool = False) -> Obj:
         """Apply a document (or only try it); returns the object as it is then.

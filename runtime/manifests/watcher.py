@@ -23,7 +23,7 @@ from runtime.objects.errors import Obj, StatusError
 from runtime.objects.meta import key_of
 from runtime.objects.registry import Registry
 
-from .applier import Applier, UnknownKind
+from .applier import Applier, UnknownKind, promised_kinds
 from .documents import Document, read
 from .drift import DriftWatch
 from .errors import ManifestError
@@ -53,6 +53,9 @@ RESCAN_SECONDS = 5.0
 PRUNE_SECONDS = 2.0
 """How long a document has to be gone before its object is: editors and checkouts remove a file and write it anew."""
 _RETRY_LIMIT = 30.0
+_DEFINITION_LOOKS = 100
+_DEFINITION_PAUSE = 0.05
+"""How often, and at what distance in seconds, one looks whether a new kind is served."""
 
 
 class ManifestWatcher:
@@ -81,6 +84,7 @@ class ManifestWatcher:
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._report = report
+        self._registry = registry
 
     async def start(self) -> None:
         """Apply everything once, then go on watching. Errors in files are reported, not raised."""
@@ -88,12 +92,15 @@ class ManifestWatcher:
         await self.sync()
         self._requests.add_handler(lambda deltas: self._wake.set())
         self._requests.start()
+        self._registry.listeners.append(self._wake.set)  # a file may have been waiting for a kind
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(self._run()), loop.create_task(self._watch_files())]
 
     async def stop(self) -> None:
         """Stop watching. What was applied stays."""
         self._stop.set()
+        if self._wake.set in self._registry.listeners:
+            self._registry.listeners.remove(self._wake.set)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -233,8 +240,9 @@ class ManifestWatcher:
     def _adopt(self, source: Source, documents: list[Document]) -> None:
         """Match a file's documents with what is known of their objects."""
         placed: dict[Identity, tuple[Document, str]] = {}
+        promised = promised_kinds(documents)
         for document in documents:
-            identity, resource = self._applier.identify(document)
+            identity, resource = self._applier.identify(document, promised)
             if identity in placed:
                 first = placed[identity][0].line
                 raise ManifestError(
@@ -381,6 +389,8 @@ class ManifestWatcher:
     async def _valid(self, source: Source, changed: list[Entry], coming: set[str]) -> bool:
         """Whether the server takes every changed document; nothing of the file is applied otherwise."""
         for entry in changed:
+            if not self._applier.served(entry):
+                continue  # its definition, in the same file, is about to be applied
             try:
                 await self._applier.apply(source.path, entry, dry_run=True)
             except ManifestError as error:
@@ -412,6 +422,10 @@ class ManifestWatcher:
                 entry.message = "would be created"
 
     async def _apply(self, source: Source, entry: Entry) -> None:
+        for _ in range(_DEFINITION_LOOKS):
+            if self._applier.served(entry):
+                break
+            await self._clock.sleep(_DEFINITION_PAUSE)  # its definition was applied a moment ago
         try:
             obj = await self._applier.apply(source.path, entry)
         except ManifestError as error:

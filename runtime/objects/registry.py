@@ -10,11 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from .errors import FieldError, Obj, qualified
+from .schema.facts import TypeInfo, type_of
+from .versions import kind_aware
 
 ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+
+CLOSED_VERBS = ("delete", "deletecollection", "get", "list", "watch")
 
 
 class Strategy:
@@ -26,6 +30,8 @@ class Strategy:
 
     has_generation = True
     """metadata.generation is 1 on create and rises with every change outside metadata and status."""
+    generation_counts_status = False
+    """metadata.generation rises with changes of the status too (custom resources without ``/status``)."""
     allow_create_on_update = False
     """PUT to a name that does not exist creates it."""
     allow_unconditional_update = True
@@ -124,6 +130,36 @@ class ScalePaths:
     spec_replicas: tuple[str, ...] = ("spec", "replicas")
     status_replicas: tuple[str, ...] = ("status", "replicas")
     selector: tuple[str, ...] = ("spec", "selector")
+    demanded: bool = False
+    """Without a number at :attr:`spec_replicas` there is no scale to show (custom resources)."""
+
+
+class CustomKind(Protocol):
+    """What stands in an entry for a kind that no built-in definition describes."""
+
+    uid: str
+    """Of the CustomResourceDefinition."""
+    type_info: TypeInfo
+    model: str
+    """The schema's name in the OpenAPI definitions."""
+    list_model: str
+    storage_version: str
+    """The version that objects are stored in."""
+    digest: str
+    """Of the schema: it changes when the published documents do."""
+
+    @property
+    def list_kind(self) -> str:
+        """The kind of lists."""
+        ...
+
+    def read(self, obj: Obj) -> tuple[Obj, list[str]]:
+        """A body as its schema has it, and the unknown fields it had."""
+        ...
+
+    def definitions(self, refer: Callable[[str], Obj], *, v3: bool) -> dict[str, Callable[[], Obj]]:
+        """The OpenAPI definitions of the kind and its list, by name."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +195,10 @@ class Resource:
     """Turns a stored object into this version; may share parts with its argument."""
     deprecated: str = ""
     """The warning that every answer to a client carries, for kinds on their way out."""
+    custom: CustomKind | None = None
+    """What makes it a custom resource."""
+    closed: str = ""
+    """Why nothing new may be created; empty where it may."""
 
     @property
     def api_version(self) -> str:
@@ -174,6 +214,21 @@ class Resource:
     def storage_resource(self) -> str:
         """The resource part of the store's key: :attr:`storage` where set, else :attr:`group_resource`."""
         return self.storage or self.group_resource
+
+    @property
+    def type_info(self) -> TypeInfo:
+        """The kind's type, as patches and server-side apply walk it."""
+        return self.custom.type_info if self.custom is not None else type_of(self.definition)
+
+    @property
+    def list_kind(self) -> str:
+        """The kind of lists."""
+        return self.custom.list_kind if self.custom is not None else f"{self.kind}List"
+
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """The verbs that discovery tells of: fewer than are served while a definition is going away."""
+        return CLOSED_VERBS if self.closed else self.verbs
 
     @property
     def gvk(self) -> tuple[str, str, str]:
@@ -196,6 +251,8 @@ class Registry:
         self._by_kind: dict[tuple[str, str, str], Resource] = {}
         self._by_group_resource: dict[str, Resource] = {}
         self._groups: dict[str, list[str]] = {}
+        self.listeners: list[Callable[[], None]] = []
+        """Called when custom resources came or went."""
         for resource in resources:
             self.add(resource)
 
@@ -221,6 +278,26 @@ class Registry:
             self._groups[resource.group] = versions
         else:
             self._groups.pop(resource.group, None)
+
+    def serve_custom(self, uid: str, resources: Iterable[Resource]) -> None:
+        """Make ``resources`` all that is served of the definition with this uid; none, and it is served no more.
+
+        Custom groups come after the built-in ones, by name, and their versions as Kubernetes prefers them.
+        """
+        for entry in list(self._by_path.values()):
+            if entry.custom is not None and entry.custom.uid == uid:
+                self.remove(entry)
+        for resource in resources:
+            self.add(resource)
+        custom = sorted(
+            group
+            for group in self._groups
+            if all(one.custom is not None for one in self._by_path.values() if one.group == group)
+        )
+        for group in custom:
+            self._groups[group] = kind_aware(self._groups.pop(group))
+        for listener in self.listeners:
+            listener()
 
     def by_path(self, group: str, version: str, plural: str) -> Resource | None:
         """The kind served at ``/apis/GROUP/VERSION/PLURAL``."""

@@ -92,14 +92,25 @@ class SandboxSpec:
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A folder or file of this machine, or memory, shown inside a container."""
+    """A folder or file of this machine, memory, or what an image holds, shown inside a container."""
 
     destination: str
     source: str = ""
-    type: Literal["bind", "tmpfs", "volume"] = "bind"
+    type: Literal["bind", "tmpfs", "volume", "image"] = "bind"
     read_only: bool = False
     propagation: str = ""
     options: tuple[str, ...] = ()
+    sub_path: str = ""
+    """The part of an image that is shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What of the machine a container gets: cores and bytes, 0 where nothing is said."""
+
+    cpu_request: float = 0.0
+    cpu_limit: float = 0.0
+    memory_limit: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +292,10 @@ class ContainerRuntime(Protocol):
 
     async def kill_container(self, container_id: str, signal: str) -> None:
         """Send one signal."""
+        ...
+
+    async def update_container(self, container_id: str, limits: Limits) -> None:
+        """Give a running container other limits; it goes on as it is."""
         ...
 
     async def remove_container(self, container_id: str) -> None:

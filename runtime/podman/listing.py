@@ -216,8 +216,7 @@ class Listing:
         except NoSuchItem:
             return None
         if found.state == "exited":
-            limited = bool(found.labels.get(spec.CONTAINER_MEMORY))
-            if found.exit_code == 137 and limited and not found.oom_killed:
+            if found.exit_code == 137 and not found.oom_killed:
                 loop = asyncio.get_running_loop()
                 if await loop.run_in_executor(None, exits.kernel_says_out_of_memory, container_id):
                     found = state.as_out_of_memory(found)

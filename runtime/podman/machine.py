@@ -8,6 +8,7 @@ our own, laid over the machine's, so that nothing on the system is changed.
 from __future__ import annotations
 
 import os
+import re
 import resource
 import shutil
 import tomllib
@@ -189,3 +190,13 @@ def _value(value: Any) -> str:
         + "".join(char if char >= " " and char != "\x7f" else f"\\u{ord(char):04x}" for char in escaped)
         + '"'
     )
+
+
+def os_image() -> str:
+    """``PRETTY_NAME`` of this machine, as the kubelet reports it."""
+    try:
+        text = Path("/etc/os-release").read_text("utf-8", "replace")
+    except OSError:
+        return ""
+    found = re.search(r'^PRETTY_NAME="?([^"\n]*)"?$', text, re.MULTILINE)
+    return found[1] if found else ""

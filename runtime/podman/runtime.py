@@ -28,6 +28,7 @@ from .interface import (
     ContainerStats,
     ExecResult,
     Image,
+    Limits,
     NoSuchItem,
     RuntimeEvent,
     RuntimeFailure,
@@ -37,10 +38,11 @@ from .interface import (
     SandboxSpec,
 )
 from .listing import Listing
+from .machine import os_image
 from .netns import NamespaceDialer
 from .network import ensure_network
 from .pause import PAUSE_COMMAND, PAUSE_IMAGE, pause_archive
-from .service import PodmanService
+from .service import PodmanService, parse_version
 from .sessions import HijackedSession, SocketConnection
 from .subscribers import Subscribers
 from .transport import Transport
@@ -207,7 +209,7 @@ class PodmanRuntime:
             name="podman",
             version=str(version.get("Version") or self.service.version),
             operating_system=str(host.get("os") or "linux"),
-            os_image=_os_image() or image,
+            os_image=os_image() or image,
             kernel_version=str(host.get("kernel") or ""),
             architecture=str(host.get("arch") or ""),
             cpus=int(host.get("cpus") or 1),
@@ -293,6 +295,10 @@ class PodmanRuntime:
         image = await self.image(spec_.image)
         if image is None:
             raise NoSuchItem(f"{spec_.image}: image not known", "ErrImageNeverPull", 404)
+        if any(mount.sub_path for mount in spec_.mounts) and parse_version(self.service.version) < (5, 4):
+            raise RuntimeFailure(
+                f"Podman {self.service.version} can't mount a part of an image", "CreateContainerError"
+            )
         if spec_.log_path:
             Path(spec_.log_path).parent.mkdir(parents=True, exist_ok=True)
         machine = self.service.machine
@@ -329,8 +335,23 @@ class PodmanRuntime:
                     await self._remove_pod(sandbox_id)
                     listing.removed(sandbox_id)
                     raise RuntimeFailure(error.message, "FailedCreatePodSandBox", error.code) from error
+                if "internal libpod error" in error.message:
+                    await self._start_infra(sandbox_id)
                 raise RuntimeFailure(error.message, "RunContainerError", 128) from error
         listing.started(container_id)
+
+    async def _start_infra(self, sandbox_id: str) -> None:
+        """Podman starts a pod's infra container with the first other one and keeps to itself why that failed: ask.
+
+        RuntimeFailure with reason FailedCreatePodSandBox when it was that which failed.
+        """
+        pod = await self.transport.get(f"/pods/{sandbox_id}/json")
+        try:
+            await self.transport.post(f"/containers/{pod['InfraContainerID']}/start")
+        except RuntimeUnavailable:
+            raise
+        except RuntimeFailure as error:
+            raise RuntimeFailure(error.message, "FailedCreatePodSandBox", error.code) from error
 
     async def stop_container(self, container_id: str, grace_seconds: float) -> None:
         """The stop signal, the grace period, SIGKILL; returns when it has ended. A second call may hurry it."""
@@ -347,6 +368,10 @@ class PodmanRuntime:
         await self.transport.post(
             f"/containers/{container_id}/kill", params={"signal": spec.signal_number(signal)}
         )
+
+    async def update_container(self, container_id: str, limits: Limits) -> None:
+        """Other limits for a container that runs. RuntimeFailure when the kernel does not let us."""
+        await self.transport.post(f"/containers/{container_id}/update", spec.new_limits(limits))
 
     async def remove_container(self, container_id: str) -> None:
         """Remove it by force, with its anonymous volumes; no error when it is gone."""
@@ -486,13 +511,3 @@ class PodmanRuntime:
         for known in await self.sandboxes():
             self._list().prepare_removal(known.id)
         return await housekeeping.remove_everything(self.transport, self.cluster_id, volumes=volumes)
-
-
-def _os_image() -> str:
-    """``PRETTY_NAME`` of this machine, as the kubelet reports it."""
-    try:
-        text = Path("/etc/os-release").read_text("utf-8", "replace")
-    except OSError:
-        return ""
-    found = re.search(r'^PRETTY_NAME="?([^"\n]*)"?$', text, re.MULTILINE)
-    return found[1] if found else ""

@@ -30,6 +30,7 @@ from .interface import (
     ExecResult,
     Image,
     ImageFailure,
+    Limits,
     NoSuchItem,
     RuntimeEvent,
     RuntimeFailure,
@@ -273,6 +274,10 @@ class SimulatedRuntime:
             self._end(one, 137, signal=9)
         elif word in ("TERM", "15") and not one.life.ignore_term:
             self._end(one, 143, signal=15)
+
+    async def update_container(self, container_id: str, limits: Limits) -> None:
+        """Its limits are a matter of words."""
+        self._get(container_id)
 
     async def remove_container(self, container_id: str) -> None:
         """Remove it; no error when it is gone."""

@@ -13,7 +13,7 @@ import signal
 from collections.abc import Mapping
 from typing import Any
 
-from .interface import ContainerSpec, Mount, RuntimeFailure, SandboxSpec
+from .interface import ContainerSpec, Limits, Mount, RuntimeFailure, SandboxSpec
 from .pause import PAUSE_COMMAND
 
 CLUSTER = "io.kubetui.cluster"
@@ -180,6 +180,7 @@ def container_body(
         body["command"] = list(spec.args)
     if spec.working_dir:
         body["work_dir"] = spec.working_dir
+        body["create_working_dir"] = True
     if spec.tty:
         body["terminal"] = True
     if spec.stdin:
@@ -205,6 +206,17 @@ def container_body(
     return body
 
 
+def new_limits(limits: Limits) -> dict[str, Any]:
+    """The body of ``containers/ID/update``: everything is said, what is not limited too."""
+    shares = max(_MIN_SHARES, min(262_144, int((limits.cpu_request or limits.cpu_limit) * 1024)))
+    quota = max(1000, int(limits.cpu_limit * _PERIOD)) if limits.cpu_limit else -1
+    memory = limits.memory_limit or -1
+    return {
+        "cpu": {"shares": shares, "period": _PERIOD, "quota": quota},
+        "memory": {"limit": memory, "swap": memory},
+    }
+
+
 def resources(spec: ContainerSpec) -> dict[str, Any]:
     """OCI limits as the kubelet computes them (``pkg/kubelet/cm/helpers_linux.go``); cgroup v2 is runc's business.
 
@@ -226,6 +238,12 @@ def _mounts(body: dict[str, Any], mounts: tuple[Mount, ...]) -> None:
         if mount.type == "volume":
             volume = {"Name": mount.source, "Dest": mount.destination, "Options": [*access, *mount.options]}
             body.setdefault("volumes", []).append(volume)
+            continue
+        if mount.type == "image":
+            shown = {"Source": mount.source, "Destination": mount.destination, "ReadWrite": False}
+            body.setdefault("image_volumes", []).append(
+                {**shown, "subPath": mount.sub_path} if mount.sub_path else shown
+            )
             continue
         if mount.type == "tmpfs":
             source, options = "tmpfs", [*access, *mount.options]

@@ -206,6 +206,8 @@ class Transport:
         body: bytes = answer.content
         if answer.status_code >= 400:
             raise failure(answer.status_code, body)
+        if answer.headers.get("Content-Type", "").startswith("text/plain"):
+            return body.decode("utf-8", "replace").strip()  # an id, from what answers with nothing else
         return orjson.loads(body) if body.strip() else None
 
     async def stream(

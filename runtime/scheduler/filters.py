@@ -46,6 +46,8 @@ _LOW, _HIGH = 23 * _MB, 1000 * _MB
 
 
 def _refuse(shape: Shape, node: NodeInfo) -> Refusal | None:
+    if shape.pinned is not None and node.name not in shape.pinned:
+        return Refusal("NodeAffinity", ("node(s) didn't satisfy plugin(s) [NodeAffinity]",), True)
     if node.unschedulable and not taints.tolerated(shape.tolerations, _UNSCHEDULABLE):
         return Refusal("NodeUnschedulable", ("node(s) were unschedulable",), True)
     if taints.untolerated(node.taints, shape.tolerations, HARD) is not None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from runtime.objects.clock import parse_time
 from runtime.objects.errors import Obj
-from runtime.objects.meta import is_deleting
+from runtime.objects.meta import condition, is_deleting
 from runtime.objects.selectors import label_selector
 
 from .filters import Refusal, summary
@@ -21,6 +21,7 @@ from .shape import Shape
 
 NO_VICTIMS = "No preemption victims found for incoming pod"
 NOT_HELPFUL = "Preemption is not helpful for scheduling"
+BY_SCHEDULER = "PreemptionByScheduler"
 
 
 @dataclass(slots=True)
@@ -114,20 +115,32 @@ def pick(candidates: Iterable[Candidate]) -> Candidate | None:
     return min(candidates, key=loss, default=None)
 
 
-def may_preempt(pod: Obj, shape: Shape, nominated: NodeInfo | None) -> bool:
-    """Whether the pod may (again) end others: not while those it ended on its node are still going."""
+NEVER = "preemption: not eligible due to preemptionPolicy=Never."
+WAITING = "preemption: not eligible due to a terminating pod on the nominated node."
+
+
+def hindrance(shape: Shape, nominated: NodeInfo | None, refusal: Refusal | None) -> str:
+    """Why the pod may not end others now; empty when it may (``PodEligibleToPreemptOthers``).
+
+    Args:
+        shape: the pod's.
+        nominated: the node that was chosen for it before, where others may still be on their way out.
+        refusal: why that node did not do this time.
+    """
     if not shape.preempts:
-        return False
-    return not (
-        nominated is not None
-        and any(
-            is_deleting(placed.pod) and placed.shape.priority < shape.priority
-            for placed in nominated.pods.values()
-        )
-    )
+        return NEVER
+    if nominated is None or (refusal is not None and refusal.final):
+        return ""
+    for placed in nominated.pods.values():
+        if placed.shape.priority < shape.priority and is_deleting(placed.pod):
+            disrupted = condition(placed.pod, "DisruptionTarget") or {}
+            if disrupted.get("reason") == BY_SCHEDULER:
+                return WAITING
+    return ""
 
 
 def explain(refusals: Mapping[str, Refusal], total: int) -> str:
     """What the message says about preemption when it found nothing."""
     helpless = sum(1 for refusal in refusals.values() if refusal.final)
-    return summary({NOT_HELPFUL: helpless, NO_VICTIMS: len(refusals) - helpless}, total, "preemption: ")
+    counts = {NOT_HELPFUL: helpless + total - len(refusals), NO_VICTIMS: len(refusals) - helpless}
+    return summary(counts, total, "preemption: ")

@@ -32,6 +32,7 @@ from runtime.objects.meta import (
 from . import preemption
 from .filters import Refusal, Unschedulable, room, static
 from .nodeinfo import Cache, NodeInfo
+from .nominations import Nominations
 from .queue import LEFTOVER_EVERY, SchedulingQueue, Waiting
 from .scores import totals
 from .shape import Shape
@@ -80,7 +81,7 @@ class Scheduler(Controller):
         self.pending = SchedulingQueue(clock)
         self._informers = informers
         self._random = rng or random.Random()
-        self._nominated: dict[str, dict[str, Shape]] = {}
+        self.nominations = Nominations()
         self.pods = informers.pods()
         self.nodes = informers.informer("nodes")
         self.namespaces = informers.informer("namespaces")
@@ -153,7 +154,7 @@ class Scheduler(Controller):
                 assert old is not None
                 key = key_of(old)
                 self.pending.remove(key)
-                self._denominate(key)
+                freed = self.nominations.release(key) or freed
                 if old["spec"].get("nodeName") or self.cache.is_assumed(key):
                     self.cache.pod_gone(key)
                     freed = True
@@ -168,7 +169,7 @@ class Scheduler(Controller):
             else:
                 if old is None or not old["spec"].get("nodeName"):
                     self.pending.remove(key)
-                    self._denominate(key)
+                    self.nominations.release(key)
                     peers = True
                 elif labels_of(old) != labels_of(new):
                     peers = True
@@ -187,34 +188,25 @@ class Scheduler(Controller):
             or (new.get("status") or {}).get("phase") in ("Succeeded", "Failed")
         ):
             self.pending.remove(key)
+            if self.nominations.release(key):
+                self.pending.moved(_ROOM)
             return
         if self.cache.is_assumed(key):
             return
         nominated = (new.get("status") or {}).get("nominatedNodeName")
         if nominated:
-            self._nominate(key, nominated, self.cache.shapes.of(new))
+            self.nominations.keep(key, nominated, self.cache.shapes.of(new))
+        elif (
+            old is not None
+            and (old.get("status") or {}).get("nominatedNodeName")
+            and self.nominations.release(key)
+        ):
+            self.pending.moved(_ROOM)
         if old is None:
             self.pending.add(new)
         else:
             changed = old["spec"] is not new["spec"] and old["spec"] != new["spec"]
             self.pending.update(new, retry=changed or labels_of(old) != labels_of(new))
-
-    # -- nominations: nodes that wait for pods whose victims are still going
-
-    def _nominate(self, key: str, node: str, shape: Shape) -> None:
-        self._denominate(key)
-        self._nominated.setdefault(node, {})[key] = shape
-
-    def _denominate(self, key: str) -> None:
-        for node, pods in list(self._nominated.items()):
-            if pods.pop(key, None) is not None and not pods:
-                del self._nominated[node]
-
-    def _nominees(self, node: str, key: str, shape: Shape) -> list[Shape]:
-        pods = self._nominated.get(node)
-        if not pods:
-            return []
-        return [other for name, other in pods.items() if name != key and other.priority >= shape.priority]
 
     # -- the loop
 
@@ -322,7 +314,7 @@ class Scheduler(Controller):
             fact = static(shape, node)
         refusal: Refusal | None = fact.refusal
         if refusal is None:
-            nominees = self._nominees(node.name, key, shape) if self._nominated else ()
+            nominees = self.nominations.before(node.name, key, shape) if self.nominations else ()
             refusal = room(shape, node, nominees)
         if refusal is None and claims is not None:
             refusal = claims.refuse(node)
@@ -380,24 +372,26 @@ class Scheduler(Controller):
     async def _refused(self, entry: Waiting, why: Unschedulable, moves: int) -> None:
         pod = entry.pod
         shape = self.cache.shapes.of(pod)
-        after = ""
-        nominated = ""
-        if why.total and not why.problem:
+        if not why.total:
+            self.pending.failed(entry, why.plugins or frozenset({"Nodes"}), moves)
+            await self._say_failed(pod, "Unschedulable", why.message())
+            return
+        nominated: str | None = None
+        known = (pod.get("status") or {}).get("nominatedNodeName") or ""
+        after = preemption.hindrance(shape, self.cache.nodes.get(known), why.refusals.get(known))
+        if not after:
             candidate = self._find_victims(pod, shape, why)
             if candidate is not None:
                 nominated = candidate.node.name
                 await self._preempt(pod, candidate)
-            elif shape.preempts:
-                after = preemption.explain(why.refusals, why.total)
             else:
-                after = "preemption: not eligible due to preemptionPolicy=Never."
+                after = preemption.explain(why.refusals, why.total)
+                nominated = ""  # a node that was kept for it is no use any more
+                self.nominations.release(key_of(pod))
         self.pending.failed(entry, why.plugins or frozenset({"Nodes"}), moves)
         await self._say_failed(pod, "Unschedulable", why.message(after), nominated)
 
     def _find_victims(self, pod: Obj, shape: Shape, why: Unschedulable) -> preemption.Candidate | None:
-        known = (pod.get("status") or {}).get("nominatedNodeName") or ""
-        if not preemption.may_preempt(pod, shape, self.cache.nodes.get(known)):
-            return None
         key = key_of(pod)
         claims = self.volumes.of(shape) if shape.claims else None
         budgets = self.budgets.list()
@@ -418,7 +412,13 @@ class Scheduler(Controller):
 
     async def _preempt(self, pod: Obj, candidate: preemption.Candidate) -> None:
         """End the victims and keep their place for the pod."""
-        self._nominate(key_of(pod), candidate.node.name, self.cache.shapes.of(pod))
+        shape = self.cache.shapes.of(pod)
+        node = candidate.node.name
+        weaker = self.nominations.weaker(node, shape)
+        self.nominations.keep(key_of(pod), node, shape)
+        for key in weaker:  # they may no longer fit there: let them look again
+            self.nominations.release(key)
+            await self._clear_nomination(key)
         for placed in candidate.victims:
             victim = placed.pod
             if is_deleting(victim):
@@ -426,7 +426,7 @@ class Scheduler(Controller):
             disrupted = {
                 "type": "DisruptionTarget",
                 "status": "True",
-                "reason": "PreemptionByScheduler",
+                "reason": preemption.BY_SCHEDULER,
                 "message": f"{NAME}: preempting to accommodate a higher priority pod",
                 "lastTransitionTime": format_time(self.clock.now()),
             }
@@ -443,8 +443,25 @@ class Scheduler(Controller):
                 victim, "Normal", "Preempted", f"Preempted by pod {uid_of(pod)} on node {candidate.node.name}"
             )
 
-    async def _say_failed(self, pod: Obj, reason: str, message: str, nominated: str = "") -> None:
-        """The FailedScheduling event and the PodScheduled condition, each only when it says something new."""
+    async def _clear_nomination(self, key: str) -> None:
+        pod = self.pods.get(key)
+        if pod is None or not (pod.get("status") or {}).get("nominatedNodeName"):
+            return
+        body = {"status": {"nominatedNodeName": None}}
+        try:
+            await self.client.patch(
+                "pods", name_of(pod), namespace_of(pod), body, type="merge", subresource="status"
+            )
+        except StatusError as error:
+            if error.code not in (404, 409):
+                raise
+        self.pending.update(pod, retry=True)
+
+    async def _say_failed(self, pod: Obj, reason: str, message: str, nominated: str | None = None) -> None:
+        """The FailedScheduling event and the PodScheduled condition, each only when it says something new.
+
+        ``nominated`` is the node kept for the pod: None changes nothing, an empty one takes it back.
+        """
         self.recorder.event(pod, "Warning", "FailedScheduling", message)
         current = self.pods.get(key_of(pod)) or pod
         status = current.get("status") or {}
@@ -455,7 +472,7 @@ class Scheduler(Controller):
             and known.get("reason") == reason
             and known.get("message") == message
         )
-        if same and (not nominated or status.get("nominatedNodeName") == nominated):
+        if same and (nominated is None or (status.get("nominatedNodeName") or "") == nominated):
             return
         now = format_time(self.clock.now())
         since = known.get("lastTransitionTime", now) if known and known["status"] == "False" else now
@@ -467,8 +484,8 @@ class Scheduler(Controller):
             "message": message,
         }
         body: Obj = {"status": {"conditions": [entry]}}
-        if nominated:
-            body["status"]["nominatedNodeName"] = nominated
+        if nominated or (nominated == "" and status.get("nominatedNodeName")):
+            body["status"]["nominatedNodeName"] = nominated or None
         try:
             await self.client.patch(
                 "pods", name_of(pod), namespace_of(pod), body, type="strategic", subresource="status"

@@ -26,7 +26,8 @@ from .journal import sync_folder
 from .records import Event, Key, Obj, Record
 from .watch import Watch
 
-FORMAT = 1
+FORMAT = 2
+"""Format 1 had no checksum over what ``_cluster`` itself says, and is read as well."""
 _META = b'"_cluster":{"1":'
 
 HISTORY_KEPT = 512
@@ -189,7 +190,14 @@ def encode_snapshot(tables: Iterable[tuple[str, list[Record]]], epoch: str, revi
         checksum = crc32(piece, checksum)
         yield piece
     meta = {"format": FORMAT, "epoch": epoch, "revision": revision, "crc32": f"{checksum:08x}"}
+    meta["own"] = _own_checksum(meta)
     yield (separator if separator == b"{" else b",\n") + _META + orjson.dumps(meta) + b"}}\n"
+
+
+def _own_checksum(meta: Obj) -> str:
+    """The checksum over what ``_cluster`` says: an epoch that changed by itself would disown the journal."""
+    words = [str(meta[name]) for name in ("format", "epoch", "revision", "crc32")]
+    return f"{crc32(' '.join(words).encode()):08x}"
 
 
 def write_snapshot(path: Path, tables: Iterable[tuple[str, list[Record]]], epoch: str, revision: int) -> int:
@@ -269,3 +277,5 @@ class Snapshot:
         self.epoch, self.revision = str(meta["epoch"]), int(meta["revision"])
         if int(meta["format"]) > FORMAT:
             raise Foreign(f"{self.path} has format {meta['format']}; this program reads up to {FORMAT}")
+        if ("own" in meta or meta["format"] != 1) and meta["own"] != _own_checksum(meta):
+            raise Damaged(self.path, "its last line", "the checksum of the table _cluster does not fit")

@@ -160,7 +160,7 @@ def _load(folder: Path) -> State:
             raise Damaged(path, f"byte {reader.size}", str(error)) from error
         if name == JOURNAL:
             state.journal_size = reader.size
-            state.torn = path.stat().st_size - reader.size
+            state.torn = reader.torn
     if not state.epoch:
         state.epoch = uuid.uuid4().hex
     return state

@@ -4,7 +4,8 @@ A write is checked against the newest state at once (:meth:`Store.submit`), join
 gathered, and becomes visible when its batch is on disk. One batch is on its way at a time, so the next one
 grows while the disk works: with one writer each write has its own ``fdatasync``, with many they share.
 
-Everything but the disk runs on one event loop. ``latest`` and ``submit`` do not wait, so a read-modify-write
+Everything but the disk runs on one event loop; the disk has a thread, which a lone writer's batches are spared
+(:mod:`.pace`). ``latest`` and ``submit`` do not wait, so a read-modify-write
 without an ``await`` between them can't conflict.
 """
 
@@ -25,6 +26,7 @@ from .database import ObjectDatabase, ObjectTable, SnapshotStorage
 from .errors import StoreError, StoreFailed, StoreFull, VersionMismatch
 from .folder import JOURNAL, OLD_JOURNAL, SNAPSHOT, FolderLock, load
 from .journal import Header, JournalWriter, sync_folder
+from .pace import Pace
 from .records import Change, Event, Key, Record, tombstone
 from .watch import Watch
 
@@ -84,6 +86,7 @@ class Store:
         self._compacting: asyncio.Task[None] | None = None
         self._retry_compaction_at = 0.0
         self._journal = self._open_journal(state.journal_size)
+        self._pace = Pace()
         self._jobs: queue.SimpleQueue[tuple[Callable[[], None], Callable[[Exception | None], None]] | None]
         self._jobs = queue.SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -236,9 +239,39 @@ class Store:
         if self._busy or self._held or not self._gathering.transactions:
             return
         batch, self._gathering = self._gathering, _Batch()
-        self._busy = True
         payload = b"[" + b",".join(batch.lines) + b"]"
-        self._jobs.put((lambda: self._journal.append(payload), lambda error: self._written(batch, error)))
+        if self._pace.here(len(batch.transactions), len(payload)):
+            self._write_here(batch, payload)
+        else:
+            self._write_beside(batch, payload)
+
+    def _write_here(self, batch: _Batch, payload: bytes) -> None:
+        error: Exception | None = None
+        started = time.perf_counter()
+        try:
+            self._journal.append(payload)
+        except Exception as raised:
+            error = raised
+        self._pace.wrote_here(time.perf_counter() - started)
+        self._written(batch, error)
+
+    def _write_beside(self, batch: _Batch, payload: bytes) -> None:
+        seconds = 0.0
+
+        def write() -> None:
+            nonlocal seconds
+            started = time.perf_counter()
+            self._journal.append(payload)
+            seconds = time.perf_counter() - started
+
+        def written(error: Exception | None) -> None:
+            self._busy = False
+            self._pace.wrote_beside(seconds, waiting=bool(self._gathering.transactions))
+            self._written(batch, error)
+            self._flush()
+
+        self._busy = True
+        self._jobs.put((write, written))
 
     def _run_jobs(self) -> None:
         while (job := self._jobs.get()) is not None:
@@ -255,7 +288,6 @@ class Store:
                 return
 
     def _written(self, batch: _Batch, error: Exception | None) -> None:
-        self._busy = False
         if error is not None:
             self._refuse(batch, error)
         else:
@@ -263,13 +295,13 @@ class Store:
             self._maybe_compact()
         if self._idle is not None and not self._idle.done():
             self._idle.set_result(None)
-        self._flush()
 
     def _publish(self, batch: _Batch) -> None:
         now = time.monotonic()
         for transaction in batch.transactions:
             version = transaction.version
             results: Records = []
+            told: list[tuple[ObjectTable, Event]] = []
             for key, record in transaction.changes:
                 if self._pending.get(key, (0, None))[0] == version:
                     del self._pending[key]
@@ -284,11 +316,14 @@ class Store:
                     event = Event("DELETED", tombstone(previous, version), previous, now)
                 results.append(event.record)
                 table.remember(event)
-                for watch in tuple(table.watches):
-                    watch.offer(event)
+                told.append((table, event))
             self._revision = version
+            # The writer is woken before those who watch: it waits for this one answer, they have work of their own.
             if not transaction.future.done():
                 transaction.future.set_result(results)
+            for table, event in told:
+                for watch in tuple(table.watches):
+                    watch.offer(event)
 
     def _refuse(self, batch: _Batch, error: Exception) -> None:
         """A batch did not reach the disk: it fails, and so does what was computed from it."""

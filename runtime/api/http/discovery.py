@@ -56,7 +56,8 @@ def _kind_of(resource: Resource, sub: Subresource) -> tuple[str, str, str]:
 
 
 def _storage_hash(resource: Resource) -> str:
-    text = f"{resource.group}/{resource.version}/{resource.kind}"
+    version = resource.version if resource.custom is None else resource.custom.storage_version
+    text = f"{resource.group}/{version}/{resource.kind}"
     return base64.b64encode(hashlib.sha256(text.encode()).digest()[:8]).decode()
 
 
@@ -73,7 +74,7 @@ def resource_list(resources: list[Resource], group: str, version: str) -> Obj:
             "singularName": _singular(resource),
             "namespaced": resource.namespaced,
             "kind": resource.kind,
-            "verbs": sorted(resource.verbs),
+            "verbs": sorted(resource.offered),
         }
         if resource.short_names:
             entry["shortNames"] = list(resource.short_names)
@@ -119,7 +120,7 @@ def aggregated(groups: dict[str, dict[str, list[Resource]]], version: str) -> Ob
             "responseKind": kind(*resource.gvk),
             "scope": "Namespaced" if resource.namespaced else "Cluster",
             "singularResource": _singular(resource),
-            "verbs": sorted(resource.verbs),
+            "verbs": sorted(resource.offered),
         }
         if resource.short_names:
             found["shortNames"] = list(resource.short_names)

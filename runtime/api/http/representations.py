@@ -79,7 +79,7 @@ async def list_body(
         return await _protobuf_list(resource, records, meta, partial=accepted.transform == PARTIAL_LIST)
     if accepted.transform == PARTIAL_LIST:
         return tables.partial_list(records, version, meta)
-    return tables.object_list(resource.kind, resource.api_version, records, meta)
+    return tables.object_list(resource.list_kind, resource.api_version, records, meta)
 
 
 async def _protobuf_list(
@@ -96,7 +96,7 @@ async def _protobuf_list(
     if partial:
         pieces = encode_list(items, meta, tables.PARTIAL_VERSION, PARTIAL_LIST)
     else:
-        pieces = encode_list(items, meta, resource.api_version, f"{resource.kind}List")
+        pieces = encode_list(items, meta, resource.api_version, resource.list_kind)
     return _joined(pieces)
 
 

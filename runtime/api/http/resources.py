@@ -27,7 +27,7 @@ from runtime.objects.errors import (
 from runtime.objects.registry import Registry, Resource, Subresource
 
 from . import tables
-from .body import BODY_LIMIT, duplicate_fields, is_json, parse, parse_json, read_object
+from .body import BODY_LIMIT, duplicate_fields, is_json, parse, parse_json, read_object, written_alike
 from .metrics import Metrics
 from .negotiation import (
     PARTIAL,
@@ -385,7 +385,7 @@ class Resources:
                 raise bad_request(f"error strict decoding YAML: {', '.join(context.repeated)}")
         else:
             body = parse_json(raw)
-            if options.field_validation != "Ignore":
+            if options.field_validation != "Ignore" and not written_alike(raw, body):
                 prefix = "json patch " if kind == "json" else ""
                 context.repeated = [f'{prefix}duplicate field "{path}"' for path in duplicate_fields(raw)]
         answer = await self._api.patch(

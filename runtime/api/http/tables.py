@@ -154,9 +154,9 @@ def partial_list(entries: Sequence[Stored], version: str, meta: Obj) -> bytes:
     )
 
 
-def object_list(kind: str, api_version: str, entries: Sequence[Stored], meta: Obj) -> list[bytes]:
+def object_list(list_kind: str, api_version: str, entries: Sequence[Stored], meta: Obj) -> list[bytes]:
     """A list of whole objects as JSON: their stored JSON, in the pieces that it is joined from."""
-    head = orjson.dumps({"kind": f"{kind}List", "apiVersion": api_version, "metadata": meta})
+    head = orjson.dumps({"kind": list_kind, "apiVersion": api_version, "metadata": meta})
     pieces = [head[:-1] + b',"items":[']
     batch: list[bytes] = []
     size = 0

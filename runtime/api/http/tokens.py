@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -24,6 +25,8 @@ from runtime.objects.errors import Obj
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec
 
+LEGACY_ISSUER = "kubernetes/serviceaccount"
+_LEGACY = "kubernetes.io/serviceaccount/"
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 LEEWAY = timedelta(seconds=60)
 _CACHE_LIMIT = 1024
@@ -120,6 +123,20 @@ class ServiceAccountTokens:
         }
         return IssuedToken(self._sign(claims), format_time(expires))
 
+    def issue_for_secret(self, service_account: Obj, secret: Obj) -> str:
+        """Sign the token of a Secret that is there to hold one: it is good while the Secret does."""
+        meta = service_account["metadata"]
+        return self._sign(
+            {
+                "iss": LEGACY_ISSUER,
+                f"{_LEGACY}namespace": meta["namespace"],
+                f"{_LEGACY}secret.name": secret["metadata"]["name"],
+                f"{_LEGACY}service-account.name": meta["name"],
+                f"{_LEGACY}service-account.uid": meta["uid"],
+                "sub": f"system:serviceaccount:{meta['namespace']}:{meta['name']}",
+            }
+        )
+
     def _sign(self, claims: dict[str, Any]) -> str:
         from cryptography.hazmat.primitives import hashes
         from cryptography.hazmat.primitives.asymmetric import ec
@@ -157,6 +174,8 @@ class ServiceAccountTokens:
         both = [audience for audience in asked if audience in held]
         if not both:
             raise InvalidToken(f"token audiences {held} is invalid for the target audiences {asked}")
+        if claims["iss"] == LEGACY_ISSUER:
+            return self._check_secret(claims, token, now), both
         return self._check_objects(claims, now), both
 
     def _check_signature(self, token: str) -> dict[str, Any] | None:
@@ -176,7 +195,7 @@ class ServiceAccountTokens:
             return None
         if not isinstance(head, dict) or not isinstance(claims, dict):
             return None
-        if claims.get("iss") != self.issuer or head.get("alg") != "ES256":
+        if claims.get("iss") not in (self.issuer, LEGACY_ISSUER) or head.get("alg") != "ES256":
             return None
         if len(signature) != 2 * _COORDINATE:
             return None
@@ -188,6 +207,26 @@ class ServiceAccountTokens:
         except InvalidSignature:
             return None
         return claims
+
+    def _check_secret(self, claims: dict[str, Any], token: str, now: datetime) -> User:
+        """``pkg/serviceaccount/legacy.go``: the Secret still holds the token, the account is still the same."""
+        namespace = str(claims.get(f"{_LEGACY}namespace", ""))
+        name = str(claims.get(f"{_LEGACY}service-account.name", ""))
+        uid = str(claims.get(f"{_LEGACY}service-account.uid", ""))
+        secret = self._lookup("secrets", namespace, str(claims.get(f"{_LEGACY}secret.name", "")))
+        if secret is None or _deleted(secret, now):
+            raise InvalidToken("service account token has been invalidated")
+        held = base64.b64decode((secret.get("data") or {}).get("token") or "")
+        if not hmac.compare_digest(held, token.encode()):
+            raise InvalidToken("service account token does not match server's copy")
+        stored = self._lookup("serviceaccounts", namespace, name)
+        if stored is None or _deleted(stored, now):
+            raise InvalidToken(f"service account {namespace}/{name} has been deleted")
+        if stored["metadata"]["uid"] != uid:
+            raise InvalidToken(
+                f"service account UID ({stored['metadata']['uid']}) does not match claim ({uid})"
+            )
+        return service_account_user(namespace, name, uid)
 
     def _check_objects(self, claims: dict[str, Any], now: datetime) -> User:
         private = claims.get("kubernetes.io") or {}

@@ -69,7 +69,8 @@ class Verdicts:
     liveness_failed: Callable[[str], bool] = lambda _: False
     startup_failed: Callable[[str], bool] = lambda _: False
     started: Callable[[Obj, str], bool] = lambda _spec, _id: True
-    changed: Callable[[Obj, Container], bool] = lambda _spec, _container: False
+    changed: Callable[[Obj, Container], str] = lambda _spec, _container: ""
+    """What about the container makes it necessary to replace it."""
 
 
 def sandbox_changed(pod: Obj, sandbox: Sandbox | None) -> bool:
@@ -178,8 +179,8 @@ def _verdict(
     container: Obj, current: Container, kind: str, verdicts: Verdicts
 ) -> tuple[str, KillReason] | None:
     name = container["name"]
-    if verdicts.changed(container, current):
-        return f"{kind} {name} definition changed", "changed"
+    if what := verdicts.changed(container, current):
+        return f"{kind} {name} {what}", "changed"
     if container.get("livenessProbe") and verdicts.liveness_failed(current.id):
         return f"{kind} {name} failed liveness probe", "liveness"
     if container.get("startupProbe") and verdicts.startup_failed(current.id):

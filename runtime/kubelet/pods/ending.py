@@ -9,19 +9,27 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from runtime.kubelet.pods.admission import Refusal
 from runtime.kubelet.pods.context import PodContext
 from runtime.kubelet.pods.files import FileKeeper
 from runtime.kubelet.pods.observer import Observer
-from runtime.kubelet.pods.policy import is_running
+from runtime.kubelet.pods.policy import is_running, is_terminal
 from runtime.kubelet.pods.state import PodState
 from runtime.kubelet.pods.stopper import MINIMUM_GRACE, Stopper
+from runtime.kubelet.resources import qos_class
 from runtime.kubelet.status import ended
+from runtime.objects.clock import format_time
 from runtime.objects.errors import StatusError
 from runtime.podman.interface import Sandbox
 
 log = logging.getLogger(__name__)
 
 _ORPHAN_GRACE = 30.0
+
+
+def _was_refused(state: PodState) -> bool:
+    """Whether the pod failed before anything of it was made: there is nothing to add to its status."""
+    return is_terminal(state.pod) and not state.pod["status"].get("containerStatuses")
 
 
 class Ender:
@@ -47,10 +55,31 @@ class Ender:
                 await self._observer.containers(state, self._cache.get(state.uid))
         await self.finish(state)
 
+    async def refuse(self, state: PodState, refused: Refusal) -> None:
+        """This node does not take the pod: it has failed, and nothing of it was ever made."""
+        state.failed = refused.reason, refused.message
+        self._context.say(state, "Warning", refused.reason, refused.message)
+        status = state.pod.get("status") or {}
+        self._observer.reporter.report(
+            state,
+            {
+                **status,
+                "observedGeneration": state.pod["metadata"].get("generation", 1),
+                "phase": "Failed",
+                "reason": refused.reason,
+                "message": f"Pod was rejected: {refused.message}",
+                "qosClass": status.get("qosClass") or qos_class(state.pod),
+                "startTime": format_time(self._services.clock.now()),
+            },
+        )
+        await self._observer.reporter.flush(state)
+        state.done = True
+
     async def finish(self, state: PodState) -> None:
         """Report the end durably, then give back what the sandbox holds. Logs stay until the pod is deleted."""
-        self._observer.report(state, terminal=True)
-        await self._observer.reporter.flush(state)
+        if not _was_refused(state):
+            self._observer.report(state, terminal=True)
+            await self._observer.reporter.flush(state)
         if state.gone:
             return
         sandbox = self._cache.get(state.uid)
@@ -74,9 +103,10 @@ class Ender:
         sandbox = self._cache.get(state.uid)
         if sandbox is not None:
             await self._observer.containers(state, sandbox)
-        status = self._observer.status(state, terminal=True)
-        self._observer.reporter.report(state, ended(status))
-        await self._observer.reporter.flush(state)
+        if not _was_refused(state):
+            status = self._observer.status(state, terminal=True)
+            self._observer.reporter.report(state, ended(status))
+            await self._observer.reporter.flush(state)
         if sandbox is not None:
             await self.remove_sandbox_of(state, sandbox)
         await self._clean_up(state)

@@ -176,8 +176,13 @@ class ImageManager:
         if running is None:
             running = asyncio.ensure_future(self._runtime.pull_image(name, credentials))
             self._pulling[key] = running
-            running.add_done_callback(lambda _: self._pulling.pop(key, None))
+            running.add_done_callback(lambda pull: self._pull_ended(key, pull))
         return await asyncio.shield(running)
+
+    def _pull_ended(self, key: tuple[str, str], pull: asyncio.Future[Image]) -> None:
+        self._pulling.pop(key, None)
+        if not pull.cancelled():
+            pull.exception()  # whoever waited for it may be gone, and it is nobody else's concern then
 
     def _remember(self, name: str, image: Image) -> Image:
         self._known[name] = _Known(image, self._clock.monotonic())

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from runtime.kubelet.container_status import Resources
 from runtime.kubelet.pods.actions import sandbox_changed
 from runtime.kubelet.pods.context import PodContext
 from runtime.kubelet.pods.messages import termination_message
 from runtime.kubelet.pods.policy import attempts_of, is_running
 from runtime.kubelet.pods.reporter import StatusReporter
 from runtime.kubelet.pods.state import PodState
-from runtime.kubelet.status import RESIZE_PENDING, StatusInput, make_status
+from runtime.kubelet.status import StatusInput, make_status
 from runtime.objects.errors import Obj
-from runtime.objects.meta import condition
 from runtime.podman.interface import Container, Sandbox
 
 
@@ -114,6 +114,8 @@ class Observer:
                 probes=self._context.probes,
                 terminal=terminal,
                 failed=state.failed,
+                resize=state.resize,
+                resources=Resources(state.resized, state.allocated),
             )
         )
 
@@ -121,8 +123,4 @@ class Observer:
         """Make the status and have it written."""
         if state.gone:
             return
-        status = self.status(state, terminal=terminal)
-        for entry in status["conditions"]:
-            if entry["type"] == RESIZE_PENDING and not condition({"status": state.status}, RESIZE_PENDING):
-                self._context.say(state, "Warning", "ResizeDeferred", entry["message"])
-        self.reporter.report(state, status)
+        self.reporter.report(state, self.status(state, terminal=terminal))

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from runtime.kubelet.env import ConfigFailure, expand
 from runtime.kubelet.options import KubeletOptions
+from runtime.kubelet.pods.admission import dotted
 from runtime.kubelet.resources import bytes_of, cores, oom_score_adj
 from runtime.objects.errors import Obj
 from runtime.podman.interface import Container, ContainerSpec, Image, Mount, PortMapping, SandboxSpec
@@ -128,7 +129,7 @@ def sandbox_spec(pod: Obj, node: str, options: KubeletOptions, host: HostDNS) ->
             (entry["ip"], tuple(entry.get("hostnames") or ())) for entry in spec.get("hostAliases") or ()
         ),
         ports=ports,
-        sysctls={entry["name"].replace("/", "."): entry["value"] for entry in sysctls} if sysctls else {},
+        sysctls={dotted(entry["name"]): entry["value"] for entry in sysctls} if sysctls else {},
     )
 
 
@@ -277,8 +278,6 @@ def not_honoured(pod: Obj) -> list[str]:
     for field in ("runtimeClassName", "resourceClaims", "overhead"):
         if spec.get(field):
             found.append(f"spec.{field} has no effect on this node")
-    if (spec.get("os") or {}).get("name", "linux") != "linux":
-        found.append("spec.os.name: this node runs Linux containers only")
     if spec.get("hostUsers") is False:
         found.append("spec.hostUsers: pods share the user namespace of the container runtime")
     for volume in spec.get("volumes") or ():

@@ -16,6 +16,7 @@ from runtime.kubelet.backoff import go_duration
 from runtime.kubelet.container_status import Waiting
 from runtime.kubelet.env import ConfigFailure, EnvContext, make_environment
 from runtime.kubelet.pods.context import PodContext
+from runtime.kubelet.pods.hosts import hosts_file, wants_hosts_file
 from runtime.kubelet.pods.images import Say, StartFailure
 from runtime.kubelet.pods.policy import Attempts, latest
 from runtime.kubelet.pods.spec import (
@@ -134,15 +135,18 @@ class Starter:
         say = self._context.speaker(state, field, name)
         try:
             self._check_crash_loop(state, field, spec, attempts, say)
+            if name in state.allocated:
+                spec = {**spec, "resources": state.allocated[name]}
             await self._start(state, field, spec, say)
         except StartFailure as failure:
             state.waiting[name] = Waiting(failure.reason, failure.message)
-            self._retry_after(state, failure.retry)
+            self.retry_soon(state, failure.retry)
             return False
         state.waiting.pop(name, None)
         return True
 
-    def _retry_after(self, state: PodState, seconds: float | None) -> None:
+    def retry_soon(self, state: PodState, seconds: float | None = None) -> None:
+        """Look at the pod again after ``seconds`` (None: the usual period) if nothing makes us do so before."""
         delay = self._context.options.retry_period if seconds is None else seconds
         when = self._clock.monotonic() + delay
         if state.retry is not None and state.retry.callback is not None and state.retry.when <= when:
@@ -165,16 +169,17 @@ class Starter:
             return
         finished = current.finished_at or self._clock.now()
         crashes = self._context.crashes
-        remaining = crashes.remaining_since(state.uid, name, finished)
+        item = f"{name}_{container_hash(spec)}"  # another image is another chance
+        remaining = crashes.remaining_since(state.uid, item, finished)
         if remaining > 0:
             say("Warning", "BackOff", f"Back-off restarting failed container {name} in pod {state.full_name}")
-            words = go_duration(crashes.get(state.uid, name))
+            words = go_duration(crashes.get(state.uid, item))
             raise StartFailure(
                 "CrashLoopBackOff",
                 f"back-off {words} restarting failed container={name} pod={state.full_name}",
                 remaining,
             )
-        crashes.next(state.uid, name, finished)
+        crashes.next(state.uid, item, finished)
 
     async def _start(self, state: PodState, field: str, spec: Obj, say: Say) -> None:
         sandbox = self._cache.get(state.uid)
@@ -209,7 +214,8 @@ class Starter:
                     f"Failed to create pod sandbox: {failure.message}",
                 )
                 self._cache.mark_stale(state.uid)
-                raise StartFailure("ContainerCreating", "", 1.0) from None
+                soon = isinstance(failure, NoSuchItem) or "already allocated" in failure.message
+                raise StartFailure("ContainerCreating", "", 1.0 if soon else None) from None
             say("Warning", "Failed", f"Error: {failure.message}")
             state.broken[container_id] = (self._clock.now(), failure.message)
             self._add(state, made)
@@ -276,6 +282,17 @@ class Starter:
                 say("Warning", "Failed", f"Error: {failure.reason}")
             raise
 
+    async def _volume_images(self, state: PodState, spec: Obj, say: Say) -> dict[str, str]:
+        """Volume name → image id, of the images that the container mounts."""
+        used = {mount["name"] for mount in spec.get("volumeMounts") or ()}
+        found: dict[str, str] = {}
+        for volume in state.pod["spec"].get("volumes") or ():
+            source = volume.get("image")
+            if source and volume["name"] in used:
+                wanted = {"image": source.get("reference"), "imagePullPolicy": source.get("pullPolicy")}
+                found[volume["name"]] = (await self._image(state, wanted, say)).id
+        return found
+
     async def _create(
         self, state: PodState, spec: Obj, sandbox: Sandbox, image: Image, attempt: int, say: Say
     ) -> str:
@@ -308,8 +325,12 @@ class Starter:
                     f"Keys [{', '.join(skipped)}] from the EnvFrom sources were skipped since they are "
                     "considered invalid environment variable names.",
                 )
-            mounts = services.volumes.mounts(pod, spec, volumes, env)
+            images = await self._volume_images(state, spec, say)
+            mounts = services.volumes.mounts(pod, spec, volumes, env, images)
             log_path, more = services.volumes.prepare_container(state.uid, spec, attempt)
+            hosts = hosts_file(pod, pod_ips, context.options) if wants_hosts_file(spec) else None
+            if hosts is not None:
+                more = (*more, *services.volumes.hosts_mount(state.uid, hosts))
             status = pod.get("status") or {}
             wanted = container_spec(
                 pod,

@@ -66,6 +66,14 @@ class PodState:
     mount_delay: float = 0.0
     said: bool = False
     """Whether the fields that are not honoured were named."""
+    resize: tuple[str, str, str] | None = None
+    """Condition, reason and message while new amounts of cpu and memory can't be given."""
+    allocated: dict[str, Obj] = field(default_factory=dict)
+    """Container name → the resources it has until then."""
+    resized: dict[str, Obj] = field(default_factory=dict)
+    """Container id → the resources it was given while it ran."""
+    resize_restarts: set[str] = field(default_factory=set)
+    """Ids of the containers that are restarted for their new resources."""
     waits_for_objects: bool = False
     """A start failed for want of a ConfigMap, Secret or claim: look again when one changes."""
 
@@ -106,4 +114,6 @@ class PodState:
     def forget_container(self, container: Container) -> None:
         """The runtime no longer has it."""
         self.broken.pop(container.id, None)
+        self.resized.pop(container.id, None)
+        self.resize_restarts.discard(container.id)
         self.messages.pop(container.id, None)

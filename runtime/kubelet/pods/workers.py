@@ -9,24 +9,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence, Set
+from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from runtime.kubelet.pods.actions import Verdicts, compute_actions
+from runtime.kubelet.pods.admission import Commitments, NodeRoom, needs_admission, refusal
 from runtime.kubelet.pods.context import PodContext
 from runtime.kubelet.pods.ending import Ender
 from runtime.kubelet.pods.files import FileKeeper
 from runtime.kubelet.pods.observer import Observer
 from runtime.kubelet.pods.policy import attempts_of, is_running, is_terminal, specs_of
 from runtime.kubelet.pods.reporter import StatusReporter
+from runtime.kubelet.pods.resizing import Resizer
 from runtime.kubelet.pods.spec import definition_changed
 from runtime.kubelet.pods.starter import NotYet, Starter
 from runtime.kubelet.pods.state import PodState, version_of
 from runtime.kubelet.pods.stopper import MINIMUM_GRACE, Stopper
 from runtime.objects.clock import parse_time
 from runtime.objects.errors import Obj, StatusError
-from runtime.podman.interface import RuntimeFailure, RuntimeUnavailable, Sandbox
+from runtime.podman.interface import Container, RuntimeFailure, RuntimeUnavailable, Sandbox
 
 log = logging.getLogger(__name__)
 
@@ -54,8 +58,10 @@ class PodWorkers:
             context.probes.liveness_failed,
             context.probes.startup_failed,
             context.probes.started,
-            definition_changed,
+            partial(_changed, frozenset()),
         )
+        self._taken = Commitments()
+        self._resizer = Resizer(context, self._taken)
         self._stopped = False
         self._background: set[asyncio.Task[None]] = set()
         self.states: dict[str, PodState] = {}
@@ -68,6 +74,8 @@ class PodWorkers:
         state = self.states.get(uid)
         if state is None:
             state = self.states[uid] = PodState(uid, pod)
+            if not needs_admission(pod) and not is_terminal(pod):
+                self._taken.take(uid, pod["spec"])
             self.wake(state)
             return
         if version_of(pod) <= version_of(state.pod):
@@ -95,6 +103,16 @@ class PodWorkers:
         """Look at this pod again."""
         state = self.states.get(uid)
         if state is not None:
+            self.wake(state)
+
+    def verdict_changed(self, uid: str) -> None:
+        """A probe has another answer than before."""
+        state = self.states.get(uid)
+        if state is None:
+            return
+        if state.stopping and state.terminating:
+            self._observer.report(state)  # its worker waits for the end; who routes traffic must not
+        else:
             self.wake(state)
 
     def wake_all(self) -> None:
@@ -171,14 +189,32 @@ class PodWorkers:
         if state.gone:
             await self._ender.purge(state)
             self.states.pop(uid, None)
+            self._taken.release(uid)
         elif state.pod["metadata"].get("deletionTimestamp"):
             await self._ender.terminate(state)
         elif state.done:
             return
         elif is_terminal(state.pod):
             await self._ender.finish(state)
-        else:
+        elif self._taken.holds(uid) or await self._admit(state):
             await self._keep_running(state)
+        if state.done:
+            self._taken.release(uid)
+
+    async def _admit(self, state: PodState) -> bool:
+        """Take the pod or refuse it; what it needs of the node is its own from then on."""
+        context, pod = self._context, state.pod
+        labels: Mapping[str, str] = {}
+        if pod["spec"].get("nodeSelector") or pod["spec"].get("affinity"):
+            node = await context.client.get("nodes", context.node_name)
+            labels = node["metadata"].get("labels") or {}
+        room = NodeRoom(context.node_name, labels, context.allocatable, context.options.max_pods)
+        refused = refusal(pod, self._taken, room)
+        if refused is None:
+            self._taken.take(state.uid, pod["spec"])
+            return True
+        await self._ender.refuse(state, refused)
+        return False
 
     async def _keep_running(self, state: PodState) -> None:
         self._check_deadline(state)
@@ -191,7 +227,12 @@ class PodWorkers:
                 return
             if sandbox is not None:
                 self._watch(state, sandbox)
-            actions = compute_actions(state.pod, sandbox, attempts, self._verdicts)
+            if await self._resizer.sync(state, attempts):
+                self._starter.retry_soon(state)
+            verdicts = self._verdicts
+            if state.resize_restarts:
+                verdicts = replace(verdicts, changed=partial(_changed, state.resize_restarts))
+            actions = compute_actions(state.pod, sandbox, attempts, verdicts)
             if actions.nothing:
                 break
             if actions.kill_pod and not actions.create_sandbox:
@@ -303,6 +344,13 @@ class PodWorkers:
         task = asyncio.get_running_loop().create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+
+
+def _changed(resize_restarts: Set[str], spec: Obj, container: Container) -> str:
+    """What about a running container makes it necessary to replace it; empty when nothing does."""
+    if definition_changed(spec, container):
+        return "definition changed"
+    return "resize requires restart" if container.id in resize_restarts else ""
 
 
 def _concerns_us(state: PodState, before: Obj, pod: Obj) -> bool:

@@ -247,6 +247,9 @@ class ProbeManager(ProbeResults):
             return
         if outcome == "failure":
             self._say(watched, f"{title} probe failed: {output}")
+        elif outcome == "warning":
+            self._say(watched, f"{title} probe warning: {output}", "ProbeWarning")
+            outcome = "success"
         if probe.last == outcome:
             probe.run += 1
         else:
@@ -267,5 +270,5 @@ class ProbeManager(ProbeResults):
         if before is not passed:
             self._changed(watched.uid)
 
-    def _say(self, watched: _Watched, message: str) -> None:
-        self._recorder.event(watched.pod, "Warning", "Unhealthy", message, field_path=watched.field_path)
+    def _say(self, watched: _Watched, message: str, reason: str = "Unhealthy") -> None:
+        self._recorder.event(watched.pod, "Warning", reason, message, field_path=watched.field_path)

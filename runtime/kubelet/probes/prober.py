@@ -17,7 +17,8 @@ from runtime.objects.clock import Clock
 from runtime.objects.errors import Obj
 from runtime.podman.interface import ContainerRuntime, RuntimeFailure
 
-Outcome = Literal["success", "failure", "unknown"]
+Outcome = Literal["success", "warning", "failure", "unknown"]
+"""A warning is a success that the user is told about."""
 MAX_TRIES = 3
 _MAX_OUTPUT = 10 * 1024
 
@@ -55,6 +56,20 @@ def resolve_port(port: Any, container: Obj) -> int:
 
 def _text(output: bytes) -> str:
     return output[:_MAX_OUTPUT].decode("utf-8", "replace")
+
+
+def _address(action: Obj, target: Target) -> http.Address:
+    """Where an ``httpGet`` is sent.
+
+    Raises:
+        ValueError: no such port.
+    """
+    return http.Address(
+        (action.get("scheme") or "HTTP").lower(),
+        action.get("host") or target.pod_ip,
+        resolve_port(action["port"], target.spec),
+        action.get("path") or "/",
+    )
 
 
 class Prober:
@@ -102,15 +117,11 @@ class Prober:
         return ("success" if result.exit_code == 0 else "failure"), _text(result.output)
 
     async def _http(self, action: Obj, target: Target, timeout: float) -> tuple[Outcome, str]:
-        port = resolve_port(action["port"], target.spec)
-        scheme = (action.get("scheme") or "HTTP").lower()
-        host = action.get("host") or target.pod_ip
-        path = action.get("path") or "/"
-        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        url = f"{scheme}://{where}{http.request_target(path)}"
+        address = _address(action, target)
+        url = address.url
         try:
             async with asyncio.timeout(timeout):
-                response = await self._get(action, target, host, port, timeout, scheme)
+                response = await self._get(action, target, address, timeout)
         except TimeoutError:
             words = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
             return "failure", f'Get "{url}": {words}'
@@ -118,20 +129,33 @@ class Prober:
             return "failure", f'Get "{url}": {error}'
         except RuntimeFailure as failure:
             return "failure", f'Get "{url}": {failure.message}'
-        if 200 <= response.status < 400:
+        if 200 <= response.status < 300:
             return "success", _text(response.body)
+        if 300 <= response.status < 400:
+            return "warning", f"Probe terminated redirects, Response body: {_text(response.body)}"
         return "failure", f"HTTP probe failed with statuscode: {response.status}"
 
-    async def _get(
-        self, action: Obj, target: Target, host: str, port: int, timeout: float, scheme: str
+    async def _get(self, action: Obj, target: Target, address: http.Address, timeout: float) -> http.Response:
+        """Ask, and ask again where the same host says so."""
+        for _ in range(http.MAX_REQUESTS):
+            response = await self._get_once(action, target, address, timeout)
+            following = address.redirected(response.location) if response.location else None
+            if following is None:
+                return response
+            address = following
+        raise DialFailure(f"stopped after {http.MAX_REQUESTS} redirects")
+
+    async def _get_once(
+        self, action: Obj, target: Target, address: http.Address, timeout: float
     ) -> http.Response:
+        host = address.host
         direct = target.host_network or host != target.pod_ip
-        stream = await dial(self._runtime, target.sandbox_id, host, port, timeout, direct=direct)
+        stream = await dial(self._runtime, target.sandbox_id, host, address.port, timeout, direct=direct)
         try:
-            if scheme == "https":
+            if address.scheme == "https":
                 stream = await secure(stream, host if not host.replace(".", "").isdigit() else "")
             headers = action.get("httpHeaders") or ()
-            return await http.get(stream, http.request_bytes(action.get("path") or "/", host, port, headers))
+            return await http.get(stream, http.request_bytes(address.path, host, address.port, headers))
         finally:
             await stream.close()
 
@@ -194,11 +218,8 @@ class Prober:
                     )
                 return
             if (action := handler.get("httpGet")) is not None:
-                port = resolve_port(action["port"], target.spec)
-                host = action.get("host") or target.pod_ip
-                scheme = (action.get("scheme") or "HTTP").lower()
                 async with asyncio.timeout(timeout):
-                    await self._get(action, target, host, port, timeout, scheme)
+                    await self._get(action, target, _address(action, target), timeout)
                 return
             if (action := handler.get("tcpSocket")) is not None:
                 raise HookFailure("tcpSocket is not a supported lifecycle handler")

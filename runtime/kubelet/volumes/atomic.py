@@ -24,6 +24,8 @@ class FileContent(NamedTuple):
 
     data: bytes
     mode: int
+    user: int | None = None
+    """Whose it is, where it is not for everybody."""
 
 
 Payload = Mapping[str, FileContent]
@@ -57,12 +59,21 @@ def unchanged(target: Path, payload: Payload) -> bool:
             path = Path(folder) / name
             relative = path.relative_to(current).as_posix()
             wanted = payload.get(relative)
-            if wanted is None or stat.S_IMODE(path.stat().st_mode) != wanted.mode:
+            # The pod's group may have been given more than was asked for.
+            if wanted is None or stat.S_IMODE(path.stat().st_mode) & wanted.mode != wanted.mode:
                 return False
             if path.read_bytes() != wanted.data:
                 return False
             found.add(relative)
     return len(found) == len(payload)
+
+
+def _give(path: Path, content: FileContent) -> None:
+    try:
+        os.chown(path, content.user or 0, -1)
+    except PermissionError:
+        # Rootless: the id is out of our reach, and the state folder is nobody else's. Its reader must get in.
+        path.chmod(content.mode | 0o044)
 
 
 def write(
@@ -81,9 +92,11 @@ def write(
         OSError: the disk refused.
     """
     check_paths(payload)
-    target.mkdir(mode=0o755, parents=True, exist_ok=True)
+    target.mkdir(parents=True, exist_ok=True)
     if unchanged(target, payload):
         return False
+    target.chmod(0o777)
+    own(target)
     data = target / _DATA
     previous = data.readlink() if data.is_symlink() else None
     fresh = Path(tempfile.mkdtemp(prefix=f"..{now:%Y_%m_%d_%H_%M_%S}.", dir=target))
@@ -91,10 +104,15 @@ def write(
     own(fresh)
     for name, content in payload.items():
         path = fresh / name
-        if path.parent != fresh:
-            path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        for folder in reversed(path.relative_to(fresh).parents[:-1]):
+            if not (fresh / folder).is_dir():
+                (fresh / folder).mkdir()
+                (fresh / folder).chmod(0o755)
+                own(fresh / folder)
         path.write_bytes(content.data)
         path.chmod(content.mode)
+        if content.user is not None:
+            _give(path, content)
         own(path)
     staged = target / "..data_tmp"
     staged.unlink(missing_ok=True)

@@ -107,7 +107,7 @@ async def volume_content(
                 _add_downward(content, inner, pod, context, mode)
             elif inner := part.get("serviceAccountToken"):
                 if tokens:
-                    await _add_token(content, inner, pod, source)
+                    await _add_token(content, inner, pod, source, mode)
             else:
                 kind = next(iter(part), "source")
                 if not (part.get(kind) or {}).get("optional"):
@@ -176,22 +176,23 @@ def _add_downward(content: Content, spec: Obj, pod: Obj, context: ContentContext
         content.files[item["path"]] = FileContent(text.encode(), mode if chosen is None else chosen)
 
 
-async def _add_token(content: Content, spec: Obj, pod: Obj, source: ContentSource) -> None:
+async def _add_token(content: Content, spec: Obj, pod: Obj, source: ContentSource, mode: int) -> None:
     token, renew_at = await source.service_account_token(
         pod, spec.get("audience") or "", int(spec.get("expirationSeconds") or 3600)
     )
-    # A token is for the pod's user alone; where that is not root, the reader must still be able to read it.
-    context = pod["spec"].get("securityContext") or {}
-    mode = 0o600 if _runs_as_root(pod) and context.get("fsGroup") is None else 0o644
-    content.files[spec["path"]] = FileContent(token.encode(), mode)
+    # A token is for the pod's user alone, where that is one; its group, where it has one, is given to it later.
+    user = _only_user(pod)
+    if user is not None or (pod["spec"].get("securityContext") or {}).get("fsGroup") is not None:
+        mode = 0o600
+    content.files[spec["path"]] = FileContent(token.encode(), mode, user)
     content.renew(renew_at)
 
 
-def _runs_as_root(pod: Obj) -> bool:
+def _only_user(pod: Obj) -> int | None:
+    """The one user that every container names; None when there are several, or one does not say (FsUserFrom)."""
+    default = (pod["spec"].get("securityContext") or {}).get("runAsUser")
     users = {
-        (container.get("securityContext") or {}).get(
-            "runAsUser", (pod["spec"].get("securityContext") or {}).get("runAsUser")
-        )
+        (container.get("securityContext") or {}).get("runAsUser", default)
         for container in (*(pod["spec"].get("initContainers") or ()), *pod["spec"]["containers"])
     }
-    return users == {0}
+    return users.pop() if len(users) == 1 else None

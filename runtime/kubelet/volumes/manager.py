@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import shutil
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ from runtime.podman.interface import Mount
 
 log = logging.getLogger(__name__)
 
+_VARIABLE = re.compile(r"(?<!\$)\$\(([^)]*)\)")
 _PROPAGATION = {"HostToContainer": "rslave", "Bidirectional": "rshared"}
 _FILES = ("configMap", "secret", "downwardAPI", "projected")
 
@@ -98,6 +100,18 @@ class VolumeManager:
         message.chmod(0o666)
         return str(path), (Mount(target, str(message)),)
 
+    def hosts_mount(self, uid: str, text: str) -> tuple[Mount, ...]:
+        """Write the pod's ``/etc/hosts``; the mount that shows it."""
+        if not self.files:
+            return ()
+        path = self.root / uid / "etc-hosts"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists() or path.read_text(encoding="utf-8", errors="replace") != text:
+            # In place: containers that run already have the file itself mounted.
+            path.write_text(text, encoding="utf-8")
+            path.chmod(0o644)
+        return (Mount("/etc/hosts", str(path)),)
+
     def remove_attempt(self, uid: str, container: str, attempt: int) -> None:
         """The log and message of an attempt nobody can ask for any more."""
         self.log_path(uid, container, attempt).unlink(missing_ok=True)
@@ -152,7 +166,9 @@ class VolumeManager:
                 volumes.renew_at = min(content.renew_at, volumes.renew_at or content.renew_at)
             if self.files:
                 try:
-                    changed = atomic.write(path, content.files, self._clock.now(), _owner(pod))
+                    changed = atomic.write(
+                        path, content.files, self._clock.now(), _owner(pod, writable=False)
+                    )
                 except atomic.BadPath as error:
                     raise VolumeFailure(str(error)) from None
                 if changed:
@@ -164,24 +180,41 @@ class VolumeManager:
             if self.files:
                 places.make_empty_dir(path)
                 _owner(pod)(path)
+        elif len(volume) == 1:  # no source at all is an emptyDir (SetDefaults_Volume)
+            if self.files:
+                places.make_empty_dir(path)
+                _owner(pod)(path)
         elif "hostPath" in volume:
             path = places.host_path(volume["hostPath"]) if self.files else Path(volume["hostPath"]["path"])
+        elif "image" in volume:
+            return  # the runtime's own; it is pulled before the container that mounts it
         elif "persistentVolumeClaim" in volume:
             claim = volume["persistentVolumeClaim"]
             path, read_only = await places.claimed(pod, claim["claimName"], self._source, check=self.files)
             if read_only or claim.get("readOnly"):
                 volumes.read_only.add(name)
-        elif len(volume) == 1:  # no source at all is an emptyDir (SetDefaults_Volume)
-            if self.files:
-                places.make_empty_dir(path)
         elif used or not self.files:
             raise VolumeFailure(f"volume type {places.unsupported(volume)} is not supported on this node")
         volumes.paths[name] = path
 
     # -- what a container sees
 
-    def mounts(self, pod: Obj, container: Obj, volumes: PodVolumes, env: Mapping[str, str]) -> list[Mount]:
+    def mounts(
+        self,
+        pod: Obj,
+        container: Obj,
+        volumes: PodVolumes,
+        env: Mapping[str, str],
+        images: Mapping[str, str] | None = None,
+    ) -> list[Mount]:
         """The mounts of one container.
+
+        Args:
+            pod: its pod.
+            container: its entry in the spec.
+            volumes: the pod's, set up.
+            env: its environment, for subPathExpr.
+            images: volume name → id of the local image that is mounted for it.
 
         Raises:
             VolumeFailure: a subPath that can't be (CreateContainerConfigError).
@@ -190,23 +223,26 @@ class VolumeManager:
         by_name = {volume["name"]: volume for volume in pod["spec"].get("volumes") or ()}
         for mount in container.get("volumeMounts") or ():
             name = mount["name"]
-            path = volumes.paths.get(name)
-            if path is None:
-                raise VolumeFailure(f'no volume is called "{name}"')
             sub = mount.get("subPath") or ""
             if mount.get("subPathExpr"):
                 sub = expand(mount["subPathExpr"], env)
-                if "$(" in sub:
-                    raise VolumeFailure(f"failed to expand subPathExpr of volumeMount {name!r}: {sub!r}")
+                missing = sorted(
+                    {name for name in _VARIABLE.findall(mount["subPathExpr"]) if not env.get(name)}
+                )
+                if missing:
+                    raise VolumeFailure(f"missing value for {', '.join(missing)}")
+            if images and name in images:
+                places.check_sub_path(sub)
+                result.append(Mount(mount["mountPath"], images[name], "image", read_only=True, sub_path=sub))
+                continue
+            path = volumes.paths.get(name)
+            if path is None:
+                raise VolumeFailure(f'no volume is called "{name}"')
             volume = by_name[name]
             if sub and self.files:
                 path = places.within(path, sub)
                 if not path.exists():
-                    if any(kind in volume for kind in _FILES):
-                        raise VolumeFailure(
-                            f'failed to prepare subPath for volumeMount "{name}" of container'
-                        )
-                    places.make_empty_dir(path)
+                    places.make_sub_path(volumes.paths[name], path)
             elif sub:
                 path = path / sub
             target = mount["mountPath"]
@@ -249,7 +285,7 @@ class VolumeManager:
                 log.warning("%s could not be removed", path)
 
 
-def _owner(pod: Obj) -> Callable[[Path], None]:
+def _owner(pod: Obj, *, writable: bool = True) -> Callable[[Path], None]:
     """Gives files to the pod's fsGroup, or opens them where the kernel will not let us."""
     group = (pod["spec"].get("securityContext") or {}).get("fsGroup")
     if group is None:
@@ -260,7 +296,7 @@ def _owner(pod: Obj) -> Callable[[Path], None]:
         folder = path.is_dir()
         try:
             os.chown(path, -1, group)
-            path.chmod(mode | (0o2770 if folder else 0o440))
+            path.chmod(mode | (0o2110 if folder else 0) | (0o660 if writable else 0o440))
         except PermissionError:
             # Rootless: the group's id is one of the user's subordinate ids, out of our reach. The state folder
             # is 0700, so "others" are only the pod's own users.

@@ -5,6 +5,7 @@ Follows ``pkg/volume/{emptydir,hostpath,local}`` and the errors of ``volumemanag
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import stat
@@ -42,6 +43,25 @@ def make_empty_dir(path: Path) -> None:
     if not path.is_dir():
         path.mkdir(parents=True, exist_ok=True)
         path.chmod(0o777)
+
+
+def make_sub_path(volume: Path, path: Path) -> None:
+    """A folder inside a volume that is not there yet, for whom the volume itself is for.
+
+    Raises:
+        VolumeFailure: something that is no folder is in the way.
+    """
+    volume = volume.resolve()
+    look = volume.stat()
+    try:
+        for folder in reversed((path, *path.parents)):
+            if folder.is_relative_to(volume) and not folder.exists():
+                folder.mkdir()
+                with contextlib.suppress(PermissionError):  # rootless, the group may be out of our reach
+                    os.chown(folder, -1, look.st_gid)
+                folder.chmod(stat.S_IMODE(look.st_mode))
+    except OSError as error:
+        raise VolumeFailure(f"failed to create subPath directory: {error.strerror}") from None
 
 
 def memory_path(pods_root: Path, uid: str, volume: str) -> Path | None:
@@ -136,14 +156,25 @@ def unsupported(volume: Obj) -> str:
     return next((key for key in volume if key != "name"), "emptyDir")
 
 
+def check_sub_path(sub_path: str) -> None:
+    """Refuse what would lead out of a volume.
+
+    Raises:
+        VolumeFailure: it is absolute, or goes up.
+    """
+    if sub_path.startswith("/"):
+        raise VolumeFailure(f"error SubPath `{sub_path}` must not be an absolute path")
+    if ".." in Path(sub_path).parts:
+        raise VolumeFailure(f"unable to provision SubPath `{sub_path}`: must not contain '..'")
+
+
 def within(root: Path, sub_path: str) -> Path:
     """A path inside a volume, symbolic links resolved.
 
     Raises:
         VolumeFailure: it leaves the volume.
     """
-    if sub_path.startswith("/") or ".." in Path(sub_path).parts:
-        raise VolumeFailure(f"subPath {sub_path!r} must be a relative path without '..'")
+    check_sub_path(sub_path)
     path = (root / sub_path).resolve()
     if not path.is_relative_to(root.resolve()):
         raise VolumeFailure(f"subPath {sub_path!r} leads out of its volume")

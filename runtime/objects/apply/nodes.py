@@ -54,7 +54,10 @@ class Node:
     def element(self) -> Node:
         """What the values of a map or the items of a list are; for structs, what undeclared fields are."""
         if self._element is None:
-            self._element = LEAF_NODE if self.kind == STRUCT else compiled(self.info.element)
+            if self.kind == STRUCT:
+                self._element = FREE_NODE if self.info.open else LEAF_NODE
+            else:
+                self._element = compiled(self.info.element)
         return self._element
 
     def child(self, name: str) -> Node:
@@ -140,15 +143,12 @@ def _zero_value(field: TypeInfo) -> Any:
 LEAF_NODE: Final = Node(TypeInfo("string"), LEAF)
 FREE_NODE: Final = Node(TypeInfo("any"), FREE)
 
-_nodes: dict[TypeInfo, Node] = {}
-
 
 def compiled(info: TypeInfo) -> Node:
     """The node of a type inside an object."""
-    found = _nodes.get(info)
+    found: Node | None = info.node
     if found is None:
-        found = Node(info, kind) if (kind := _kind(info)) != LEAF else LEAF_NODE
-        _nodes[info] = found
+        found = info.node = Node(info, kind) if (kind := _kind(info)) != LEAF else LEAF_NODE
     return found
 
 
@@ -168,12 +168,9 @@ def _kind(info: TypeInfo) -> int:
             return LEAF
 
 
-_roots: dict[TypeInfo, Node] = {}
-
-
 def root_of(info: TypeInfo) -> Node:
     """The node of a whole object. Without a schema, metadata is still ObjectMeta and the rest is FREE."""
-    found = _roots.get(info)
+    found: Node | None = info.root
     if found is None:
         if info.kind == "any":
             found = Node(info, STRUCT)
@@ -186,7 +183,7 @@ def root_of(info: TypeInfo) -> Node:
             found._zero = {"metadata": {}}
         else:
             found = Node(info, STRUCT)
-        _roots[info] = found
+        info.root = found
     return found
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from ..clock import format_micro_time, format_time, parse_time
 from ..errors import Obj, StatusError, bad_request
 from ..quantity import QuantityError, canonical
-from .facts import TypeInfo, type_of
+from .facts import ANY, TypeInfo, type_of
 from .mismatch import find_mismatch, find_unknown
 
 if TYPE_CHECKING:
@@ -330,12 +330,27 @@ def _read_schemaless(obj: Obj, unknown: list[str]) -> Obj:
     return obj if clean is metadata else {**obj, "metadata": clean}
 
 
-def decode(resource: Resource, obj: Obj) -> tuple[Obj, list[str]]:
-    """Read a body sent to ``resource``: :func:`decode_as` with the resource's own definition.
+def read_metadata(metadata: Obj, kind: str, version: str) -> Obj:
+    """ObjectMeta in the canonical form; unknown fields are dropped.
 
     Raises:
         StatusError: 400, with the sentence of Go's decoder.
     """
+    try:
+        clean: Obj = _reader(type_of(METADATA))(metadata, [])
+    except _Mismatch:
+        raise _handled_as(kind, version, find_mismatch(ANY, {"metadata": metadata})) from None
+    return clean
+
+
+def decode(resource: Resource, obj: Obj) -> tuple[Obj, list[str]]:
+    """Read a body sent to ``resource``: :func:`decode_as` with the resource's own definition, or its schema.
+
+    Raises:
+        StatusError: 400, with the sentence of Go's decoder.
+    """
+    if resource.custom is not None:
+        return resource.custom.read(obj)
     return decode_as(resource.definition, obj, resource.kind, resource.version)
 
 

@@ -59,9 +59,12 @@ class TypeInfo:
         "map_keys",
         "map_type",
         "merge_key",
+        "node",
+        "open",
         "patch_strategy",
         "pointer",
         "required",
+        "root",
         "scalar",
         "written_when_zero",
     )
@@ -90,6 +93,11 @@ class TypeInfo:
         """Whether Kubernetes always writes the field, even when it is zero."""
         self.go_type = go.lstrip("*!")
         """The name of the enumeration type in decoding errors, where it has one."""
+        self.open = False
+        """Struct: whether fields that are not declared may stand in it (custom resources that keep them)."""
+        self.node: Any = None
+        self.root: Any = None
+        """What server-side apply compiled of the type, inside an object and as a whole object."""
         self._fields: Mapping[str, TypeInfo] | None = None
         self._element: TypeInfo | None = None
         if expression.startswith("@"):

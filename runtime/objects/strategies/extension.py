@@ -69,6 +69,7 @@ CUSTOM_RESOURCE_DEFINITION = DefinitionStrategy(
     check=custom_resources.check_custom_resource_definition,
     compare=custom_resources.check_custom_resource_definition_update,
     compare_status=custom_resources.check_custom_resource_definition_status,
+    warn=custom_resources.definition_warnings,
     status=_CRD_STATUS,
     status_keeps="all",
     generation=True,

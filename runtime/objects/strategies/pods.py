@@ -34,6 +34,7 @@ class PodStrategy(Strategy):
 
     def prepare_for_create(self, obj: Obj) -> None:
         """Pending, with its class; not even looked at by the scheduler while gates are closed."""
+        settle_label_keys(obj)
         obj["status"] = status = {"phase": "Pending", "qosClass": qos_class(obj)}
         if obj["spec"].get("schedulingGates"):
             status["conditions"] = [  # type: ignore[assignment]
@@ -102,6 +103,40 @@ class PodStrategy(Strategy):
     def warnings(self, obj: Obj, old: Obj | None) -> list[str]:
         """What is accepted and hardly meant."""
         return pod_warnings(obj, old)
+
+
+def settle_label_keys(pod: Obj) -> None:
+    """Write the pod's own values of ``matchLabelKeys`` and ``mismatchLabelKeys`` into the selectors they belong to.
+
+    After ``applyMatchLabelKeysAndMismatchLabelKeys``: the pod's labels may change later, what it asked for does not.
+    """
+    labels = pod["metadata"].get("labels") or {}
+    spec = pod["spec"]
+    affinity = spec.get("affinity") or {}
+    terms: list[Obj] = []
+    for side in ("podAffinity", "podAntiAffinity"):
+        rules = affinity.get(side) or {}
+        terms += rules.get("requiredDuringSchedulingIgnoredDuringExecution") or ()
+        terms += [
+            entry.get("podAffinityTerm") or {}
+            for entry in rules.get("preferredDuringSchedulingIgnoredDuringExecution") or ()
+        ]
+    terms += spec.get("topologySpreadConstraints") or ()
+    for term in terms:
+        selector = term.get("labelSelector")
+        if selector is None:
+            continue
+        added = [
+            {"key": key, "operator": operator, "values": [labels[key]]}
+            for field, operator in (("matchLabelKeys", "In"), ("mismatchLabelKeys", "NotIn"))
+            for key in term.get(field) or ()
+            if key in labels
+        ]
+        if added:
+            term["labelSelector"] = {
+                **selector,
+                "matchExpressions": [*(selector.get("matchExpressions") or ()), *added],
+            }
 
 
 def _resized(container: Obj, wanted: Obj | None) -> Obj:

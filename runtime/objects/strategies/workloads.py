@@ -69,6 +69,8 @@ class JobStrategy(KindStrategy):
         selector = spec.setdefault("selector", {})
         matched = selector["matchLabels"] = dict(selector.get("matchLabels") or {})
         matched.setdefault(CONTROLLER_UID, uid)
+        if not metadata.get("labels"):  # as defaulting does with every Job that is read back from storage
+            metadata["labels"] = dict(labels)
 
 
 CONTROLLER_REVISION = KindStrategy(

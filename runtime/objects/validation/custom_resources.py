@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..errors import Obj, forbidden_field, invalid, required
+from ..custom.approval import ANNOTATION, approval_state, protected
+from ..errors import FieldError, Obj, duplicate, forbidden_field, invalid, required
+from .custom_schemas import check_schema, schema_warnings
 from .extension import check_client
-from .meta import Errors, check_meta, check_meta_update, immutable, one_of, unsupported
+from .meta import Errors, check_meta, check_meta_update, immutable, one_of
 from .names import any_name, label_1035, subdomain
 
 COLUMN_TYPES = ("boolean", "date", "integer", "number", "string")
+MOST_SELECTABLE = 8
+LONGEST_WARNING = 256
 COLUMN_FORMATS = ("byte", "date", "date-time", "double", "float", "int32", "int64", "password")
-SCHEMA_TYPES = ("array", "boolean", "integer", "number", "object", "string")
 
 
 def _joined(value: str, path: str, sentences: Sequence[str], errors: Errors, prefix: str = "") -> None:
@@ -38,68 +41,29 @@ def _names(names: Obj, path: str, errors: Errors) -> None:
         errors.append(invalid(f"{path}.listKind", names["listKind"], sentence))
 
 
-def _schema(schema: Obj, path: str, errors: Errors, *, root: bool = False) -> None:
-    """The part of structural schemas that decides how objects are pruned: every node has a type."""
-    kind = schema.get("type")
-    free = schema.get("x-kubernetes-int-or-string") or schema.get("x-kubernetes-preserve-unknown-fields")
-    if root and kind != "object":
-        sentence = "must be object at the root"
-        errors.append(invalid(f"{path}.type", kind, sentence) if kind else required(f"{path}.type", sentence))
-    elif not kind and not free:
-        errors.append(required(f"{path}.type", "must not be empty for specified object fields"))
-    elif kind and kind not in SCHEMA_TYPES:
-        errors.append(unsupported(f"{path}.type", kind, SCHEMA_TYPES))
-    if schema.get("x-kubernetes-preserve-unknown-fields") is False:
-        place = f"{path}.x-kubernetes-preserve-unknown-fields"
-        errors.append(invalid(place, False, "must be true or undefined"))
-    if schema.get("uniqueItems"):
-        sentence = "uniqueItems cannot be set to true since the runtime complexity becomes quadratic"
-        errors.append(forbidden_field(f"{path}.uniqueItems", sentence))
-    more = schema.get("additionalProperties")
-    if schema.get("properties") and isinstance(more, dict):
-        sentence = "additionalProperties and properties are mutual exclusive"
-        errors.append(forbidden_field(f"{path}.additionalProperties", sentence))
-    for name, one in (schema.get("properties") or {}).items():
-        if not (root and name == "metadata"):
-            _schema(one, f"{path}.properties[{name}]", errors)
-    if isinstance(more, dict):
-        _schema(more, f"{path}.additionalProperties", errors)
-    items = schema.get("items")
-    if kind == "array" and items is None:
-        errors.append(required(f"{path}.items", "must be specified"))
-    if isinstance(items, dict):
-        _schema(items, f"{path}.items", errors)
+def _scale(scale: Obj, path: str, errors: Errors) -> None:
+    """Where scale's numbers and its selector are."""
+    for member, prefixes, where in (
+        ("specReplicasPath", (".spec.",), ".spec"),
+        ("statusReplicasPath", (".status.",), ".status"),
+        ("labelSelectorPath", (".spec.", ".status."), "either .spec or .status"),
+    ):
+        value = scale.get(member) or ""
+        place = f"{path}.{member}"
+        if not value:
+            if member != "labelSelectorPath":
+                errors.append(required(place))
+        elif not value.startswith("."):
+            errors.append(invalid(place, value, "must be a simple json path starting with ."))
+        elif not value.startswith(prefixes):
+            errors.append(invalid(place, value, f"should be a json path under {where}"))
 
 
-def _version(version: Obj, path: str, errors: Errors) -> None:
-    name = version.get("name") or ""
-    _joined(name, f"{path}.name", label_1035(name), errors)
-    schema = (version.get("schema") or {}).get("openAPIV3Schema")
-    if schema is None:
-        errors.append(required(f"{path}.schema.openAPIV3Schema", "schemas are required"))
-    else:
-        _schema(schema, f"{path}.schema.openAPIV3Schema", errors, root=True)
-    scale = (version.get("subresources") or {}).get("scale")
-    if scale is not None:
-        for member, prefix in (
-            ("specReplicasPath", ".spec."),
-            ("statusReplicasPath", ".status."),
-            ("labelSelectorPath", (".spec.", ".status.")),
-        ):
-            value = scale.get(member)
-            place = f"{path}.subresources.scale.{member}"
-            if not value:
-                if member != "labelSelectorPath":
-                    errors.append(required(place))
-            elif not value.startswith(prefix):
-                shown = prefix if isinstance(prefix, str) else " or ".join(prefix)
-                name = shown.strip(".")
-                errors.append(invalid(place, value, f"should be a json path under .{name}"))
-    for index, column in enumerate(version.get("additionalPrinterColumns") or ()):
-        place = f"{path}.additionalPrinterColumns[{index}]"
-        for member in ("name", "jsonPath"):
-            if not column.get(member):
-                errors.append(required(f"{place}.{'JSONPath' if member == 'jsonPath' else member}"))
+def _columns(columns: list[Obj], path: str, errors: Errors) -> None:
+    for index, column in enumerate(columns):
+        place = f"{path}[{index}]"
+        if not column.get("name"):
+            errors.append(required(f"{place}.name"))
         listed = ",".join(COLUMN_TYPES)
         if not column.get("type"):
             errors.append(required(f"{place}.type", f"must be one of {listed}"))
@@ -108,6 +72,110 @@ def _version(version: Obj, path: str, errors: Errors) -> None:
         if column.get("format") and column["format"] not in COLUMN_FORMATS:
             sentence = f"must be one of {','.join(COLUMN_FORMATS)}"
             errors.append(invalid(f"{place}.format", column["format"], sentence))
+        json_path = column.get("jsonPath")
+        if not json_path:
+            errors.append(required(f"{place}.JSONPath"))
+        elif not json_path.startswith("."):
+            sentence = "must be a simple json path starting with ."
+            errors.append(invalid(f"{place}.JSONPath", json_path, sentence))
+
+
+def _selectable_fields(fields: list[Obj], schema: Obj | None, path: str, errors: Errors) -> None:
+    """Fields to select by: simple paths to text, numbers and truths."""
+    seen: set[str] = set()
+    for index, field in enumerate(fields):
+        place, value = f"{path}[{index}].jsonPath", field.get("jsonPath") or ""
+        if not value:
+            errors.append(required(place))
+            continue
+        node: Obj | None = schema or {}
+        steps = value.removeprefix(".").split(".")
+        for step in steps:
+            node = ((node or {}).get("properties") or {}).get(step)
+        if not value.startswith(".") or node is None:
+            sentence = f"is an invalid path: does not refer to a valid field: {value}"
+            errors.append(invalid(place, value, sentence))
+            continue
+        if steps[0] == "metadata":
+            errors.append(invalid(place, value, "must not point to fields in metadata"))
+        if node.get("type") not in ("string", "boolean", "integer"):
+            sentence = (
+                "must point to a field of type string, boolean or integer. Enum string fields and strings with "
+                "formats are allowed."
+            )
+            errors.append(invalid(place, value, sentence))
+        if value in seen:
+            errors.append(duplicate(place, value))
+        seen.add(value)
+    if len(seen) > MOST_SELECTABLE:
+        detail = f"must have at most {MOST_SELECTABLE} items"
+        errors.append(FieldError("FieldValueTooMany", path, detail, len(seen)))
+
+
+def _shared(versions: list[Obj], name: str) -> bool:
+    """Whether all versions say the same: upstream then speaks of it as the definition's own."""
+    first = versions[0].get(name) if versions else None
+    return bool(first) and all(version.get(name) == first for version in versions)
+
+
+def _schema_of(version: Obj) -> Obj | None:
+    found: Obj | None = (version.get("schema") or {}).get("openAPIV3Schema")
+    return found
+
+
+def _versions(versions: list[Obj], errors: Errors) -> None:
+    shared = {
+        name: _shared(versions, name)
+        for name in ("schema", "subresources", "additionalPrinterColumns", "selectableFields")
+    }
+    for index, version in enumerate(versions):
+        path = f"spec.versions[{index}]"
+        name = version.get("name") or ""
+        _joined(name, f"{path}.name", label_1035(name), errors)
+        _deprecation(version, path, errors)
+        schema = _schema_of(version)
+        if schema is None:
+            errors.append(required(f"{path}.schema.openAPIV3Schema", "schemas are required"))
+
+        def place(what: str, top: str, own: str, index: int = index, path: str = path) -> str:
+            """Where a part is spoken of; empty when it was spoken of already."""
+            if shared[what]:
+                return top if index == 0 else ""
+            return f"{path}.{own}"
+
+        subresources = version.get("subresources") or {}
+        here = place("schema", "spec.validation", "schema")
+        if schema is not None and here:
+            status = subresources.get("status") is not None
+            check_schema(schema, f"{here}.openAPIV3Schema", errors, status=status)
+        here = place("subresources", "spec.subresources", "subresources")
+        if subresources.get("scale") is not None and here:
+            _scale(subresources["scale"], f"{here}.scale", errors)
+        here = place("additionalPrinterColumns", "spec.additionalPrinterColumns", "additionalPrinterColumns")
+        if here:
+            _columns(version.get("additionalPrinterColumns") or [], here, errors)
+        here = place("selectableFields", "spec.selectableFields", "selectableFields")
+        if here:
+            _selectable_fields(version.get("selectableFields") or [], schema, here, errors)
+
+
+def _deprecation(version: Obj, path: str, errors: Errors) -> None:
+    warning = version.get("deprecationWarning")
+    place = f"{path}.deprecationWarning"
+    if warning is None:
+        return
+    if not version.get("deprecated"):
+        errors.append(invalid(place, warning, "can only be set for deprecated versions"))
+        return
+    if len(warning.encode()) > LONGEST_WARNING:
+        errors.append(invalid(place, warning, f"must be <= {LONGEST_WARNING} characters long"))
+    if not warning:
+        errors.append(invalid(place, warning, "must not be an empty string"))
+    for index, letter in enumerate(warning):
+        if not letter.isprintable():
+            sentence = f"must only contain printable UTF-8 characters; non-printable character found at index {index}"
+            errors.append(invalid(place, warning, sentence))
+            break
 
 
 def _definition(obj: Obj, errors: Errors) -> None:
@@ -125,8 +193,7 @@ def _definition(obj: Obj, errors: Errors) -> None:
         sentence = f"cannot set to true, {instead}"
         errors.append(invalid("spec.preserveUnknownFields", True, sentence))
     versions = spec.get("versions") or []
-    for index, version in enumerate(versions):
-        _version(version, f"spec.versions[{index}]", errors)
+    _versions(versions, errors)
     names = [version.get("name") for version in versions]
     if len(set(names)) != len(names):
         errors.append(invalid("spec.versions", versions, "must contain unique version names"))
@@ -137,7 +204,7 @@ def _definition(obj: Obj, errors: Errors) -> None:
     conversion = spec.get("conversion") or {}
     if conversion.get("strategy") == "Webhook":
         client = (conversion.get("webhook") or {}).get("clientConfig")
-        place = "spec.conversion.webhook.clientConfig"
+        place = "spec.conversion.webhookClientConfig"
         if client is None:
             errors.append(required(place, "required when strategy is set to Webhook"))
         else:
@@ -146,7 +213,7 @@ def _definition(obj: Obj, errors: Errors) -> None:
         one_of(conversion.get("strategy"), ("None", "Webhook"), "spec.conversion.strategy", errors)
         if conversion.get("webhook") is not None:
             sentence = "should not be set when strategy is not set to Webhook"
-            errors.append(forbidden_field("spec.conversion.webhook", sentence))
+            errors.append(forbidden_field("spec.conversion.webhookClientConfig", sentence))
 
 
 def check_custom_resource_definition(obj: Obj) -> Errors:
@@ -159,7 +226,41 @@ def check_custom_resource_definition(obj: Obj) -> Errors:
     if name and name != expected:
         errors.append(invalid("metadata.name", name, 'must be spec.names.plural+"."+spec.group'))
     _definition(obj, errors)
+    _approval(obj, None, errors)
     return errors
+
+
+def _approval(new: Obj, old: Obj | None, errors: Errors) -> None:
+    """Kubernetes' own groups need to be approved; what was not before may stay so."""
+    if not protected((new.get("spec") or {}).get("group") or ""):
+        return
+    annotations = (new.get("metadata") or {}).get("annotations") or {}
+    state, sentence = approval_state(annotations)
+    if old is not None and approval_state(old["metadata"].get("annotations") or {})[0] == state:
+        return
+    place = f"metadata.annotations[{ANNOTATION}]"
+    if state == "missing":
+        errors.append(required(place, sentence))
+    elif state == "invalid":
+        errors.append(invalid(place, annotations[ANNOTATION], sentence))
+
+
+def definition_warnings(new: Obj, old: Obj | None) -> list[str]:
+    """What is accepted and means nothing here; of a change, only what it brings."""
+
+    def of(definition: Obj | None) -> list[str]:
+        found: list[str] = []
+        for version in (definition or {}).get("spec", {}).get("versions") or ():
+            found += schema_warnings(_schema_of(version) or {})
+        if ((definition or {}).get("spec", {}).get("conversion") or {}).get("strategy") == "Webhook":
+            found.append(
+                "spec.conversion.strategy: conversion webhooks are not called by this server; versions differ in "
+                "their apiVersion only"
+            )
+        return list(dict.fromkeys(found))
+
+    before = of(old)
+    return [sentence for sentence in of(new) if sentence not in before]
 
 
 def check_custom_resource_definition_update(new: Obj, old: Obj) -> Errors:
@@ -167,6 +268,7 @@ def check_custom_resource_definition_update(new: Obj, old: Obj) -> Errors:
     errors: Errors = []
     check_meta_update(new, old, errors)
     _definition(new, errors)
+    _approval(new, old, errors)
     spec, before = new["spec"], old["spec"]
     established = any(
         one.get("type") == "Established" and one.get("status") == "True"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -328,3 +329,98 @@ async def test_many_pods_at_once(node: Rig) -> None:
     for number in range(12):
         await has_gone(node, f"p{number}")
     print(f"and gone after {time.monotonic() - started:.2f} s")
+
+
+async def memory_limit(node: Rig, pod: Obj) -> int:
+    """What the kernel holds the pod's first container to, read where the container itself sees it."""
+    container_id = pod["status"]["containerStatuses"][0]["containerID"].removeprefix("podman://")
+    where = "/sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes"
+    found = await node.runtime.exec_sync(container_id, ["sh", "-c", f"cat {where} 2>/dev/null"], 10)
+    return int(found.output.decode().split()[0])
+
+
+async def test_a_resize_reaches_the_process_that_runs(node: Rig) -> None:
+    def amounts(memory: str) -> Obj:
+        return {"requests": {"cpu": "50m", "memory": "16Mi"}, "limits": {"cpu": "200m", "memory": memory}}
+
+    await node.make(no_token(shell("a", "exec sleep 1000", resources=amounts("32Mi"))))
+    first = (await running(node, "a"))["status"]["containerStatuses"][0]
+    for memory, size in (("64Mi", 64 << 20), ("24Mi", 24 << 20)):
+        pod = await node.pod("a")
+        containers = [{**pod["spec"]["containers"][0], "resources": amounts(memory)}]
+        await node.client.update_subresource(
+            "resize", {**pod, "spec": {**pod["spec"], "containers": containers}}
+        )
+
+        wanted = amounts(memory)
+
+        async def given(wanted: Obj = wanted) -> Any:
+            found = await node.pod("a")
+            return found if found["status"]["containerStatuses"][0]["resources"] == wanted else None
+
+        resized = await eventually(given)
+        assert await memory_limit(node, resized) == size
+        status = resized["status"]["containerStatuses"][0]
+        assert (status["containerID"], status["restartCount"]) == (first["containerID"], 0)
+
+
+async def test_the_pod_sees_kubernetes_hosts_and_its_working_directory(node: Rig) -> None:
+    spec = {
+        "restartPolicy": "Never",
+        "subdomain": "web",
+        "hostAliases": [{"ip": "192.0.2.9", "hostnames": ["far.example", "away.example"]}],
+    }
+    script = "pwd; cat /etc/hosts; grep -c 'Kubernetes-managed' /other /etc/hosts"
+    mine = {"name": "other", "hostPath": {"path": "/etc/hosts", "type": "File"}}
+    pod = no_token(shell("a", script, workingDir="/not/there/yet", spec={**spec, "volumes": [mine]}))
+    pod["spec"]["containers"][0]["volumeMounts"] = [{"name": "other", "mountPath": "/other"}]
+    await node.make(pod)
+    await ended(node, "a")
+    lines = (await text_of(node, "a")).splitlines()
+    assert lines[:2] == ["/not/there/yet", "# Kubernetes-managed hosts file."]
+    ip = (await node.pod("a"))["status"]["podIP"]
+    assert f"{ip}\ta.web.default.svc.cluster.local\ta" in lines
+    assert "192.0.2.9\tfar.example\taway.example" in lines
+    assert not any("host.containers.internal" in line for line in lines)
+    assert lines[-2:] == ["/other:0", "/etc/hosts:1"]
+
+
+async def test_a_host_port_that_is_taken_is_named(node: Rig) -> None:
+    with socket.create_server(("0.0.0.0", 0)) as other:
+        port = other.getsockname()[1]
+        ports = [{"containerPort": 80, "hostPort": port}]
+        await node.make(no_token(shell("a", "exec sleep 1000", ports=ports)))
+
+        async def said() -> Any:
+            events = await node.events("a")
+            return [text for _, reason, text in events if reason == "FailedCreatePodSandBox"]
+
+        message = (await eventually(said))[0]
+        assert "address already in use" in message and str(port) in message
+        status = await node.status("a")
+        assert status["containerStatuses"][0]["state"] == {"waiting": {"reason": "ContainerCreating"}}
+    await running(node, "a")
+
+
+async def test_what_an_image_holds_is_a_volume(node: Rig) -> None:
+    mounts = [{"name": "site", "mountPath": "/site"}]
+    pod = no_token(
+        shell("a", "cat /site/usr/share/nginx/html/index.html; touch /site/x", volumeMounts=mounts)
+    )
+    pod["spec"]["volumes"] = [{"name": "site", "image": {"reference": "nginx:1.20.2"}}]
+    pod["spec"]["restartPolicy"] = "Never"
+    await node.make(pod)
+    await ended(node, "a")
+    text = await text_of(node, "a")
+    assert "nginx" in text and "Read-only file system" in text
+    pod["metadata"]["name"] = "b"
+    pod["spec"]["volumes"] = [
+        {"name": "site", "image": {"reference": "no.such/image:1", "pullPolicy": "Never"}}
+    ]
+    await node.make(pod)
+
+    async def waiting() -> Any:
+        statuses = (await node.status("b")).get("containerStatuses") or ()
+        return [entry for entry in statuses if entry["state"]["waiting"]["reason"] == "ErrImageNeverPull"]
+
+    await eventually(waiting)

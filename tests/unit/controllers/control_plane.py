@@ -115,7 +115,13 @@ class ControlPlane:
         self.client = Client(self.api, system_user("admin"), field_manager="test")
         self.informers = InformerFactory(Client(self.api, system_user("system:informers")), clock)
         self.manager = ControllerManager(
-            self.client_for, self.informers, clock, self.registry, root_ca="CA DATA", sign=sign
+            self.client_for,
+            self.informers,
+            clock,
+            self.registry,
+            root_ca="CA DATA",
+            sign=sign,
+            sign_token=lambda account, secret: f"token of {name_of(account)} in {name_of(secret)}",
         )
         self.scheduler = Scheduler(
             Client(self.api, system_user("system:kube-scheduler"), field_manager="kube-scheduler"),

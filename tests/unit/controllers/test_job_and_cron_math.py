@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from runtime.controllers import cronjob, job_math
-from runtime.controllers.quota import pod_usage, used
 from runtime.objects.errors import Obj
 
 
@@ -129,6 +128,9 @@ def _at(text: str) -> datetime:
         ("*/5 * * * *", "2026-01-02T09:31:00", "2026-01-02T09:30:00", 288),
         ("@daily", "2026-01-03T00:00:00", "2026-01-03T00:00:00", 2),
         ("0 12 * * MON", "2026-01-06T00:00:00", "2026-01-05T12:00:00", 1),
+        ("@every 20m", "2026-01-01T09:49:59", None, 0),
+        ("@every 20m", "2026-01-01T10:31:00", "2026-01-01T10:30:00", 3),
+        ("@every 1h0.5m", "2026-01-01T10:31:00", "2026-01-01T10:30:30", 1),
     ],
 )
 def test_missed(schedule: str, now: str, last: str | None, count: int) -> None:
@@ -155,32 +157,3 @@ def test_time_zones_and_daylight_saving() -> None:
 
 def test_job_name_is_the_minute() -> None:
     assert cronjob.job_name({"metadata": {"name": "tick"}}, _at("2026-01-01T00:00:00")) == "tick-29453760"
-
-
-def test_quota_usage() -> None:
-    pod = {
-        "spec": {
-            "containers": [
-                {"resources": {"requests": {"cpu": "250m", "memory": "1Gi"}, "limits": {"cpu": "1"}}},
-                {"resources": {"requests": {"cpu": "0.5"}}},
-            ],
-            "initContainers": [{"resources": {"requests": {"memory": "2Gi"}}}],
-        }
-    }
-    usage = pod_usage(pod)
-    assert usage["requests.cpu"] == usage["cpu"] == 750 * 10**6
-    assert usage["requests.memory"] == 2 * 2**30 * 10**9
-    assert usage["limits.cpu"] == 10**9
-    hard = {"cpu": "4", "requests.memory": "10Gi", "pods": "5", "count/jobs.batch": "3", "secrets": "1"}
-    things: dict[str, list[Obj]] = {
-        "pods": [pod, pod, {**pod, "status": {"phase": "Succeeded"}}],
-        "jobs.batch": [{}],
-        "secrets": [],
-    }
-    assert used({"spec": {"hard": hard}}, lambda name: things[name]) == {
-        "cpu": "1500m",
-        "requests.memory": "4Gi",
-        "pods": "2",
-        "count/jobs.batch": "1",
-        "secrets": "0",
-    }

@@ -6,6 +6,7 @@ import pytest
 from control_plane import control_plane, deployment
 
 from runtime.controllers import nodes
+from runtime.controllers.housekeeping import TTL
 from runtime.objects import meta
 from runtime.objects.clock import ManualClock
 from runtime.scheduler import taints
@@ -124,3 +125,19 @@ async def test_a_cordoned_node_gets_no_pods(tmp_path: Path) -> None:
         assert {p["spec"]["nodeName"] for p in plane.all("pods")} == {"node-1"}
         await plane.client.patch("nodes", "node-0", "", {"spec": {"unschedulable": None}}, type="merge")
         await plane.until(lambda: not plane.get("nodes", "node-0", "")["spec"].get("taints"))
+
+
+async def test_kubelets_of_large_clusters_remember_for_longer(tmp_path: Path) -> None:
+    async with control_plane(tmp_path, nodes=2) as plane:
+
+        def told() -> set[str]:
+            return {meta.annotations_of(node).get(TTL, "") for node in plane.all("nodes", "")}
+
+        await plane.until(lambda: told() == {"0"})
+        template = {"apiVersion": "v1", "kind": "Node", "spec": {}}
+        for number in range(99):
+            await plane.client.create({**template, "metadata": {"name": f"more-{number}"}})
+        await plane.until(lambda: told() == {"15"})
+        await plane.client.delete("nodes", "more-0")
+        await plane.client.patch("nodes", "more-1", "", {"metadata": {"annotations": {TTL: "7"}}})
+        await plane.until(lambda: told() == {"15"})  # at the edge it stays as it is

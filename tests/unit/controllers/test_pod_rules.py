@@ -178,9 +178,12 @@ def _hpa(**spec: Any) -> Obj:
 
 
 def test_speed_limits() -> None:
-    assert limit(_hpa(), 2, 15, [], [], 100.0).replicas == 6
+    assert limit(_hpa(), 2, 15, [], [], 100.0).replicas == 4
+    assert limit(_hpa(), 1, 15, [], [], 100.0).replicas == 4
+    assert limit(_hpa(behavior={"scaleUp": {}}), 2, 15, [], [], 100.0).replicas == 6
     assert limit(_hpa(), 10, 50, [], [], 100.0).replicas == 20
-    assert limit(_hpa(), 10, 15, [Change(8, 95.0)], [], 100.0).replicas == 10
+    paced = _hpa(behavior={"scaleDown": {}})
+    assert limit(paced, 10, 15, [Change(8, 95.0)], [], 100.0).replicas == 10
     assert limit(_hpa(minReplicas=3), 10, 1, [], [], 100.0).reason == "TooFewReplicas"
     slow = {"scaleDown": {"policies": [{"type": "Pods", "value": 2, "periodSeconds": 60}]}}
     found = limit(_hpa(behavior=slow), 10, 1, [], [], 100.0)

@@ -76,7 +76,10 @@ async def test_a_missing_claim_is_named(tmp_path: Path) -> None:
         await plane.client.create(pod("needy", volumes=volumes))
         await plane.until(lambda: meta.condition(plane.get("pods", "needy"), "PodScheduled"))
         message = meta.condition(plane.get("pods", "needy"), "PodScheduled")["message"]
-        assert message == '0/1 nodes are available: persistentvolumeclaim "nope" not found.'
+        assert message == (
+            '0/1 nodes are available: persistentvolumeclaim "nope" not found. preemption: 0/1 nodes are available: 1 '
+            "Preemption is not helpful for scheduling."
+        )
 
 
 async def test_the_deadline_is_reported_and_a_paused_rollout_waits(tmp_path: Path) -> None:
@@ -142,3 +145,93 @@ async def test_a_pod_killed_by_hand_is_replaced(tmp_path: Path) -> None:
         body = {"metadata": {"labels": {"pod-template-hash": None}}}
         await plane.client.patch("pods", name, "default", body, type="merge")
         await plane.until(lambda: len(plane.all("pods")) == 4 and not meta.owners_of(plane.get("pods", name)))
+
+
+def priority_class(name: str, value: int) -> Obj:
+    return {
+        "apiVersion": "scheduling.k8s.io/v1",
+        "kind": "PriorityClass",
+        "metadata": {"name": name},
+        "value": value,
+    }
+
+
+async def test_a_kept_node_is_given_up_for_a_more_important_pod(tmp_path: Path) -> None:
+    async with control_plane(tmp_path) as plane:
+        for name, value in (("low", 10), ("mid", 100), ("high", 1000)):
+            await plane.client.create(priority_class(name, value))
+        plane.kubelet.terminate = False
+        await plane.client.create(pod("low", cpu="60", priorityClassName="low"))
+        await plane.until(lambda: meta.is_true(plane.get("pods", "low"), "Ready"))
+
+        def nominated(name: str) -> str:
+            return ((plane.get("pods", name) or {}).get("status") or {}).get("nominatedNodeName") or ""
+
+        await plane.client.create(pod("mid", cpu="60", priorityClassName="mid"))
+        await plane.until(lambda: nominated("mid") == "node-0")
+        assert (
+            meta.condition(plane.get("pods", "low"), "DisruptionTarget")["reason"] == "PreemptionByScheduler"
+        )
+        await plane.client.create(pod("high", cpu="60", priorityClassName="high"))
+        await plane.until(lambda: nominated("high") == "node-0" and not nominated("mid"))
+        await plane.kubelet.finish(plane.get("pods", "low"))
+        await plane.until(lambda: plane.get("pods", "high")["spec"].get("nodeName"))
+        assert not nominated("high"), "a pod that has its node needs none kept"
+        assert not plane.get("pods", "mid")["spec"].get("nodeName")
+
+
+async def test_a_kept_node_is_free_again_when_its_pod_is_deleted(tmp_path: Path) -> None:
+    async with control_plane(tmp_path) as plane:
+        for name, value in (("low", 10), ("high", 1000)):
+            await plane.client.create(priority_class(name, value))
+        plane.kubelet.terminate = False
+        await plane.client.create(pod("victim", cpu="60", priorityClassName="low"))
+        await plane.until(lambda: meta.is_true(plane.get("pods", "victim"), "Ready"))
+        await plane.client.create(pod("high", cpu="60", priorityClassName="high"))
+        await plane.until(lambda: (plane.get("pods", "high")["status"]).get("nominatedNodeName"))
+        await plane.kubelet.finish(plane.get("pods", "victim"))
+        await plane.client.delete("pods", "high", "default")
+        await plane.client.create(pod("small", cpu="30", priorityClassName="low"))
+        await plane.until(lambda: plane.get("pods", "small")["spec"].get("nodeName"))
+
+
+async def test_label_keys_become_part_of_what_a_pod_asked_for(tmp_path: Path) -> None:
+    async with control_plane(tmp_path) as plane:
+        term = {
+            "topologyKey": "kubernetes.io/hostname",
+            "labelSelector": {"matchLabels": {"app": "web"}},
+            "matchLabelKeys": ["rev"],
+            "mismatchLabelKeys": ["tenant"],
+        }
+        spread = {
+            "maxSkew": 1,
+            "topologyKey": "kubernetes.io/hostname",
+            "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": {"matchLabels": {"app": "web"}},
+            "matchLabelKeys": ["rev", "absent"],
+        }
+        anti = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
+        obj = pod("web", affinity=anti, topologySpreadConstraints=[spread])
+        obj["metadata"]["labels"] = {"app": "web", "rev": "1", "tenant": "a"}
+        made = await plane.client.create(obj)
+        rules = made["spec"]["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+        same = {"key": "rev", "operator": "In", "values": ["1"]}
+        assert rules[0]["labelSelector"] == {
+            "matchLabels": {"app": "web"},
+            "matchExpressions": [same, {"key": "tenant", "operator": "NotIn", "values": ["a"]}],
+        }
+        [constraint] = made["spec"]["topologySpreadConstraints"]
+        assert constraint["labelSelector"]["matchExpressions"] == [same]
+
+
+async def test_a_pod_tied_to_one_node_says_so_of_the_others(tmp_path: Path) -> None:
+    async with control_plane(tmp_path, nodes=3) as plane:
+        fields = [{"key": "metadata.name", "operator": "In", "values": ["node-1"]}]
+        required = {"nodeSelectorTerms": [{"matchFields": fields}]}
+        affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}
+        await plane.client.create(pod("tied", cpu="100", affinity=affinity))
+        await plane.until(lambda: meta.condition(plane.get("pods", "tied"), "PodScheduled"))
+        assert meta.condition(plane.get("pods", "tied"), "PodScheduled")["message"] == (
+            "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) didn't satisfy plugin(s) [NodeAffinity]. "
+            "preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling."
+        )

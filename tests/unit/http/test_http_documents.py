@@ -345,7 +345,7 @@ def test_tables() -> None:
 def test_lists_are_whole_however_they_are_cut(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "PIECE_BYTES", 20)
     entries = [Entry({"n": number, "pad": "x" * number}) for number in range(count)]
-    pieces = tables.object_list("Pod", "v1", entries, {"resourceVersion": "5"})
+    pieces = tables.object_list("PodList", "v1", entries, {"resourceVersion": "5"})
     assert orjson.loads(b"".join(pieces)) == {
         "kind": "PodList",
         "apiVersion": "v1",

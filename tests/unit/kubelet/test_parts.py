@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import gc
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,12 +16,19 @@ from node_rig import Rig, one_container
 from runtime.kubelet.backoff import Backoff, go_duration
 from runtime.kubelet.env import ConfigFailure
 from runtime.kubelet.options import KubeletOptions
-from runtime.kubelet.pods.images import pull_credentials, read_docker_config, registry_matches
+from runtime.kubelet.pods.hosts import hosts_file, wants_hosts_file
+from runtime.kubelet.pods.images import (
+    ImageManager,
+    pull_credentials,
+    read_docker_config,
+    registry_matches,
+)
 from runtime.kubelet.pods.spec import ContainerPlace, HostDNS, container_spec, pod_dns, sandbox_spec
 from runtime.kubelet.stats import usage_between
 from runtime.kubelet.timers import Timers
 from runtime.objects.clock import ManualClock
-from runtime.podman.interface import ContainerStats, Image
+from runtime.podman.interface import ContainerStats, Image, RuntimeUnavailable
+from runtime.podman.simulated import SimulatedRuntime
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -304,3 +313,64 @@ def test_a_sandboxs_spec() -> None:
     assert not sandbox_spec(
         {**pod, "spec": {**pod["spec"], "hostNetwork": True}}, "n1", KubeletOptions(), HostDNS()
     ).ports
+
+
+async def test_a_pull_that_breaks_when_nobody_waits_any_more_is_nobodys_concern() -> None:
+    class Breaking(SimulatedRuntime):
+        async def pull_image(self, name: str, credentials: Any = ()) -> Image:
+            begun.set()
+            await broken.wait()
+            raise RuntimeUnavailable("the connection to Podman broke")
+
+    class NoSecrets:
+        async def secret(self, namespace: str, name: str) -> None:
+            return None
+
+    begun, broken = asyncio.Event(), asyncio.Event()
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    clock = ManualClock()
+    images = ImageManager(Breaking(clock=clock), clock)
+    pod = one_container("p", image="absent:1", imagePullPolicy="Always")
+    pod["metadata"]["uid"] = "u"
+    container = pod["spec"]["containers"][0]
+    waiting = asyncio.create_task(images.ensure(pod, container, NoSecrets(), lambda *_: None))
+    await begun.wait()
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    del waiting  # its traceback holds the pull
+    broken.set()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    gc.collect()
+    assert complaints == []
+
+
+def test_the_hosts_file_is_kubernetes_own(tmp_path: Path) -> None:
+    pod: dict[str, Any] = {
+        "metadata": {"name": "web-0", "namespace": "shop"},
+        "spec": {
+            "subdomain": "web",
+            "containers": [],
+            "hostAliases": [{"ip": "1.2.3.4", "hostnames": ["a.x", "b.x"]}, {"ip": "1.2.3.5"}],
+        },
+    }
+    options = KubeletOptions()
+    assert hosts_file(pod, (), options) is None
+    text = hosts_file(pod, ("10.0.0.7",), options)
+    assert text is not None and text.startswith("# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n")
+    assert text.endswith(
+        "10.0.0.7\tweb-0.web.shop.svc.cluster.local\tweb-0\n"
+        "\n# Entries added by HostAliases.\n1.2.3.4\ta.x\tb.x\n1.2.3.5\n"
+    )
+    del pod["spec"]["subdomain"], pod["spec"]["hostAliases"]
+    assert (hosts_file(pod, ("10.0.0.7",), options) or "").endswith("\n10.0.0.7\tweb-0\n")
+    machine = tmp_path / "hosts"
+    machine.write_text("127.0.0.1 here")
+    shared = hosts_file({**pod, "spec": {"hostNetwork": True}}, (), options, machine)
+    assert shared == "# Kubernetes-managed hosts file (host network).\n127.0.0.1 here\n"
+
+
+def test_a_mount_of_ones_own_over_the_hosts_file_stays() -> None:
+    assert wants_hosts_file({"name": "c", "volumeMounts": [{"mountPath": "/etc"}]})
+    assert not wants_hosts_file({"name": "c", "volumeMounts": [{"mountPath": "/etc/hosts"}]})

@@ -196,7 +196,13 @@ async def ask(server: asyncio.Server, probe: dict[str, Any]) -> tuple[str, str]:
     ("answer", "outcome", "words"),
     [
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "success", "ok"),
-        (b"HTTP/1.0 302 Found\r\nLocation: /x\r\n\r\n", "success", ""),
+        (b"HTTP/1.0 302 Found\r\nLocation: /x\r\n\r\n", "failure", "stopped after 10 redirects"),
+        (
+            b"HTTP/1.0 302 Found\r\nLocation: http://elsewhere/\r\n\r\nThere.",
+            "warning",
+            "Probe terminated redirects, Response body: There.",
+        ),
+        (b"HTTP/1.0 304 Not Modified\r\n\r\n", "warning", "Probe terminated redirects"),
         (b"HTTP/1.1 500 No\r\n\r\nbad", "failure", "HTTP probe failed with statuscode: 500"),
         (b"SSH-2.0-hello\r\n", "failure", "malformed HTTP response"),
         (b"", "failure", "EOF"),
@@ -206,6 +212,70 @@ async def ask(server: asyncio.Server, probe: dict[str, Any]) -> tuple[str, str]:
 async def test_http_answers(answer: bytes, outcome: str, words: str) -> None:
     found = await ask(await serve(answer), {"httpGet": {"path": "/", "port": 80}})
     assert found[0] == outcome and words in found[1] and len(found[1]) <= http.MAX_BODY
+
+
+@pytest.mark.parametrize(
+    "location", ["/healthz?x=1", "http://10.9.8.7:80/healthz?x=1", "//10.9.8.7/healthz?x=1"]
+)
+async def test_a_redirect_to_the_same_host_is_followed_to_its_verdict(location: str) -> None:
+    asked: list[bytes] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append((await reader.readuntil(b"\r\n")).rstrip())
+        if len(asked) == 1:
+            writer.write(b"HTTP/1.1 302 Found\r\nLocation: " + location.encode() + b"\r\n\r\n")
+        else:
+            writer.write(b"HTTP/1.1 500 Broken\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    found = await ask(server, {"httpGet": {"path": "/redirect", "port": 80}})
+    assert found == ("failure", "HTTP probe failed with statuscode: 500")
+    assert asked == [b"GET /redirect HTTP/1.1", b"GET /healthz?x=1 HTTP/1.1"]
+
+
+async def test_a_redirect_elsewhere_passes_and_is_said(node: Rig) -> None:
+    probe = {"httpGet": {"path": "/", "port": 80}, "periodSeconds": 1}
+    status = {ANNOTATION + "http-status": "302"}
+    await node.make(one_container(livenessProbe=probe, metadata={"annotations": status}))
+    await node.phase("a", "Running")
+    await node.advance(5)
+    warnings = [text for _, reason, text in await node.events("a") if reason == "ProbeWarning"]
+    assert warnings and warnings[0].startswith("Liveness probe warning: Probe terminated redirects")
+    assert (await container(node))["restartCount"] == 0
+
+
+async def test_readiness_is_told_while_the_pod_ends(node: Rig) -> None:
+    """Whoever routes traffic must not send it to a pod that says no, even if it takes its time to end."""
+    probe = {"httpGet": {"path": "/", "port": 80}, "periodSeconds": 1, "failureThreshold": 1}
+    await node.make(
+        one_container(
+            readinessProbe=probe,
+            metadata={"annotations": {ANNOTATION + "ignore-term": "true"}},
+            spec={"terminationGracePeriodSeconds": 60},
+        )
+    )
+    await node.phase("a", "Running")
+    await node.advance(2)
+
+    async def ready() -> bool:
+        return bool((await container(node))["ready"])
+
+    await node.until(ready)
+    await node.client.delete("pods", "a", "default")
+    await node.quiet()
+    for life in node.runtime._containers.values():
+        life.life.closed = True
+    await node.advance(3)
+
+    async def unready() -> bool:
+        found = await node.pod("a")
+        return (
+            "deletionTimestamp" in found["metadata"] and not found["status"]["containerStatuses"][0]["ready"]
+        )
+
+    await node.until(unready)
 
 
 async def test_a_silent_server_times_out() -> None:

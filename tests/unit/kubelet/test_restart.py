@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from node_rig import NODE, Rig, one_container, rig
 
+from runtime.client import Client
+from runtime.objects import meta
+from runtime.objects.errors import Obj
 from runtime.podman.interface import RuntimeUnavailable, Sandbox, SandboxSpec
 from runtime.podman.simulated import SimulatedRuntime
 
@@ -278,3 +282,26 @@ async def test_a_deletion_does_not_wait_for_a_pull(tmp_path: Path) -> None:
         await node.gone("a")
         await node.advance(601)
         await node.phase("b", "Running")  # the pull it shared went on
+
+
+async def test_a_node_that_others_write_to_at_once_registers_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As controllers do: a new Node gets taints and annotations before its kubelet has reported."""
+    report = Client.update_status
+    touched: list[str] = []
+
+    async with rig(tmp_path) as found:
+
+        async def after_somebody_else(client: Client, obj: Obj) -> Obj:
+            if obj["kind"] == "Node" and len(touched) < 2:
+                touched.append(obj["metadata"]["name"])
+                body = {"metadata": {"annotations": {"touched": str(len(touched))}}}
+                await found.client.patch("nodes", obj["metadata"]["name"], "", body)
+            return await report(client, obj)
+
+        monkeypatch.setattr(Client, "update_status", after_somebody_else)
+        await found.start()
+        node = await found.client.get("nodes", NODE)
+        assert node["metadata"]["annotations"]["touched"] == "2"
+        assert meta.is_true(node, "Ready")

@@ -260,9 +260,29 @@ async def test_sub_paths_cannot_escape(manager: VolumeManager, tmp_path: Path) -
     (volumes.paths["v"] / "link").symlink_to(tmp_path)
     with pytest.raises(VolumeFailure, match="leads out of its volume"):
         manager.mounts(pod, pod["spec"]["containers"][0], volumes, {})
-    pod = pod_with({"emptyDir": {}}, {"subPathExpr": "$(UNKNOWN)"})
-    with pytest.raises(VolumeFailure, match="subPathExpr"):
-        manager.mounts(pod, pod["spec"]["containers"][0], volumes, {})
+    for mount, words in (
+        ({"subPathExpr": "$(UNKNOWN)/$(EMPTY)/$$(NOT)"}, "missing value for EMPTY, UNKNOWN"),
+        ({"subPathExpr": "$(UP)"}, "unable to provision SubPath `..`: must not contain '..'"),
+        ({"subPathExpr": "$(ROOT)"}, "error SubPath `/tmp` must not be an absolute path"),
+    ):
+        pod = pod_with({"emptyDir": {}}, mount)
+        with pytest.raises(VolumeFailure) as failure:
+            manager.mounts(
+                pod, pod["spec"]["containers"][0], volumes, {"EMPTY": "", "UP": "..", "ROOT": "/tmp"}
+            )
+        assert str(failure.value) == words
+
+
+async def test_a_new_sub_path_is_for_whom_the_volume_is_for(manager: VolumeManager, tmp_path: Path) -> None:
+    place = tmp_path / "shared"
+    place.mkdir()
+    place.chmod(0o2770)
+    (tmp_path / "link").symlink_to(place)
+    pod = pod_with({"hostPath": {"path": str(tmp_path / "link")}}, {"subPath": "x/y"})
+    volumes, _ = await files(manager, pod)
+    (mount,) = manager.mounts(pod, pod["spec"]["containers"][0], volumes, {})
+    assert Path(mount.source) == place / "x" / "y"
+    assert [oct(path.stat().st_mode & 0o7777) for path in (place / "x", place / "x" / "y")] == ["0o2770"] * 2
 
 
 async def test_tokens_say_when_to_renew(manager: VolumeManager) -> None:
@@ -271,6 +291,41 @@ async def test_tokens_say_when_to_renew(manager: VolumeManager) -> None:
     }
     volumes, _ = await files(manager, pod_with(projected))
     assert volumes.renew_at == NOW + timedelta(seconds=800)
+
+
+async def token_file(manager: VolumeManager, **spec: Any) -> os.stat_result:
+    projected = {"projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}
+    volumes, _ = await files(manager, pod_with(projected, **spec))
+    return (volumes.paths["v"] / "token").stat()
+
+
+async def test_a_token_is_for_the_pods_one_user_and_its_group(tmp_path: Path, source: Source) -> None:
+    expected: list[tuple[dict[str, Any], int, int, int]] = [
+        ({}, 0o644, 0, 0),
+        ({"runAsUser": 54321}, 0o600, 54321, 0),
+        ({"fsGroup": 10000}, 0o640, 0, 10000),
+        ({"runAsUser": 54321, "fsGroup": 10000}, 0o640, 54321, 10000),
+    ]
+    for number, (context, mode, user, group) in enumerate(expected):
+        manager = VolumeManager(tmp_path / str(number), source, ManualClock(NOW))
+        found = await token_file(manager, securityContext=context)
+        if os.geteuid() == 0:
+            assert (found.st_mode & 0o7777, found.st_uid, found.st_gid) == (mode, user, group), context
+        else:  # only root gives files away; then everybody who can see the file may read it
+            assert found.st_mode & 0o044 == 0o044, context
+
+
+async def test_files_with_a_group_are_not_written_again_for_it(manager: VolumeManager) -> None:
+    pod = pod_with(
+        {"configMap": {"name": "cm", "defaultMode": 0o400}}, securityContext={"fsGroup": os.getgid()}
+    )
+    volumes, _ = await files(manager, pod)
+    root = volumes.paths["v"]
+    first = (root / "..data").readlink()
+    assert oct((root / "a").stat().st_mode & 0o777) == "0o440"
+    assert oct(root.stat().st_mode & 0o7777) == "0o2777"
+    await manager.refresh(pod, volumes, CONTEXT)
+    assert (root / "..data").readlink() == first
 
 
 async def test_fs_group(manager: VolumeManager) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from fakeapi import FakeAPI
-from terminal import weather
+from terminal import Terminal, terminal, weather
 
 
 @pytest.fixture(autouse=True)
@@ -29,3 +29,9 @@ def api() -> Iterator[FakeAPI]:
     found = weather()
     yield found
     found.stop()
+
+
+@pytest.fixture
+async def term(api: FakeAPI, tmp_path: Path) -> AsyncIterator[Terminal]:
+    async with terminal(api, tmp_path) as found:
+        yield found

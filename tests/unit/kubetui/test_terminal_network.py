@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -162,6 +163,62 @@ async def test_configuration_with_errors(api: FakeAPI, tmp_path: Path) -> None:
         await term.workload("worker")
         await term.press("equals_sign")
         await term.wait(lambda: api.get("Deployment", "worker")["spec"]["replicas"] == 3)
+
+
+async def test_configuration_with_markup_and_keys_that_no_terminal_sends(
+    api: FakeAPI, tmp_path: Path
+) -> None:
+    (tmp_path / "config.yaml").write_text(
+        "theme: 'no[/red]'\nkeys:\n  '[/]': x\n  quit: '[/]'\n  wide: [W, ctrl+shift+nonsense]\n"
+    )
+    async with terminal(api, tmp_path, (160, 50)) as term:
+        await term.sees("'no[/red]'")
+        await term.sees("quit: there is no")
+        await term.sees("'ctrl+shift+nonsense'")
+        assert term.app.registry.keys["quit"] == ("q", "ctrl+q")
+        assert term.app.registry.keys["wide"] == ("W",)
+
+
+async def test_a_damaged_memory_is_forgotten(api: FakeAPI, tmp_path: Path) -> None:
+    file = tmp_path / "state" / "kubetui" / "terminal.json"
+    file.parent.mkdir(parents=True)
+    panes = ["workloads", "pods", "rollout", "logs", "events", "manifests", "usage"]
+    file.write_text(json.dumps({"layout": {"hidden": panes}, "views": {"svc": "wide", "services": [1]}}))
+    async with terminal(api, tmp_path) as term:
+        assert term.app.dashboard.workloads.display
+        await term.command("svc")
+        await term.wait(lambda: isinstance(term.app.screen, BrowserScreen) and term.app.screen.table.order)
+
+
+async def test_nothing_may_be_seen(api: FakeAPI, tmp_path: Path) -> None:
+    api.forbidden = {"pods", "deployments", "statefulsets", "daemonsets", "jobs", "cronjobs", "replicasets"}
+    async with terminal(api, tmp_path, wait=False) as term:
+        await term.sees("Pods may not be listed in default")
+        await term.sees('User "you" cannot list resource "pods"')
+        assert "all well" not in term.text()
+
+
+async def test_pods_are_found_where_replica_sets_may_not_be_read(api: FakeAPI, tmp_path: Path) -> None:
+    api.forbidden = {"replicasets"}
+    async with terminal(api, tmp_path) as term:
+        await term.workload("web")
+        await term.wait(
+            lambda: (
+                {c.text for r in term.app.dashboard.pods.table.order for c in r.cells}
+                >= {"web-6b7c4d9f8-4kx2p", "web-6b7c4d9f8-9jw7q"}
+            )
+        )
+        await term.sees("its revisions may not be read")
+
+
+async def test_a_server_that_was_never_reached_is_explained(api: FakeAPI, tmp_path: Path) -> None:
+    api.down = True
+    async with terminal(api, tmp_path, wait=False) as term:
+        await term.sees("cannot be reached at http", 10)
+        await term.sees("It is tried again by itself")
+        api.down = False
+        await term.wait(lambda: "web" in names(term), 15)
+        await term.wait(lambda: "It is tried again" not in term.text())
 
 
 async def test_the_cursor_stays_on_its_object(api: FakeAPI, tmp_path: Path) -> None:

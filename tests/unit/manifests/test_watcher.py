@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 import pytest
+import yaml
 
 from runtime.api.api import API
 from runtime.api.bootstrap import ensure_cluster
@@ -508,3 +509,64 @@ async def test_files_are_followed_without_being_asked(world: World) -> None:
                 break
             await asyncio.sleep(0.02)
         assert await applied(value)
+
+
+WIDGETS = "widgets.example.com"
+DEFINITION = f"""apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata:
+  name: {WIDGETS}
+spec:
+  group: example.com
+  scope: Namespaced
+  names: {{plural: widgets, kind: Widget}}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema: {{openAPIV3Schema: {{type: object, x-kubernetes-preserve-unknown-fields: true}}}}
+"""
+WIDGET = "apiVersion: example.com/v1\nkind: Widget\nmetadata:\n  name: a\nspec: {size: 1}\n"
+
+
+async def accept_names(world: World) -> None:
+    """What a controller does with a definition."""
+    made = await world.get("customresourcedefinitions.apiextensions.k8s.io", WIDGETS, "")
+    if made is None:
+        return
+    stamp = made["metadata"]["creationTimestamp"]
+    condition = {
+        "type": "NamesAccepted",
+        "status": "True",
+        "lastTransitionTime": stamp,
+        "reason": "",
+        "message": "",
+    }
+    status = {**made["status"], "acceptedNames": made["spec"]["names"], "conditions": [condition]}
+    await world.client.update_status({**made, "status": status})
+
+
+async def test_a_definition_and_its_instance_in_one_file(world: World) -> None:
+    path = world.write("all.yaml", WIDGET + "---\n" + DEFINITION)
+    passing = asyncio.create_task(world.watcher.sync())
+    while not passing.done():
+        if world.registry.find(WIDGETS) is None:
+            await accept_names(world)
+        await world.clock.advance(0.05)
+        await asyncio.sleep(0.005)
+    await passing
+    assert (await world.get(WIDGETS, "a"))["spec"] == {"size": 1}
+    assert {await world.state(path, 0), await world.state(path, 1)} == {"in-sync"}
+
+
+async def test_a_file_that_waits_for_a_kind_is_taken_up_when_it_comes(world: World) -> None:
+    path = world.write("instance.yaml", WIDGET)
+    await world.watcher.start()
+    assert "no matches for kind" in (await world.status(path))["error"]["message"]
+    await world.client.create(yaml.safe_load(DEFINITION))
+    await accept_names(world)
+    for _ in range(400):
+        if await world.get(WIDGETS, "a") if world.registry.find(WIDGETS) else None:
+            break
+        await asyncio.sleep(0.01)
+    assert (await world.get(WIDGETS, "a"))["spec"] == {"size": 1}

@@ -175,6 +175,14 @@ def test_jobs_select_their_own_pods(kinds) -> None:
     }
 
 
+def test_jobs_without_labels_have_those_of_their_template(kinds) -> None:
+    wanted = job()
+    del wanted["spec"]["template"]["metadata"]["labels"]
+    found = kinds.create(wanted)
+    assert found["metadata"]["labels"] == found["spec"]["template"]["metadata"]["labels"]
+    assert found["metadata"]["labels"]["job-name"] == "a"
+
+
 def test_daemon_sets_count_their_templates(kinds) -> None:
     old = kinds.create(workload("DaemonSet"))
     key = "deprecated.daemonset.template.generation"

@@ -134,6 +134,19 @@ def test_podman_never_restarts_checks_or_leaks_a_proxy():
     assert made["httpproxy"] is False
 
 
+def test_an_image_is_mounted_read_only_and_in_part():
+    mounts = (
+        Mount("/all", "abc", "image", read_only=True),
+        Mount("/part", "abc", "image", read_only=True, sub_path="usr/share"),
+    )
+    body = spec.container_body("sb", {}, container(mounts=mounts), "i")
+    assert body["image_volumes"] == [
+        {"Source": "abc", "Destination": "/all", "ReadWrite": False},
+        {"Source": "abc", "Destination": "/part", "ReadWrite": False, "subPath": "usr/share"},
+    ]
+    assert "mounts" not in body
+
+
 def test_mounts():
     made = body(
         mounts=(

@@ -9,6 +9,7 @@ import pytest
 from runtime.objects.errors import Obj
 from runtime.scheduler.filters import Unschedulable, ports_conflict, room, summary
 from runtime.scheduler.nodeinfo import Cache
+from runtime.scheduler.nominations import Nominations
 from runtime.scheduler.preemption import Candidate, pick, select_victims
 from runtime.scheduler.scheduler import Scheduler
 from runtime.scheduler.shape import node_term, pod_requests
@@ -20,7 +21,7 @@ class Bench(Scheduler):
     def __init__(self, *nodes: Obj) -> None:
         self.cache = Cache()
         self._random = random.Random(7)
-        self._nominated = {}
+        self.nominations = Nominations()
         self.labels: dict[str, dict[str, str]] = {}
         for entry in nodes:
             self.cache.set_node(entry)

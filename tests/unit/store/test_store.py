@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 from pathlib import Path
 
 import orjson
@@ -22,14 +23,13 @@ from runtime.store import (
     SlowReader,
     Store,
     StoreError,
-    StoreFailed,
-    StoreFull,
     VersionMismatch,
     back_up,
     check,
     restore,
 )
 from runtime.store import database as database_module
+from runtime.store import pace as pace_module
 from runtime.store import store as store_module
 from runtime.store.journal import JournalWriter
 
@@ -279,128 +279,48 @@ def test_a_folder_that_can_not_be_made_is_named(tmp_path: Path) -> None:
         Store.open(tmp_path / "file" / "state")
 
 
-async def write_three(folder: Path) -> None:
-    """Three batches, and no clean stop."""
-    store = Store.open(folder)
-    for name in "abc":
-        await store.submit([put(name)])
-    store._jobs.put(None)
-    store._thread.join()
-    store._journal.close()
-    assert store._lock is not None
-    store._lock.release()
-
-
-@pytest.mark.parametrize("cut", [1, 5, 17, 18, 19, 60])
-async def test_a_torn_last_record_is_dropped(tmp_path: Path, cut: int) -> None:
-    await write_three(tmp_path)
-    journal = tmp_path / "journal"
-    data = journal.read_bytes()
-    last = data.rindex(b"\n", 0, -1) + 1
-    journal.write_bytes(data[: last + cut] if cut < len(data) - last else data[:-1])
-    store = Store.open(tmp_path)
-    assert [record.key.name for record in store.list("pods")] == ["a", "b"]
-    (record,) = await store.submit([put("d")])
-    assert record.version == 3
-    await store.close()
-    assert check(tmp_path).revision == 3
-
-
-async def test_damage_is_reported_with_its_place_and_nothing_is_emptied(tmp_path: Path) -> None:
-    await write_three(tmp_path)
-    journal = tmp_path / "journal"
-    data = bytearray(journal.read_bytes())
-    place = data.index(b'"name":"b"')
-    data[place + 8] ^= 1
-    journal.write_bytes(data)
-    with pytest.raises(Damaged, match=r"journal is damaged at byte \d+ \(batch 2\)"):
-        Store.open(tmp_path)
-    assert journal.read_bytes() == data
-
-
-async def test_a_damaged_snapshot_is_reported(tmp_path: Path) -> None:
-    store = Store.open(tmp_path)
-    await store.submit([put("a", "value")])
-    await store.close()
-    snapshot = tmp_path / "cluster.json"
-    good = snapshot.read_bytes()
-    for bad, what in [
-        (good.replace(b'"value":"value"', b'"value":"velue"'), "checksum"),
-        (good[: len(good) // 2], "missing"),
-        (b"", "not a kubetui"),
-        (b"hello", "not a kubetui"),
-    ]:
-        snapshot.write_bytes(bad)
-        with pytest.raises((Damaged, Foreign), match=what):
-            Store.open(tmp_path)
-        assert snapshot.read_bytes() == bad
-    snapshot.unlink()
-    with pytest.raises(Damaged, match="missing"):
-        Store.open(tmp_path)
-    snapshot.write_bytes(good.replace(b'"format":1', b'"format":2'))
-    with pytest.raises(Foreign, match="format 2"):
-        Store.open(tmp_path)
-
-
-class Fault:
-    """An injected failure of the disk."""
-
-    def __init__(self, error: int, partial: int = 0, times: int = 1) -> None:
-        self.error, self.partial, self.times = error, partial, times
-
-    def write(self, fd: int, data: memoryview) -> int:
-        if self.times <= 0:
-            return os.write(fd, data)
-        if self.partial and len(data) > self.partial:
-            return os.write(fd, data[: self.partial])
-        self.times -= 1
-        raise OSError(self.error, os.strerror(self.error))
-
-    def sync(self, fd: int) -> None:
-        if self.times > 0:
-            self.times -= 1
-            raise OSError(self.error, os.strerror(self.error))
-        os.fdatasync(fd)
-
-
-async def test_a_short_write_is_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = Store.open(tmp_path)
-    monkeypatch.setattr(JournalWriter, "write", staticmethod(lambda fd, data: os.write(fd, data[:7])))
-    await store.submit([put("a", "x" * 100)])
-    assert check(tmp_path).revision == 1
-    await store.close()
-
-
-async def test_a_full_disk_fails_the_write_keeps_the_rest_and_heals(
+async def test_a_lone_writer_is_spared_the_thread_until_others_come(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(pace_module, "QUICK_SECONDS", 60.0)
+    threads: list[bool] = []
+
+    def sync(fd: int) -> None:
+        threads.append(threading.current_thread() is threading.main_thread())
+        time.sleep(0.001)
+
+    monkeypatch.setattr(JournalWriter, "sync", staticmethod(sync))
     store = Store.open(tmp_path)
-    await store.submit([put("a", 1)])
-    fault = Fault(28, partial=10)
-    monkeypatch.setattr(JournalWriter, "write", staticmethod(fault.write))
-    first = store.submit([put("b", 1)])
+    for number in range(200):
+        await store.submit([put("a", number)])
+    assert sum(threads) > 150
+
+    async def write(name: str) -> None:
+        for number in range(100):
+            await store.submit([put(name, number)])
+
+    threads.clear()
+    await asyncio.gather(*[write(name) for name in "bcde"])
+    assert sum(threads) < len(threads) / 2
+    await store.close()
+    assert check(tmp_path).revision == 600
+
+
+async def test_the_writer_is_woken_before_those_who_watch(tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    watch = store.watch("pods")
+    order: list[str] = []
+
+    async def see() -> None:
+        await watch.next()
+        order.append("watcher")
+
+    seeing = asyncio.ensure_future(see())
     await asyncio.sleep(0)
-    second = store.submit([put("b", 2)])
-    results = await asyncio.gather(first, second, return_exceptions=True)
-    assert all(isinstance(result, StoreFull) for result in results)
-    assert store.latest(pod_key("b")) is None
-    (record,) = await store.submit([put("c", 1)])
-    assert record.version == 2
-    await store.close()
-    assert sorted(key.name for key in check(tmp_path).records) == ["a", "c"]
-
-
-async def test_after_a_failed_sync_nothing_more_is_taken(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store = Store.open(tmp_path)
-    await store.submit([put("a", 1)])
-    monkeypatch.setattr(JournalWriter, "sync", staticmethod(Fault(5).sync))
-    with pytest.raises(StoreFailed):
-        await store.submit([put("b", 1)])
-    with pytest.raises(StoreFailed):
-        store.submit([put("c", 1)])
-    assert store.get(pod_key("a")) is not None
+    await store.submit([put("a")])
+    order.append("writer")
+    await seeing
+    assert order == ["writer", "watcher"]
     await store.close()
 
 

@@ -46,6 +46,8 @@ def build_v3(resources: list[Resource], version: str) -> Obj:
     schemas = Schemas(v3=True)
     paths: Obj = {}
     for resource in resources:
+        if resource.custom is not None:
+            schemas.add_custom(resource.custom)
         for path, parameters, operations in resource_paths(resource):
             item: Obj = {
                 operation.method: v3_operation(resource, operation, schemas) for operation in operations
@@ -73,6 +75,8 @@ def build_v2(resources: list[Resource], version: str) -> Obj:
     schemas = Schemas(v3=False)
     paths: Obj = {}
     for resource in resources:
+        if resource.custom is not None:
+            schemas.add_custom(resource.custom)
         for path, parameters, operations in resource_paths(resource):
             item: Obj = {
                 operation.method: v2_operation(resource, operation, schemas) for operation in operations
@@ -134,6 +138,7 @@ class OpenAPI:
             subresources = [sub.name for sub in resource.subresources]
             groups.setdefault(path, []).append(
                 f"{resource.kind}/{resource.plural}/{resource.verbs}/{subresources}"
+                f"/{resource.custom.digest if resource.custom is not None else ''}"
             )
         paths: dict[str, Any] = {}
         for path, kinds in groups.items():

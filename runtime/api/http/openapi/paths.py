@@ -120,6 +120,8 @@ def definition_for(resource: Resource) -> str:
 
 def list_definition_for(resource: Resource) -> str:
     """The schema's name of a kind's list, or ""."""
+    if resource.custom is not None:
+        return resource.custom.list_model
     return definition_of(resource.group, resource.version, resource.kind + "List")
 
 
@@ -225,7 +227,9 @@ def _write(
             body, consumes, codes = definition, ("*/*",), (200, 201)
         case "patch":
             parameters += (DRY_RUN, FIELD_MANAGER, FIELD_VALIDATION, FORCE)
-            body, consumes, codes = PATCH, tuple(PATCHES), (200, 201)
+            # Custom resources have no merge keys that strategic merge could go by.
+            types = [one for one in PATCHES if resource.custom is None or one != STRATEGIC_PATCH]
+            body, consumes, codes = PATCH, tuple(types), (200, 201)
         case "delete":
             parameters += (DRY_RUN, GRACE, PROPAGATION)
             body, consumes, codes, answer = DELETE_OPTIONS, ("*/*",), (200, 202), STATUS

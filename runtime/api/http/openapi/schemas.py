@@ -7,10 +7,11 @@ kinds, patch strategies and list types, from which kubectl builds its patches.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from runtime.objects.errors import Obj
+from runtime.objects.registry import CustomKind
 from runtime.objects.schema import TypeInfo, description_of, kinds_of, type_of
 
 NAMED_SCALARS = {
@@ -44,6 +45,11 @@ class Schemas:
         self._prefix = "#/components/schemas/" if v3 else "#/definitions/"
         self._pending: list[str] = []
         self._seen: set[str] = set()
+        self._custom: dict[str, Callable[[], Obj]] = {}
+
+    def add_custom(self, kind: CustomKind) -> None:
+        """Make a custom resource's own definitions known."""
+        self._custom.update(kind.definitions(self.reference, v3=self._v3))
 
     def reference(self, definition: str) -> Obj:
         """A bare reference to a definition, which will then be part of :meth:`collect`."""
@@ -63,6 +69,9 @@ class Schemas:
         return dict(sorted(found.items()))
 
     def _definition(self, name: str) -> Obj:
+        custom = self._custom.get(name)
+        if custom is not None:
+            return custom()
         description = description_of(name)
         schema: Obj = {"description": description} if description else {}
         if name in _NAMES:

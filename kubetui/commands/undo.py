@@ -1,0 +1,134 @@
+"""Doing one change, and taking it back.
+
+Every change goes through :func:`perform`, which writes the kubectl line into the command log, says what went wrong in
+the server's words and keeps what is needed to undo it. What others have changed since stays; where it cannot, the
+question before the undo says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from kubetui.context import Context, Ref
+from kubetui.journal import UndoStep
+from kubetui.live.client import KubeClient
+from kubetui.live.errors import ApiError
+from kubetui.live.lines import Line, line
+from kubetui.live.merge import Clash
+from kubetui.live.objects import Obj, dig, uid_of
+from kubetui.live.text import clean
+from kubetui.live.undo import restored, taken_back
+from kubetui.screens.dialogs import Confirm
+
+if TYPE_CHECKING:
+    from kubetui.app import KubetuiApp
+
+Work = Callable[[KubeClient], Awaitable[object]]
+
+
+async def perform(app: KubetuiApp, line_text: str, work: Work, undo: UndoStep | None = None) -> bool:
+    """Do one change; return whether the server took it."""
+    try:
+        result = await app.call(work)
+    except ApiError as error:
+        app.log_command(line_text, error.message, ok=False)
+        app.fail(error.message)
+        return False
+    except OSError as error:
+        app.log_command(line_text, str(error) or type(error).__name__, ok=False)
+        app.fail(f"{line_text}: {error or type(error).__name__}")
+        return False
+    app.log_command(line_text)
+    if undo is not None:
+        undo.after = result if isinstance(result, dict) else None
+        app.undo_stack.append(undo)
+        del app.undo_stack[:-50]
+    return True
+
+
+def undo_to(ref: Ref, before: Obj, after_line: str) -> UndoStep:
+    """Take a change of one object's spec, labels and annotations back; what others changed since stays."""
+
+    async def back(client: KubeClient) -> tuple[Obj, list[Clash]]:
+        live = await client.get(ref.path)
+        if uid_of(live) != uid_of(before):
+            raise ApiError(409, "Conflict", f"{ref.word} has been deleted and created again since.")
+        if step.after is None:
+            return restored(before, live), []
+        return taken_back(before, step.after, live)
+
+    async def run(client: KubeClient) -> object:
+        body, _ = await back(client)
+        return await client.replace(ref.path, body)
+
+    async def look(client: KubeClient) -> list[str]:
+        _, clashes = await back(client)
+        return [f"{c.path} has become {_short(c.theirs)} since" for c in clashes]
+
+    step = UndoStep(
+        f"Undo: {after_line}",
+        [("object", "as it is now", "as it was before")],
+        f"kubectl replace -f {ref.kind.lower()}-{ref.name}.yaml{ref.flags}",
+        run,
+        look,
+    )
+    return step
+
+
+def unless(ref: Ref, field: tuple[str, ...], expected: Any) -> Callable[[KubeClient], Awaitable[list[str]]]:
+    """For :class:`UndoStep`'s ``look``: whether a field still has the value that was set."""
+
+    async def look(client: KubeClient) -> list[str]:
+        live = dig(await client.get(ref.path), *field)
+        gone = live in (None, False) and expected in (None, False)
+        return [] if live == expected or gone else [f"{'.'.join(field)} has become {_short(live)} since"]
+
+    return look
+
+
+def change_lines(changes: Sequence[tuple[str, Any, Any]]) -> list[Line]:
+    """``path: old → new`` for a dialog."""
+    lines = []
+    for path, old, new in changes[:200]:
+        lines.append(line(clean(path), "accent"))
+        if old is not None:
+            lines.append(Line(((f"  - {clean(_short(old))}", "bad"),)))
+        if new is not None:
+            lines.append(Line(((f"  + {clean(_short(new))}", "ok"),)))
+    return lines or [line("nothing differs", "dim")]
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 300 else text[:300] + "…"
+
+
+async def undo(context: Context) -> None:
+    """Show what the last change was and what taking it back does; then do it."""
+    app = context.app
+    if not app.undo_stack:
+        app.say("There is nothing to undo.")
+        return
+    step = app.undo_stack[-1]
+    lost: list[str] = []
+    if step.look is not None:
+        try:
+            lost = await app.call(step.look)
+        except (ApiError, OSError) as error:
+            app.fail(f"{step.title}: {error}")
+            if isinstance(error, ApiError) and error.code in (404, 409) and app.undo_stack[-1:] == [step]:
+                app.undo_stack.pop()  # there is nothing left that it could be taken back from
+            return
+    lines = [*change_lines(step.preview), line(), line(step.line, "dim")]
+    if lost:
+        notes = [line(f"▲ {clean(words)}", "warn") for words in lost]
+        lines = [line("Somebody else has changed it too; that will be lost:", "warn"), *notes, line(), *lines]
+    if await app.ask(Confirm(step.title, lines=lines)) is None:
+        return
+    if app.undo_stack and app.undo_stack[-1] is step:
+        app.undo_stack.pop()
+    if await perform(app, step.line, step.run):
+        app.say("It has been taken back.")
+    else:
+        app.undo_stack.append(step)

@@ -1,0 +1,60 @@
+"""Which custom resources are served: the registry follows the CustomResourceDefinitions that are stored.
+
+A definition is served from the moment its names are accepted, as upstream's handler does
+(apiextensions-apiserver ``pkg/apiserver/customresource_handler.go``), until it is gone. Whoever writes a definition
+gets the answer when the registry has followed, so nobody is told of a kind that is not there yet.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runtime.objects.custom import is_true, resources_of
+from runtime.objects.errors import Obj
+from runtime.objects.meta import is_deleting
+from runtime.objects.registry import Registry
+from runtime.store import Key, Store
+
+DEFINITIONS = "customresourcedefinitions.apiextensions.k8s.io"
+
+
+class Definitions:
+    """Keeps the registry's custom resources what the stored definitions say."""
+
+    def __init__(self, registry: Registry, store: Store) -> None:
+        self._registry = registry
+        self._store = store
+        self._served: dict[str, tuple[str, Any]] = {}
+        """Name → the uid that is served, and what was served of it."""
+
+    def load(self) -> None:
+        """Serve what was served before the last stop."""
+        for record in self._store.list(DEFINITIONS):
+            self.follow(record.key.name)
+
+    def follow(self, name: str) -> None:
+        """Take note of what has become of a definition."""
+        record = self._store.latest(Key(DEFINITIONS, "", name))
+        definition = record.obj if record is not None else None
+        known = self._served.get(name)
+        if definition is None or not (
+            is_true(definition, "NamesAccepted") or is_true(definition, "Established")
+        ):
+            if known is not None:
+                del self._served[name]
+                self._registry.serve_custom(known[0], ())
+            return
+        uid: str = definition["metadata"]["uid"]
+        what = _relevant(definition)
+        if known == (uid, what):
+            return
+        if known is not None and known[0] != uid:
+            self._registry.serve_custom(known[0], ())
+        self._served[name] = (uid, what)
+        self._registry.serve_custom(uid, resources_of(definition))
+
+
+def _relevant(definition: Obj) -> Any:
+    """What the entries are made from."""
+    names = (definition.get("status") or {}).get("acceptedNames")
+    return (definition["spec"], names, is_deleting(definition) or is_true(definition, "Terminating"))

@@ -1,0 +1,65 @@
+"""A pod's ``/etc/hosts``, which the kubelet writes: the runtime's own says more than a pod should know, and less.
+
+Follows managedHostsFileContent in ``pkg/kubelet/kubelet_pods.go``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from runtime.kubelet.options import KubeletOptions
+from runtime.kubelet.pods.spec import hostname_of
+from runtime.objects.errors import Obj
+
+ETC_HOSTS = "/etc/hosts"
+
+_LOCAL = """127.0.0.1\tlocalhost
+::1\tlocalhost ip6-localhost ip6-loopback
+fe00::0\tip6-localnet
+fe00::0\tip6-mcastprefix
+fe00::1\tip6-allnodes
+fe00::2\tip6-allrouters
+"""
+
+
+def wants_hosts_file(container: Obj) -> bool:
+    """A container that mounts something of its own there keeps it."""
+    return all(mount.get("mountPath") != ETC_HOSTS for mount in container.get("volumeMounts") or ())
+
+
+def hosts_file(
+    pod: Obj, ips: Sequence[str], options: KubeletOptions, machine: Path = Path(ETC_HOSTS)
+) -> str | None:
+    """What the file says; None while the pod has no address.
+
+    Args:
+        pod: its hostname, subdomain and hostAliases count.
+        ips: the pod's own addresses.
+        options: for the cluster's domain.
+        machine: this machine's file, which a pod on the machine's network sees.
+    """
+    spec = pod["spec"]
+    if spec.get("hostNetwork"):
+        try:
+            own = machine.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            own = _LOCAL
+        text = f"# Kubernetes-managed hosts file (host network).\n{own}"
+        if not text.endswith("\n"):
+            text += "\n"
+    elif not ips:
+        return None
+    else:
+        host = hostname_of(pod, options)
+        names = host
+        if spec.get("subdomain") and not spec.get("hostnameOverride"):
+            short = host.partition(".")[0]
+            namespace = pod["metadata"].get("namespace", "")
+            names = f"{short}.{spec['subdomain']}.{namespace}.svc.{options.cluster_domain}\t{host}"
+        text = f"# Kubernetes-managed hosts file.\n{_LOCAL}" + "".join(f"{ip}\t{names}\n" for ip in ips)
+    aliases = spec.get("hostAliases") or ()
+    if aliases:
+        text += "\n# Entries added by HostAliases.\n"
+        text += "".join("\t".join((entry["ip"], *(entry.get("hostnames") or ()))) + "\n" for entry in aliases)
+    return text

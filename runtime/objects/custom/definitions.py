@@ -1,0 +1,192 @@
+"""From a CustomResourceDefinition to the registry entries that serve it, one for each served version."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+
+import orjson
+
+from ..errors import Obj
+from ..kinds.entry import SCALE, status_of, text_of
+from ..meta import copy, is_deleting
+from ..printers import PathError, compile_path, custom_printer
+from ..registry import ALL_VERBS, Printer, Resource, ScalePaths, Subresource
+from ..schema import TypeInfo
+from ..versions import kind_aware, rank
+from .conditions import is_true
+from .openapi import Reference, model_name, published, published_list
+from .reading import read_custom
+from .strategy import CustomStrategy
+from .structural import Structural, drop_nulls, fill_defaults, prune, type_info
+
+
+class CustomKind:
+    """What is particular to a custom resource in one version: its schema, and all that follows from it."""
+
+    def __init__(self, definition: Obj, version: Obj, schema: Obj | None) -> None:
+        spec = definition["spec"]
+        self.uid: str = definition["metadata"]["uid"]
+        self.storage_version = _storage_version(spec)
+        self._gvk = (spec["group"], version["name"], spec["names"]["kind"])
+        self._list_kind: str = spec["names"].get("listKind") or f"{self._gvk[2]}List"
+        self._plural: str = spec["names"]["plural"]
+        self.schema = schema
+        self.structural = Structural(
+            schema or {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+        )
+        self.type_info: TypeInfo = type_info(self.structural, root=True)
+        self.digest = sha256(orjson.dumps(schema, option=orjson.OPT_SORT_KEYS)).hexdigest()
+        self.model = model_name(*self._gvk)
+        self.list_model = model_name(self._gvk[0], self._gvk[1], self._list_kind)
+
+    @property
+    def list_kind(self) -> str:
+        """The kind of lists."""
+        return self._list_kind
+
+    def read(self, obj: Obj) -> tuple[Obj, list[str]]:
+        """A body, pruned and defaulted, and its unknown fields."""
+        return read_custom(obj, self.structural, self._gvk)
+
+    def settle(self, obj: Obj) -> Obj:
+        """A stored object as this version's schema has it now: it may have changed since the object was stored."""
+        group, version, _ = self._gvk
+        found = copy(obj)
+        found["apiVersion"] = f"{group}/{version}"
+        prune(found, self.structural, root=True)
+        drop_nulls(found, self.structural)
+        fill_defaults(found, self.structural)
+        return found
+
+    def definitions(self, refer: Reference, *, v3: bool) -> dict[str, Callable[[], Obj]]:
+        """The OpenAPI definitions of the kind and its list, by name; each made when it is asked for."""
+        return {
+            self.model: lambda: published(self.schema, self._gvk, refer, v3=v3),
+            self.list_model: lambda: published_list(self._gvk, self._list_kind, self._plural, refer, v3=v3),
+        }
+
+
+def _storage_version(spec: Obj) -> str:
+    return next((str(one["name"]) for one in spec["versions"] if one.get("storage")), "")
+
+
+def _path(text: str) -> tuple[str, ...]:
+    return tuple(text.removeprefix(".").split("."))
+
+
+def _scale(version: Obj) -> ScalePaths | None:
+    scale = (version.get("subresources") or {}).get("scale")
+    if scale is None:
+        return None
+    selector = scale.get("labelSelectorPath")
+    return ScalePaths(
+        _path(scale["specReplicasPath"]),
+        _path(scale["statusReplicasPath"]),
+        _path(selector) if selector else (),
+        demanded=True,
+    )
+
+
+def _selectable(version: Obj) -> tuple[Callable[[Obj], Mapping[str, str]] | None, frozenset[str]]:
+    """The fields that may be selected by, and how they are found."""
+    paths = {}
+    for one in version.get("selectableFields") or ():
+        try:
+            paths[one["jsonPath"].removeprefix(".")] = compile_path(one["jsonPath"])
+        except PathError:
+            continue
+    if not paths:
+        return None, frozenset()
+
+    def read(obj: Obj) -> Mapping[str, str]:
+        return {name: text_of(next(iter(find(obj)), None)) for name, find in paths.items()}
+
+    return read, frozenset(paths)
+
+
+def _printer(version: Obj) -> Printer:
+    try:
+        return custom_printer(version.get("additionalPrinterColumns") or ())
+    except PathError:
+        return custom_printer()
+
+
+def _deprecated(spec: Obj, version: Obj) -> str:
+    """The warning of a deprecated version, its own or the one that names what to use instead."""
+    if not version.get("deprecated"):
+        return ""
+    if version.get("deprecationWarning"):
+        return str(version["deprecationWarning"])
+    group, kind = spec["group"], spec["names"]["kind"]
+    sentence = f"{group}/{version['name']} {kind} is deprecated"
+    newer = kind_aware(
+        [
+            one["name"]
+            for one in spec["versions"]
+            if one.get("served") and not one.get("deprecated") and rank(one["name"]) < rank(version["name"])
+        ]
+    )
+    return f"{sentence}; use {group}/{newer[0]} {kind}" if newer else sentence
+
+
+def _to_storage(version: str, storage: str, group: str) -> Callable[[Obj], Obj] | None:
+    if version == storage:
+        return None
+    api_version = f"{group}/{storage}"
+    return lambda obj: {**obj, "apiVersion": api_version}
+
+
+def resources_of(definition: Obj) -> list[Resource]:
+    """The entries of a definition whose names were accepted, the preferred version first.
+
+    Args:
+        definition: a stored CustomResourceDefinition.
+    """
+    spec = definition["spec"]
+    names: Obj = (definition.get("status") or {}).get("acceptedNames") or spec["names"]
+    storage = _storage_version(spec)
+    terminating = is_deleting(definition) or is_true(definition, "Terminating")
+    found: dict[str, Resource] = {}
+    for version in spec["versions"]:
+        if version.get("served"):
+            found[version["name"]] = _resource(definition, version, names, storage, terminating)
+    return [found[name] for name in kind_aware(list(found))]
+
+
+def _resource(definition: Obj, version: Obj, names: Obj, storage: str, terminating: bool) -> Resource:
+    spec: Obj = definition["spec"]
+    group, name, kind = spec["group"], version["name"], spec["names"]["kind"]
+    custom = CustomKind(definition, version, (version.get("schema") or {}).get("openAPIV3Schema"))
+    status = (version.get("subresources") or {}).get("status") is not None
+    scale = _scale(version)
+    selectable, selectable_names = _selectable(version)
+    subresources: list[Subresource] = []
+    if scale is not None:
+        subresources.append(SCALE)
+    if status:
+        subresources.append(status_of(kind, group, name))
+    namespaced = spec["scope"] == "Namespaced"
+    return Resource(
+        group,
+        name,
+        kind,
+        spec["names"]["plural"],
+        namespaced=namespaced,
+        singular=names.get("singular") or kind.lower(),
+        short_names=tuple(names.get("shortNames") or ()),
+        categories=tuple(names.get("categories") or ()),
+        verbs=ALL_VERBS,
+        definition=custom.model,
+        subresources=tuple(subresources),
+        strategy=CustomStrategy(custom.structural, namespaced=namespaced, status=status, scale=scale),
+        printer=_printer(version),
+        selectable=selectable,
+        selectable_names=selectable_names,
+        scale=scale,
+        from_storage=custom.settle,
+        to_storage=_to_storage(name, storage, group),
+        deprecated=_deprecated(spec, version),
+        custom=custom,
+        closed="create not allowed while custom resource definition is terminating" if terminating else "",
+    )
