@@ -30,5 +30,6 @@ def builtin_registry() -> Registry:
         cluster.node,
         cluster.discovery,
         cluster.flow_control,
+        cluster.devices,
     )
     return Registry(resource for table in tables for resource in table())

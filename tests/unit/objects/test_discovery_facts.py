@@ -75,6 +75,10 @@ node.k8s.io/v1 | RuntimeClass | runtimeclasses | runtimeclass | cluster | | | {A
 discovery.k8s.io/v1 | EndpointSlice | endpointslices | endpointslice | ns | | | {ALL}
 flowcontrol.apiserver.k8s.io/v1 | FlowSchema | flowschemas | flowschema | cluster | | | {ALL}
 flowcontrol.apiserver.k8s.io/v1 | PriorityLevelConfiguration | prioritylevelconfigurations | prioritylevelconfiguration | cluster | | | {ALL}
+resource.k8s.io/v1 | DeviceClass | deviceclasses | deviceclass | cluster | | | {ALL}
+resource.k8s.io/v1 | ResourceClaim | resourceclaims | resourceclaim | ns | | | {ALL}
+resource.k8s.io/v1 | ResourceClaimTemplate | resourceclaimtemplates | resourceclaimtemplate | ns | | | {ALL}
+resource.k8s.io/v1 | ResourceSlice | resourceslices | resourceslice | cluster | | | {ALL}
 """
 
 # group/version | plural/subresource | kind | its group/version | verbs
@@ -122,6 +126,7 @@ admissionregistration.k8s.io/v1 | validatingadmissionpolicies/status | Validatin
 apiextensions.k8s.io/v1 | customresourcedefinitions/status | CustomResourceDefinition | apiextensions.k8s.io/v1 | {RW}
 flowcontrol.apiserver.k8s.io/v1 | flowschemas/status | FlowSchema | flowcontrol.apiserver.k8s.io/v1 | {RW}
 flowcontrol.apiserver.k8s.io/v1 | prioritylevelconfigurations/status | PriorityLevelConfiguration | flowcontrol.apiserver.k8s.io/v1 | {RW}
+resource.k8s.io/v1 | resourceclaims/status | ResourceClaim | resource.k8s.io/v1 | {RW}
 """
 
 REGISTRY = builtin_registry()
