@@ -115,6 +115,13 @@ async def test_every_failure_is_a_status(
     assert (got, status["kind"], status["reason"], status["code"]) == (code, "Status", reason, code)
 
 
+async def test_what_may_be_tried_again_says_when(cluster: Cluster, admin: aiohttp.ClientSession) -> None:
+    code, status, headers = await fetch(admin, f"{CONFIG_MAPS}?resourceVersion=99999")
+    assert (code, status["details"]["retryAfterSeconds"], headers["Retry-After"]) == (504, 1, "1")
+    _, _, headers = await fetch(admin, f"{CONFIG_MAPS}/absent")
+    assert "Retry-After" not in headers
+
+
 async def test_who_is_asking(cluster: Cluster, nobody: aiohttp.ClientSession) -> None:
     for path in ("/healthz", "/livez", "/readyz", "/version", "/livez/ping"):
         assert (await fetch(nobody, path))[0] == 200
