@@ -12,6 +12,7 @@ def builtin_registry() -> Registry:
     """A new registry of all built-in kinds, groups and versions in the order upstream's discovery gives them."""
     tables = (
         core.resources,
+        cluster.api_registration,
         workloads.apps,
         cluster.events,
         cluster.authentication,

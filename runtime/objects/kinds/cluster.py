@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ..errors import Obj
 from ..registry import Resource, Subresource
-from ..strategies import access, extension, networking, storage
+from ..strategies import access, aggregation, extension, networking, storage
 from ..strategies import devices as allocation
 from ..strategies.events import EVENTS_V1, core_event_from_v1, event_v1_from_core
 from .core import REFERENCE_FIELDS, event_fields
@@ -279,6 +279,22 @@ def admission() -> list[Resource]:
             strategy=strategy,
         )
         for kind, plural, strategy in kinds
+    ]
+
+
+def api_registration() -> list[Resource]:
+    """``apiregistration.k8s.io/v1``."""
+    return [
+        entry(
+            "apiregistration.k8s.io",
+            "v1",
+            "APIService",
+            "apiservices",
+            namespaced=False,
+            categories=API_EXTENSIONS,
+            status=True,
+            strategy=aggregation.API_SERVICE,
+        ),
     ]
 
 

@@ -29,6 +29,7 @@ v1 | ResourceQuota | resourcequotas | resourcequota | ns | quota | | {ALL}
 v1 | Secret | secrets | secret | ns | | | {ALL}
 v1 | ServiceAccount | serviceaccounts | serviceaccount | ns | sa | | {ALL}
 v1 | Service | services | service | ns | svc | all | {ALL}
+apiregistration.k8s.io/v1 | APIService | apiservices | apiservice | cluster | | api-extensions | {ALL}
 apps/v1 | ControllerRevision | controllerrevisions | controllerrevision | ns | | | {ALL}
 apps/v1 | DaemonSet | daemonsets | daemonset | ns | ds | all | {ALL}
 apps/v1 | Deployment | deployments | deployment | ns | deploy | all | {ALL}
@@ -105,6 +106,7 @@ v1 | resourcequotas/status | ResourceQuota | v1 | {RW}
 v1 | serviceaccounts/token | TokenRequest | authentication.k8s.io/v1 | create
 v1 | services/proxy | ServiceProxyOptions | v1 | {PROXY}
 v1 | services/status | Service | v1 | {RW}
+apiregistration.k8s.io/v1 | apiservices/status | APIService | apiregistration.k8s.io/v1 | {RW}
 apps/v1 | daemonsets/status | DaemonSet | apps/v1 | {RW}
 apps/v1 | deployments/scale | Scale | autoscaling/v1 | {RW}
 apps/v1 | deployments/status | Deployment | apps/v1 | {RW}
@@ -172,8 +174,9 @@ def test_subresources() -> None:
 
 def test_groups_in_the_order_of_discovery() -> None:
     groups = REGISTRY.groups()
-    assert list(groups)[:6] == [
+    assert list(groups)[:7] == [
         "",
+        "apiregistration.k8s.io",
         "apps",
         "events.k8s.io",
         "authentication.k8s.io",
