@@ -11,7 +11,7 @@ from ..validation import aggregation as rules
 from .base import KindStrategy
 
 _STATUS = "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIServiceStatus"
-_NOT_SERVED = "This server passes no requests on to aggregated API servers"
+_NOT_SERVED = "no requests are passed on to aggregated API servers"
 
 
 def _default(obj: Obj) -> None:
@@ -23,7 +23,7 @@ def _default(obj: Obj) -> None:
 def _warn(obj: Obj, old: Obj | None) -> list[str]:
     if (obj.get("spec") or {}).get("service") is None:
         return []
-    return [f"spec.service: {_NOT_SERVED.lower()}; the APIService stays unavailable"]
+    return [f"spec.service: {_NOT_SERVED}; the APIService stays unavailable"]
 
 
 class APIServiceStrategy(KindStrategy):

@@ -74,7 +74,7 @@ def test_availability_is_known_from_the_start(kinds) -> None:
     assert remote["spec"]["service"]["port"] == 443
     assert [one["status"]["conditions"][0]["status"] for one in (local, remote)] == ["True", "False"]
     assert strategy.warnings(local, None) == []
-    assert "passes no requests on" in strategy.warnings(remote, None)[0]
+    assert "no requests are passed on" in strategy.warnings(remote, None)[0]
     for obj, cells in (
         (local, ["v1.a.b", "Local", "True", "5m"]),
         (remote, ["v1.a.b", "kube-system/s", "False (NotAggregated)", "5m"]),
