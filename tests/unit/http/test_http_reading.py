@@ -88,7 +88,13 @@ def test_options_are_read_as_go_reads_them() -> None:
     assert (options.limit, options.continue_, options.label_selector) == (5, "t", "a=b")
     assert watch_options({"sendInitialEvents": "true"}).send_initial_events is True
     assert watch_options({"sendInitialEvents": "false"}).send_initial_events is False
-    assert watch_options({}).send_initial_events is None
+    for query in ({}, {"resourceVersion": "0"}):  # what asks for no version asks for initial events
+        options = watch_options(query)
+        assert (options.send_initial_events, options.resource_version_match) == (True, "NotOlderThan")
+    assert watch_options({"resourceVersion": "7"}).send_initial_events is None
+    assert watch_options({"resourceVersionMatch": "NotOlderThan"}).send_initial_events is None
+    with pytest.raises(StatusError, match="invalid syntax"):
+        list_options({"timeoutSeconds": "x"})
 
 
 @pytest.mark.parametrize(
