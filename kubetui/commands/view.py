@@ -293,7 +293,10 @@ def open_kind(app: KubetuiApp, text: str) -> None:
     chosen: tuple[str, ...] | None = tuple(namespaces) if namespaces else None
     if chosen and chosen[0] in ("all", "*"):
         chosen = ()
-    app.log_command(f"kubectl get {kind.resource}" + (f" -n {chosen[0]}" if chosen else ""))
+    spaces = (app.namespaces if chosen is None else chosen) if kind.namespaced else None
+    for space in ("",) if spaces is None else spaces or ("-A",):
+        flag = f" -n {space}" if space not in ("", "-A") else f" {space}".rstrip()
+        app.log_command(f"kubectl get {kind.names[-1] if kind.group else kind.resource}{flag}")
     app.open_screen(BrowserScreen(kind, namespaces=chosen, label_selector=selector, found=found))
 
 
