@@ -9,6 +9,7 @@ read in pages so that decoding one answer never holds the interpreter for longer
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -58,6 +59,7 @@ class KubeClient:
         self.credentials = credentials
         self._session: aiohttp.ClientSession | None = None
         self._renewing = asyncio.Lock()
+        self._streams: set[aiohttp.ClientResponse] = set()
 
     @property
     def session(self) -> aiohttp.ClientSession:
@@ -70,6 +72,24 @@ class KubeClient:
                 headers={"User-Agent": "kubetui"},
             )
         return self._session
+
+    @contextlib.asynccontextmanager
+    async def stream(
+        self, path: str, params: Mapping[str, str], timeout: float, headers: Mapping[str, str] | None = None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """An answer that is read as it comes; closed at the end, or by :meth:`drop_streams`."""
+        response = await self.open("GET", path, params=params, headers=headers, timeout=timeout)
+        self._streams.add(response)
+        try:
+            yield response
+        finally:
+            self._streams.discard(response)
+            response.close()
+
+    def drop_streams(self) -> None:
+        """Close all streams: the network was away, and those that lost their peer would be silent for ever."""
+        for response in list(self._streams):
+            response.close()
 
     async def close(self) -> None:
         """Close every connection."""
@@ -214,8 +234,7 @@ class KubeClient:
         if target.table:
             params["includeObject"] = "Object" if target.whole else "Metadata"
         accept = TABLE_ACCEPT if target.table else "application/json"
-        response = await self.open("GET", target.path, params=params, headers={"Accept": accept}, timeout=30)
-        try:
+        async with self.stream(target.path, params, 30, {"Accept": accept}) as response:
             rest = b""
             async for chunk in response.content.iter_any():
                 lines = (rest + chunk if rest else chunk).split(b"\n")
@@ -233,8 +252,6 @@ class KubeClient:
                         )
                 if events:
                     yield events
-        finally:
-            response.close()
 
     @staticmethod
     def _selectors(target: Target) -> dict[str, str]:
