@@ -150,6 +150,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("goto-node", "Go to node", ("O",), "view:node", "Look", _TABLE, POD),
     Action("decode", "Decode", ("x",), "view:decode", "Look", _w("table"), frozenset({"Secret"})),
     Action("copy-name", "Copy name", ("c",), "view:copy_name", "Look", _TABLE, ANY),
+    Action("copy-text", "Copy", ("c",), "view:copy_text", "Look", _w("logs", "page"),
+           help="what is marked with the mouse, else the page, or of a log what is on the screen"),
     Action("save-table", "Save table", ("ctrl+s",), "view:save", "Look", _w("table", "logs", "text"),
            help="writes what the view holds to a file"),
     Action("pulse", "Pulse", ("v",), "pulse:pulse", "Look", _w("table", "rollout", "manifests", "dashboard"),

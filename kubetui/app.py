@@ -80,7 +80,7 @@ class KubetuiApp(AskingApp):
         self.hub: Hub = self._new_hub()
         self.dashboard = Dashboard()
         self.forwarding: Forwards | None = None
-        self.clock: Callable[[], float] = time.time
+        self.clock: Callable[[], float] = self.server_time
         self.scaler = Scaler(self)
         self._unloaded = list(
             {a.handler.partition(":")[0]: a for a in self.registry.actions.values()}.values()
@@ -420,7 +420,7 @@ class KubetuiApp(AskingApp):
 
     def log_command(self, line: str, result: str = "", ok: bool = True) -> None:
         """Add to the command log."""
-        self.command_log.append(Logged(self.clock(), line, result, ok))
+        self.command_log.append(Logged(time.time(), line, result, ok))
 
     def refresh_chrome(self) -> None:
         """Header and key bar of the topmost screen of ours, which a dialog may cover in part."""

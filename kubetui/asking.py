@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,6 +25,11 @@ class AskingApp(OrderedKeysApp):
     def __init__(self) -> None:
         super().__init__()
         self.waiting = False
+
+    def server_time(self) -> float:
+        """Seconds since 1970 by the server's clock, which has set all the times that are shown."""
+        client = self.connection.client
+        return time.time() + (client.skew if client is not None else 0.0)
 
     def refresh_chrome(self) -> None:
         """Say in the header what has changed."""

@@ -11,8 +11,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
@@ -34,6 +36,7 @@ PATCH_TYPES = {
 }
 FIELD_MANAGER = "kubetui"
 MAX_TRIES = 5
+SKEW_SECONDS = 5.0  # less may come from the network, and from HTTP's whole seconds
 MAX_WAIT = 5.0  # seconds; only who evicts waits for a disruption budget by itself, and says so
 
 
@@ -59,6 +62,7 @@ class KubeClient:
         self.credentials = credentials
         self._session: aiohttp.ClientSession | None = None
         self._renewing = asyncio.Lock()
+        self.skew = 0.0
         self._streams: set[aiohttp.ClientResponse] = set()
 
     @property
@@ -135,6 +139,7 @@ class KubeClient:
                 **self.request_options(headers),
             )
             response = await asyncio.wait_for(request, timeout) if timeout else await request
+            self._compare_clocks(response.headers.get("Date", ""))
             if response.status < 300:
                 return response
             body = await response.read()
@@ -154,6 +159,14 @@ class KubeClient:
                 continue
             raise ApiError.from_body(response.status, body)
         raise AssertionError("unreachable")
+
+    def _compare_clocks(self, date: str) -> None:
+        """Learn how far the server's clock is ahead of ours: ages are counted by the clock that set the times."""
+        try:
+            ahead = parsedate_to_datetime(date).timestamp() - time.time()
+        except (TypeError, ValueError):
+            return
+        self.skew = ahead if abs(ahead) > SKEW_SECONDS else 0.0
 
     async def _renew(self, used: Credentials) -> None:
         async with self._renewing:
