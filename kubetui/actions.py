@@ -30,7 +30,7 @@ TEMPLATED = ROLLING | frozenset({"ReplicaSet", "ReplicationController", "Job"})
 class Action:
     """One thing to do.
 
-    ``where`` lists the screens and panes that it belongs to (``table``, ``logs``, ``text``, ``dashboard``,
+    ``where`` lists the screens and panes that it belongs to (``table``, ``logs``, ``text``, ``page``, ``dashboard``,
     ``browser``, ``rollback``, ``manifests``, ``preview``; ``any`` for all). ``kinds`` are the kinds of object that it
     takes (None: it takes none, ``*``: any). ``mutating`` actions do not exist in read-only mode. ``footer`` is its
     rank there, 0 for not at all. ``kubectl`` shows the equivalent line in help. ``handler`` is ``module:function``
@@ -150,6 +150,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("goto-node", "Go to node", ("O",), "view:node", "Look", _TABLE, POD),
     Action("decode", "Decode", ("x",), "view:decode", "Look", _w("table"), frozenset({"Secret"})),
     Action("copy-name", "Copy name", ("c",), "view:copy_name", "Look", _TABLE, ANY),
+    Action("copy-text", "Copy", ("c",), "view:copy_text", "Look", _w("logs", "page"),
+           help="what is marked with the mouse, else the page, or of a log what is on the screen"),
     Action("save-table", "Save table", ("ctrl+s",), "view:save", "Look", _w("table", "logs", "text"),
            help="writes what the view holds to a file"),
     Action("pulse", "Pulse", ("v",), "pulse:pulse", "Look", _w("table", "rollout", "manifests", "dashboard"),
@@ -204,7 +206,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("copy-files", "Copy files", ("f",), "copy:copy_files", "Connect", _TABLE, POD | WITH_PODS,
            mutating=True, kubectl="kubectl cp", help="to and from a container, files and folders; needs tar in it"),
     Action("copy-stop", "Stop the copy", ("x",), "copy:stop_copy", "Connect", _w("copy"), footer=24),
-    Action("log-wrap", "Wrap", ("w",), "logs:wrap", "Logs", _w("logs", "text"), footer=70),
+    Action("log-wrap", "Wrap", ("w",), "logs:wrap", "Logs", _w("logs", "page"), footer=70),
     Action("log-stamps", "Times", ("t",), "logs:stamps", "Logs", _w("logs"), footer=71),
     Action("log-names", "Pod names", ("N",), "logs:names", "Logs", _w("logs")),
     Action("log-json", "JSON fields", ("J",), "logs:json", "Logs", _w("logs"), footer=74),

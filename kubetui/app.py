@@ -15,7 +15,7 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,9 +24,10 @@ from textual.screen import ModalScreen, Screen
 from textual.timer import Timer
 
 from kubetui.actions import Action
+from kubetui.asking import AskingApp
 from kubetui.commands.scaler import Scaler
 from kubetui.config import Config, config_path, load_config
-from kubetui.connection import Access, Background, Connection, ConnectionState
+from kubetui.connection import Access, Connection, ConnectionState
 from kubetui.context import Context
 from kubetui.continued import go_on
 from kubetui.frame import draw_header, draw_keys, unreachable
@@ -37,15 +38,13 @@ from kubetui.live.text import clean
 from kubetui.measure import Measuring
 from kubetui.memory import Housekeeper
 from kubetui.options import AppOptions, Kubeconfig
-from kubetui.ordered import GaveUp, OrderedKeysApp
+from kubetui.ordered import GaveUp
 from kubetui.remember import load_state, save_state
 from kubetui.screens.base import KeyScreen
 from kubetui.screens.dashboard import Dashboard
 from kubetui.themes import THEMES, theme_from
 
 if TYPE_CHECKING:
-    from kubetui.live.client import KubeClient
-    from kubetui.live.discovery import Catalog
     from kubetui.live.forwards import Forwards
     from kubetui.live.hub import Hub
 
@@ -54,7 +53,7 @@ PUMP_SECONDS = 0.066
 _TROUBLE = re.compile(r"\b(error|fail(ed|s)?|can't|cannot|invalid|refused|lost|gone|unable)\b", re.I)
 
 
-class KubetuiApp(OrderedKeysApp):
+class KubetuiApp(AskingApp):
     """The terminal."""
 
     CSS_PATH = Path(__file__).parent / "styles" / "kubetui.tcss"
@@ -81,13 +80,12 @@ class KubetuiApp(OrderedKeysApp):
         self.hub: Hub = self._new_hub()
         self.dashboard = Dashboard()
         self.forwarding: Forwards | None = None
-        self.clock: Callable[[], float] = time.time
+        self.clock: Callable[[], float] = self.server_time
         self.scaler = Scaler(self)
         self._unloaded = list(
             {a.handler.partition(":")[0]: a for a in self.registry.actions.values()}.values()
         )
         self.housekeeper = Housekeeper()
-        self.waiting = False
         self._pump_timer: Timer | None = None
         self._pumped_at = 0.0
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -227,33 +225,6 @@ class KubetuiApp(OrderedKeysApp):
         self.dashboard.open_session(self.namespaces)
         self.dashboard.lay_out()
         self.measuring.tick()
-
-    def start_background(self, work: Callable[[KubeClient], Coroutine[Any, Any, None]]) -> Background:
-        """Run work on the network thread until it ends or is cancelled."""
-        return self.connection.background(work)
-
-    async def call(self, work: Callable[[KubeClient], Awaitable[T]]) -> T:
-        """Await ``work(client)`` done on the network thread."""
-        return await self.connection.call(work)
-
-    async def read(self, work: Callable[[KubeClient], Awaitable[T]]) -> T:
-        """:meth:`call` for what the next screen needs: keys wait for it, the header says so when it takes long."""
-        timer = self.set_timer(0.4, lambda: self._show_waiting(True))
-        try:
-            return await self.expect(self.call(work))
-        finally:
-            timer.stop()
-            self._show_waiting(False)
-
-    def _show_waiting(self, waiting: bool) -> None:
-        if waiting != self.waiting:
-            self.waiting = waiting
-            self.refresh_chrome()
-
-    @property
-    def catalog(self) -> Catalog | None:
-        """The kinds that the server has, once discovered."""
-        return self.connection.catalog
 
     def show_cluster(self, kubeconfig: Kubeconfig, context: str | None, own_cluster: bool) -> None:
         """Leave this cluster for another one; nothing of the old one stays."""
@@ -449,7 +420,7 @@ class KubetuiApp(OrderedKeysApp):
 
     def log_command(self, line: str, result: str = "", ok: bool = True) -> None:
         """Add to the command log."""
-        self.command_log.append(Logged(self.clock(), line, result, ok))
+        self.command_log.append(Logged(time.time(), line, result, ok))
 
     def refresh_chrome(self) -> None:
         """Header and key bar of the topmost screen of ours, which a dialog may cover in part."""

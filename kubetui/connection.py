@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 HEARTBEAT_SECONDS = 5.0
+SILENCE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,10 +209,13 @@ class Connection:
         from kubetui.live.errors import ApiError
 
         server, context, version = client.credentials.server, client.credentials.context, ""
-        delay = 0.5
+        delay, silent = 0.5, False
         while True:
             try:
-                answer = await client.request("GET", "/version", timeout=5)
+                answer = await client.request("GET", "/version", timeout=SILENCE_SECONDS)
+                if silent:
+                    client.drop_streams()
+                silent = False
                 version = str(answer.get("gitVersion") or "") if isinstance(answer, dict) else ""
                 if self.catalog is None:
                     self.catalog = await discover(client)
@@ -224,6 +228,7 @@ class Connection:
                 self._set(ConnectionState(kind, error.message, server, context, version))
                 delay = HEARTBEAT_SECONDS
             except Exception as error:
+                silent = silent or isinstance(error, TimeoutError)
                 self._set(ConnectionState("reconnecting", explain(error), server, context, version))
                 delay = min(delay, 1.0)
             await asyncio.sleep(min(delay, 0.5))

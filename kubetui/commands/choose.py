@@ -273,6 +273,7 @@ def palette_choices(context: Context, text: str) -> list[Choice[Command]]:
 async def palette(context: Context) -> None:
     """Type what you want: a kind (``po``, ``svc kube-system /web``), an action, ``ns NAME``, ``ctx NAME``, ``q``."""
     app = context.app
+    app.run_soon(app.rediscover())
     picked: Picked[Command] | None = await app.ask(
         Picker(
             "Commands",

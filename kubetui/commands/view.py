@@ -13,7 +13,7 @@ from kubetui.live.lines import Line, line, yaml_lines
 from kubetui.live.objects import Obj, controller_of, dig, labels_of, meta, name_of, namespace_of
 from kubetui.live.selection import FilterError, parse_filter, selector_text
 from kubetui.live.session import Watched
-from kubetui.live.text import clean
+from kubetui.live.text import clean, plural
 from kubetui.screens.browser import BrowserScreen
 from kubetui.screens.dialogs import Choice, Confirm, Picker, Prompt
 from kubetui.screens.text import TextScreen
@@ -293,7 +293,10 @@ def open_kind(app: KubetuiApp, text: str) -> None:
     chosen: tuple[str, ...] | None = tuple(namespaces) if namespaces else None
     if chosen and chosen[0] in ("all", "*"):
         chosen = ()
-    app.log_command(f"kubectl get {kind.resource}" + (f" -n {chosen[0]}" if chosen else ""))
+    spaces = (app.namespaces if chosen is None else chosen) if kind.namespaced else None
+    for space in ("",) if spaces is None else spaces or ("-A",):
+        flag = f" -n {space}" if space not in ("", "-A") else f" {space}".rstrip()
+        app.log_command(f"kubectl get {kind.names[-1] if kind.group else kind.resource}{flag}")
     app.open_screen(BrowserScreen(kind, namespaces=chosen, label_selector=selector, found=found))
 
 
@@ -329,6 +332,19 @@ async def copy_name(context: Context) -> None:
     text = "\n".join(r.name for r in context.refs)
     context.app.copy_to_clipboard(text)
     context.app.say(f"Copied {text if len(context.refs) == 1 else f'{len(context.refs)} names'}.")
+
+
+async def copy_text(context: Context) -> None:
+    """Put what is marked on the clipboard, else the whole page, or the rows of a log that are on the screen."""
+    app, widget = context.app, context.widget
+    text = app.screen.get_selected_text()
+    if not text and isinstance(widget, LogView):
+        text = "\n".join(row.rstrip() for row in widget.visible_text())
+    elif not text and isinstance(widget, LinesView):
+        text = "\n".join(found.text for found in widget.lines)
+    if text:
+        app.copy_to_clipboard(text)
+        app.say(f"Copied {plural(len(text.splitlines()), 'line')}.")
 
 
 async def save(context: Context) -> None:

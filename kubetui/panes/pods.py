@@ -14,7 +14,7 @@ from kubetui.widgets.table import Cell, Column, Row, Table, cell, since
 
 COLUMNS = [
     Column("namespace", "NAMESPACE", maximum=24),
-    Column("name", "NAME", grow=True, minimum=26, middle=True),
+    Column("name", "NAME", grow=True, minimum=26, maximum=253, middle=True),
     Column("ready", "READY", right=True),
     Column("status", "STATUS", maximum=26),
     Column("restarts", "RESTARTS", right=True, drop=3),

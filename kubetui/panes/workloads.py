@@ -29,7 +29,7 @@ SHORT = {
 }
 COLUMNS = [
     Column("namespace", "NAMESPACE", maximum=24),
-    Column("name", "NAME", grow=True, minimum=18, middle=True),
+    Column("name", "NAME", grow=True, minimum=18, maximum=253, middle=True),
     Column("kind", "KIND", drop=2),
     Column("ready", "READY", right=True),
     Column("state", "STATE", minimum=12, maximum=18),

@@ -377,3 +377,12 @@ async def test_marks_that_a_filter_hides_are_counted_and_spared(term: Terminal) 
     await term.press("slash", "w", "e", "b", "enter")
     await term.sees("7 marked (6 hidden)")
     assert [r.name for r in term.app.dashboard.refs()] == ["web"]
+
+
+async def test_the_difference_can_be_searched_from_its_revisions(term: Terminal) -> None:
+    screen = await open_rollback(term)
+    await term.press("slash", "i", "m", "a", "g", "e", "enter")
+    await term.wait(lambda: len(screen.difference.hits) >= 1)
+    before = screen.difference.hit
+    await term.press("n")
+    assert len(screen.difference.hits) == 1 or screen.difference.hit != before

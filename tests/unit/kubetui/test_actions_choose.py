@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import time
 from pathlib import Path
 
 import pytest
-from fakeapi import FakeAPI
+from fakeapi import FakeAPI, now_text
 from steps import answer, current, pick, shown
 from terminal import Terminal, terminal
 from textual import events
@@ -45,6 +47,22 @@ async def test_mark_all(term: Terminal) -> None:
 async def test_broken(term: Terminal) -> None:
     await term.press("b")
     await term.wait(lambda: shown(term) == ["mailer", "web", "worker"])
+
+
+async def test_a_pod_that_stays_pending_is_broken(term: Terminal) -> None:
+    began = time.time()
+    term.app.clock = lambda: began
+    pod = copy.deepcopy(term.api.get("Pod", "db-0"))
+    pod["metadata"].update(name="stays", uid="stays", creationTimestamp=now_text(began - 30))
+    pod["status"] = {"phase": "Pending"}
+    term.api.put(pod)
+    await term.command("pods")
+    await term.sees("stays")
+    table = term.app.screen.table
+    await term.press("b")
+    await term.wait(lambda: not table.rows["stays"].shown)
+    term.app.clock = lambda: began + 40
+    await term.wait(lambda: table.rows["stays"].shown)
 
 
 async def test_first_error(term: Terminal) -> None:

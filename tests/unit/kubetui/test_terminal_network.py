@@ -6,6 +6,7 @@ import json
 from concurrent.futures import Future
 from pathlib import Path
 
+import pytest
 from fakeapi import FakeAPI, Status
 from fakeworld import World
 from terminal import Terminal, terminal
@@ -235,6 +236,30 @@ async def test_a_server_that_is_not_well_is_not_live(api: FakeAPI, tmp_path: Pat
         assert "all well" not in term.text()
         api.sick = None
         await term.wait(lambda: term.app.connection_state.kind == "live", 10)
+
+
+async def test_a_network_that_was_silent_leaves_nothing_deaf(
+    api: FakeAPI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kubetui.connection.HEARTBEAT_SECONDS", 0.6)
+    monkeypatch.setattr("kubetui.connection.SILENCE_SECONDS", 0.5)
+    async with terminal(api, tmp_path) as term:
+        api.silent = True
+        World(api).deployment("newcomer", "new:1", 1, 1)
+        await term.sees("reconnecting: the server does not answer", 10)
+        api.silent = False
+        await term.wait(lambda: "newcomer" in names(term), 10)
+
+
+async def test_kinds_that_are_defined_later(api: FakeAPI, tmp_path: Path) -> None:
+    api.absent.add("example.com")
+    async with terminal(api, tmp_path) as term:
+        assert term.app.catalog.find("widgets") is None
+        api.absent.clear()
+        await term.press("colon")
+        await term.wait(lambda: term.app.catalog.find("widgets") is not None)
+        await term.press("w", "d")
+        await term.sees("widgets")
 
 
 async def test_the_cursor_stays_on_its_object(api: FakeAPI, tmp_path: Path) -> None:
