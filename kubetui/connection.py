@@ -235,7 +235,8 @@ class Connection:
             if delay > 0.5:
                 self._doubt.clear()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._doubt.wait(), delay - 0.5)
+                    async with asyncio.timeout(delay - 0.5):
+                        await self._doubt.wait()
 
 
 class Background:

@@ -138,7 +138,8 @@ class KubeClient:
                 allow_redirects=False,
                 **self.request_options(headers),
             )
-            response = await asyncio.wait_for(request, timeout) if timeout else await request
+            async with asyncio.timeout(timeout):
+                response = await request
             self._compare_clocks(response.headers.get("Date", ""))
             if response.status < 300:
                 return response

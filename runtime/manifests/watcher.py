@@ -116,7 +116,8 @@ class ManifestWatcher:
     async def _run(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._until_next())
+                async with asyncio.timeout(self._until_next()):
+                    await self._wake.wait()
             self._wake.clear()
             try:
                 await self.sync()
