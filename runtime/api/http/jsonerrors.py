@@ -47,7 +47,7 @@ def go_json_error(body: bytes) -> str:
     """Go's sentence about a body that is no JSON; empty when it is."""
     text = body.decode("utf-8", "replace")
     try:
-        json.loads(text)
+        json.loads(text, parse_int=str)  # a number of any length is JSON
     except json.JSONDecodeError as error:
         return _sentence(text, error)
     except RecursionError:

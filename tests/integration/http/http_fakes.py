@@ -89,12 +89,13 @@ class ProcessSession:
         if self.process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self.process.kill()
-        await self.process.wait()
         self._end.cancel()
         for reader in self._readers:
             reader.cancel()
         await asyncio.gather(self._end, *self._readers, return_exceptions=True)
+        # A process counts as ended only when its pipes are: one that nobody reads any more never is by itself.
         self.process._transport.close()  # type: ignore[attr-defined]
+        await self.process.wait()
         if self._master is not None:
             with contextlib.suppress(OSError):
                 os.close(self._master)

@@ -307,6 +307,7 @@ def test_a_body_has_to_be_an_object(body: bytes) -> None:
         (b"{} {}", "invalid character '{' after top-level value"),
         (b'{"a": "\\q"}', "invalid character 'q' in string escape code"),
         (b'{"a": 1}', ""),
+        (b'{"a": ' + b"9" * 5000 + b"}", ""),
     ],
 )
 def test_what_is_no_json_is_told_in_gos_sentences(body: bytes, why: str) -> None:
