@@ -8,6 +8,7 @@ are added, and what its owner took out of automatic care stays as it is.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 
 from runtime.objects import meta
 from runtime.objects.errors import Obj, StatusError
@@ -18,6 +19,7 @@ from .policy import AUTOUPDATE, cluster_role_bindings, cluster_roles
 from .rules import missing
 
 SYSTEM_NAMESPACES = ("kube-system", "kube-public", "kube-node-lease", "default")
+FIRST_PRIORITY = 18000
 _PRIORITIES = (
     (
         "system-cluster-critical",
@@ -57,6 +59,7 @@ async def ensure_cluster(api: API, *, cluster_ip: str, port: int) -> None:
         for name, value, description in _PRIORITIES
     ]
     plain.append(kubernetes_service(cluster_ip, port))
+    plain += api_services(api.registry.groups())
     # All at once, so that they share a few writes of the disk; each sees those before it.
     await asyncio.gather(
         *(_ensure(api, ctx, obj) for obj in plain),
@@ -82,6 +85,33 @@ def kubernetes_service(cluster_ip: str, port: int) -> Obj:
             "sessionAffinity": "None",
         },
     }
+
+
+def api_services(groups: Mapping[str, Sequence[str]]) -> list[Obj]:
+    """What aggregators call the groups and versions that are served here, first ones first.
+
+    Upstream's priorities come from a table whose only use is the order that discovery gives groups in
+    (``pkg/controlplane/apiserver/aggregator.go``); that is the order they are in here.
+    """
+    return [
+        {
+            "apiVersion": "apiregistration.k8s.io/v1",
+            "kind": "APIService",
+            "metadata": {
+                "name": f"{version}.{group}",
+                "labels": {"kube-aggregator.kubernetes.io/automanaged": "onstart"},
+            },
+            "spec": {
+                **({"group": group} if group else {}),
+                "version": version,
+                "groupPriorityMinimum": FIRST_PRIORITY - 50 * place,
+                "versionPriority": 15 - index,
+            },
+        }
+        for place, (group, versions) in enumerate(groups.items())
+        for index, version in enumerate(versions)
+        if group != "apiregistration.k8s.io"
+    ]
 
 
 async def _ensure(api: API, ctx: RequestContext, obj: Obj) -> Obj | None:

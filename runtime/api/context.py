@@ -95,6 +95,8 @@ class WatchOptions:
     resource_version: str = ""
     resource_version_match: str = ""
     send_initial_events: bool | None = None
+    continue_: str = ""
+    """Only lists are continued: with resourceVersionMatch it is refused."""
     allow_bookmarks: bool = False
     timeout_seconds: int | None = None
 

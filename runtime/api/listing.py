@@ -100,58 +100,80 @@ def parse_version(text: str) -> int:
     if not text:
         return 0
     if not text.isascii() or not text.isdigit() or len(text) > 19:
-        raise bad_request(f'invalid resource version: strconv.ParseUint: parsing "{text}": invalid syntax')
+        number = f'strconv.ParseUint: parsing "{text}": invalid syntax'
+        raise bad_request(f'invalid resource version: resourceVersion: Invalid value: "{text}": {number}')
     return int(text)
 
 
-def check_match(version: str, match: str, *, watch: bool, initial_events: bool | None) -> None:
+def check_not_ahead(text: str, revision: int) -> None:
+    """A get may ask for a version that is at least this fresh.
+
+    Raises:
+        StatusError: 400 where it is none, 504 for one of the future.
+    """
+    asked = parse_version(text)
+    if asked > revision:
+        raise version_too_large(asked, revision)
+
+
+def check_match(
+    version: str, match: str, *, watch: bool, initial_events: bool | None, continue_: str = ""
+) -> None:
     """The rules of resourceVersionMatch and sendInitialEvents (apimachinery ``ValidateListOptions``).
 
     Raises:
-        StatusError: 422.
+        StatusError: 422, naming everything that is wrong.
     """
-    errors: list[FieldError] = []
-    if watch:
-        if initial_events is None:
-            if match:
-                errors.append(
-                    forbidden_field(
-                        "resourceVersionMatch",
-                        "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
-                    )
-                )
-        elif match != "NotOlderThan":
-            if not match:
-                errors.append(
-                    forbidden_field(
-                        "resourceVersionMatch",
-                        "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-                    )
-                )
-            else:
-                errors.append(not_supported("resourceVersionMatch", match, ("NotOlderThan",)))
-    else:
-        if initial_events is not None:
-            errors.append(forbidden_field("sendInitialEvents", "sendInitialEvents is forbidden for list"))
-        if match:
-            if not version:
-                errors.append(
-                    forbidden_field(
-                        "resourceVersionMatch",
-                        "resourceVersionMatch is forbidden unless resourceVersion is provided",
-                    )
-                )
-            elif match not in ("Exact", "NotOlderThan"):
-                errors.append(not_supported("resourceVersionMatch", match, ("Exact", "NotOlderThan", "")))
-            elif match == "Exact" and version == "0":
-                errors.append(
-                    forbidden_field(
-                        "resourceVersionMatch",
-                        'resourceVersionMatch "exact" is forbidden for resourceVersion "0"',
-                    )
-                )
+    errors = (_watch_errors if watch else _list_errors)(version, match, continue_, initial_events)
     if errors:
         raise invalid_object("ListOptions", "meta.k8s.io", "", errors)
+
+
+_WITH_CONTINUE = "resourceVersionMatch is forbidden when continue is provided"
+
+
+def _forbidden_match(why: str) -> FieldError:
+    return forbidden_field("resourceVersionMatch", why)
+
+
+def _list_errors(version: str, match: str, continue_: str, initial_events: bool | None) -> list[FieldError]:
+    errors: list[FieldError] = []
+    if match:
+        if not version:
+            errors.append(
+                _forbidden_match("resourceVersionMatch is forbidden unless resourceVersion is provided")
+            )
+        if continue_:
+            errors.append(_forbidden_match(_WITH_CONTINUE))
+        if match not in ("Exact", "NotOlderThan"):
+            errors.append(not_supported("resourceVersionMatch", match, ("Exact", "NotOlderThan", "")))
+        if match == "Exact" and version == "0":
+            errors.append(
+                _forbidden_match('resourceVersionMatch "exact" is forbidden for resourceVersion "0"')
+            )
+    if initial_events is not None:
+        errors.append(forbidden_field("sendInitialEvents", "sendInitialEvents is forbidden for list"))
+    return errors
+
+
+def _watch_errors(version: str, match: str, continue_: str, initial_events: bool | None) -> list[FieldError]:
+    errors: list[FieldError] = []
+    if initial_events is not None and match != "NotOlderThan":
+        errors.append(
+            _forbidden_match("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan")
+        )
+    if match:
+        if initial_events is None:
+            errors.append(
+                _forbidden_match(
+                    "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+                )
+            )
+        if match != "NotOlderThan":
+            errors.append(not_supported("resourceVersionMatch", match, ("NotOlderThan",)))
+        if continue_:
+            errors.append(_forbidden_match(_WITH_CONTINUE))
+    return errors
 
 
 def list_objects(store: Store, resource: Resource, namespace: str, options: ListOptions) -> ListResult:
@@ -173,29 +195,19 @@ def list_objects(store: Store, resource: Resource, namespace: str, options: List
     namespace = namespace or (predicate.namespace if resource.namespaced else "")
     start = ""
     exact = 0
+    check_match(
+        options.resource_version,
+        options.resource_version_match,
+        watch=False,
+        initial_events=options.send_initial_events,
+        continue_=options.continue_,
+    )
     if options.continue_:
         version, start = decode_continue(options.continue_)
         if options.resource_version not in ("", "0"):
             raise bad_request("specifying resource version is not allowed when using continue")
-        if options.resource_version_match:
-            raise invalid_object(
-                "ListOptions",
-                "meta.k8s.io",
-                "",
-                [
-                    forbidden_field(
-                        "resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided"
-                    )
-                ],
-            )
         exact = max(version, 0)
     else:
-        check_match(
-            options.resource_version,
-            options.resource_version_match,
-            watch=False,
-            initial_events=options.send_initial_events,
-        )
         asked = parse_version(options.resource_version)
         if options.resource_version_match == "Exact" or (
             asked and options.limit and not options.resource_version_match

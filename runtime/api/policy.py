@@ -74,6 +74,7 @@ _ROLES: dict[str, tuple[Rule, ...]] = {
         (_WRITE, "policy", "poddisruptionbudgets"),
         (_WRITE, "networking.k8s.io", "ingresses networkpolicies"),
         (_ALL, "coordination.k8s.io", "leases"),
+        (_WRITE, "resource.k8s.io", "resourceclaims resourceclaimtemplates"),
     ),
     "system:aggregate-to-view": (
         (
@@ -96,6 +97,7 @@ _ROLES: dict[str, tuple[Rule, ...]] = {
         (_READ, "extensions", _EXTENSIONS_READ),
         (_READ, "policy", "poddisruptionbudgets poddisruptionbudgets/status"),
         (_READ, "networking.k8s.io", "ingresses ingresses/status networkpolicies"),
+        (_READ, "resource.k8s.io", "resourceclaims resourceclaims/status resourceclaimtemplates"),
     ),
     "system:auth-delegator": _REVIEWS,
     "system:basic-user": (
@@ -141,6 +143,9 @@ _ROLES: dict[str, tuple[Rule, ...]] = {
         (_READ, "", "persistentvolumeclaims persistentvolumes"),
         *_REVIEWS,
         (_READ, "storage.k8s.io", "csinodes csidrivers csistoragecapacities"),
+        (f"{_READ} patch update", "resource.k8s.io", "resourceclaims"),
+        ("patch update", "resource.k8s.io", "resourceclaims/status"),
+        (_READ, "resource.k8s.io", "deviceclasses resourceslices"),
         (_READ, "", "namespaces"),
     ),
     "system:kubelet-api-admin": (

@@ -51,6 +51,7 @@ class WatchStream:
             options.resource_version_match,
             watch=True,
             initial_events=options.send_initial_events,
+            continue_=options.continue_,
         )
         predicate = Predicate(resource, options.label_selector, options.field_selector)
         self._resource = resource
@@ -79,7 +80,8 @@ class WatchStream:
         if replay:
             self._first = self._state(namespace, predicate)
             if initial and options.allow_bookmarks:
-                self._first.append((BOOKMARK, self._bookmark(store.revision, initial_events_end=True)))
+                self._sent = store.revision
+                self._first.append((BOOKMARK, self._bookmark(self._sent, initial_events_end=True)))
         now = clock.monotonic()
         self._ends = now + options.timeout_seconds if options.timeout_seconds else None
         self._next_bookmark = now + BOOKMARK_SECONDS

@@ -14,8 +14,10 @@ from typing import Any
 import urllib3
 import yaml
 
+from runtime.api.http.protobuf import decode_body
 from tests.support.serving import Serving
 
+PROTOBUF = "application/vnd.kubernetes.protobuf"
 SLOW = 5.0
 """Seconds after which an answer counts as a hang."""
 ON_PURPOSE = ("resourceVersion should not be set on objects to be created", "Too large resource version")
@@ -78,6 +80,9 @@ class Target:
             "/apis/rbac.authorization.k8s.io/v1/roles", "/apis/networking.k8s.io/v1/ingresses",
         ):  # fmt: skip
             _, listed, _ = self.send("GET", path)
+            _, _, answer = self.send("GET", path, Accept=PROTOBUF)
+            names = [item["metadata"]["name"] for item in decode_body(answer.data).get("items", [])]
+            assert names == [item["metadata"]["name"] for item in listed["items"]], (path, names)
             for item in listed["items"]:
                 meta = item["metadata"]
                 found[f"{path}/{meta.get('namespace', '')}/{meta['name']}"] = {

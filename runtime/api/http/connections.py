@@ -8,6 +8,7 @@ changes, because clients can show it then.
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 
@@ -23,6 +24,7 @@ from .request import flag
 from .resources import Exchange
 from .streams import portforward, remotecommand
 from .streams.channels import ChannelSocket, SocketWire, is_websocket, offered_protocols, open_socket
+from .streams.messages import log_protocol, message_socket
 from .streams.session import Session, Wire
 from .streams.takeover import take_over
 
@@ -86,6 +88,8 @@ class Connections:
             done, _ = await asyncio.wait({first}, timeout=FIRST_LOG_SECONDS)
             if done:
                 first.result()  # a failure is answered as one
+            if is_websocket(request):
+                return await self._log_socket(exchange, pieces, first)
             headers = exchange.headers
             headers["Content-Type"] = "text/plain"
             response = web.StreamResponse(headers=headers)
@@ -105,6 +109,24 @@ class Connections:
             if close is not None:
                 await close()
         return response
+
+    async def _log_socket(
+        self, exchange: Exchange, pieces: AsyncIterator[bytes], first: asyncio.Task[bytes | None]
+    ) -> web.StreamResponse:
+        """A log in messages; the first one is empty, so that a page learns at once that it is connected."""
+        request = exchange.request
+        current = asyncio.current_task()
+        assert current is not None
+        protocol = log_protocol(request)
+        encoded = protocol.startswith("base64.")
+        async with message_socket(request, protocol, exchange.headers, current.cancel) as socket:
+            exchange.response = socket.response
+            await socket.send(b"", text=encoded)
+            piece = await first
+            while piece is not None:
+                await socket.send(base64.b64encode(piece) if encoded else piece, text=encoded)
+                piece = await _next(pieces)
+        return socket.response
 
     # -- exec and attach -----------------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ from .negotiation import PARTIAL, PARTIAL_LIST, PROTOBUF, TABLE, Accepted
 from .protobuf import bare, encode_body, encode_event, encode_list, enveloped, is_encodable
 from .watches import Render, error_line, object_line, transformed_line
 
-TURN = 256
+TURN = 64
 """Objects that are made into protobuf before others get their turn."""
 
 

@@ -126,7 +126,12 @@ def number(query: Query, name: str) -> int | None:
 
 
 def list_options(query: Query) -> ListOptions:
-    """metav1.ListOptions of a list or a deletecollection."""
+    """metav1.ListOptions of a list or a deletecollection.
+
+    Raises:
+        StatusError: 400, a number is none.
+    """
+    number(query, "timeoutSeconds")  # a list takes as long as it takes, but what can't be read is refused
     return ListOptions(
         label_selector=query.get("labelSelector", ""),
         field_selector=query.get("fieldSelector", ""),
@@ -144,16 +149,27 @@ def _given(query: Query, name: str) -> bool | None:
 
 
 def watch_options(query: Query, name: str = "") -> WatchOptions:
-    """metav1.ListOptions of a watch; ``name`` narrows it to one object (the old ``/watch/`` paths)."""
+    """metav1.ListOptions of a watch; ``name`` narrows it to one object (the old ``/watch/`` paths).
+
+    A watch that starts at no version, or at any, is one that asks for initial events (apimachinery's
+    ``SetListOptionsDefaults``), so it too is told where they end if it takes bookmarks.
+
+    Raises:
+        StatusError: 400, a number is none.
+    """
     field_selector = query.get("fieldSelector", "")
     if name:
         field_selector = ",".join(part for part in (field_selector, f"metadata.name={name}") if part)
+    match, initial = query.get("resourceVersionMatch", ""), _given(query, "sendInitialEvents")
+    if initial is None and not match and query.get("resourceVersion", "") in ("", "0"):
+        match, initial = "NotOlderThan", True
     return WatchOptions(
         label_selector=query.get("labelSelector", ""),
         field_selector=field_selector,
         resource_version=query.get("resourceVersion", ""),
-        resource_version_match=query.get("resourceVersionMatch", ""),
-        send_initial_events=_given(query, "sendInitialEvents"),
+        resource_version_match=match,
+        send_initial_events=initial,
+        continue_=query.get("continue", ""),
         allow_bookmarks=flag(query, "allowWatchBookmarks"),
         timeout_seconds=number(query, "timeoutSeconds"),
     )

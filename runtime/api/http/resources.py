@@ -16,8 +16,10 @@ from multidict import CIMultiDict
 
 from runtime.api.api import API
 from runtime.api.context import Answer, RequestContext, User
+from runtime.api.listing import check_not_ahead
 from runtime.objects.clock import Clock
 from runtime.objects.errors import (
+    StatusError,
     bad_request,
     method_not_allowed,
     path_not_found,
@@ -27,11 +29,13 @@ from runtime.objects.registry import Registry, Resource, Subresource
 
 from . import tables
 from .body import BODY_LIMIT, duplicate_fields, is_json, parse, parse_json, read_object, written_alike
+from .jsonerrors import go_json_error, summary
 from .metrics import Metrics
 from .negotiation import (
     PARTIAL,
     PARTIAL_LIST,
     PATCH_TYPES,
+    PROTOBUF,
     TABLE,
     Accepted,
     body_format,
@@ -50,7 +54,9 @@ from .request import (
     write_options,
 )
 from .responses import respond, warning_headers
-from .watches import Stream, default_timeout, pump
+from .streams.channels import is_websocket
+from .streams.messages import message_socket, watch_protocol
+from .watches import Stream, default_timeout, pump, pump_socket
 
 LARGE_YAML = 64 * 1024
 """Bytes of YAML above which a body is read on another thread: its parser takes microseconds a value."""
@@ -224,6 +230,7 @@ class Resources:
             info.name,
             subresource=info.subresource,
         )
+        check_not_ahead(exchange.request.query.get("resourceVersion", ""), self._api.store.revision)
         return await self._answer(exchange, resource, answer, accepted)
 
     async def _list(self, exchange: Exchange, resource: Resource) -> web.StreamResponse:
@@ -249,26 +256,44 @@ class Resources:
         if not options.timeout_seconds:
             options = replace(options, timeout_seconds=default_timeout())
         stream = self._api.watch(exchange.context, resource, self._namespace(exchange, resource), options)
-        headers = exchange.headers
-        headers["Content-Type"] = stream_type(accepted)
-        self._warn(exchange)
-        response = web.StreamResponse(headers=headers)
-        response.enable_chunked_encoding()
-        exchange.response = response
-        try:
-            await response.prepare(request)
-        except BaseException:
-            stream.close()
-            raise
-        render = event_render(resource, accepted, self._clock.now, include)
         self._open.add(stream)
         try:
-            if not await pump(request, response, stream, render, self._count, error_event(accepted)):
-                self._metrics.cut_off += 1
+            if is_websocket(request):
+                return await self._watch_socket(exchange, resource, accepted, stream, include)
+            return await self._watch_chunks(exchange, resource, accepted, stream, include)
         finally:
+            stream.close()
             self._open.discard(stream)
             self._ended.set()
+
+    async def _watch_chunks(
+        self, exchange: Exchange, resource: Resource, accepted: Accepted, stream: Stream, include: str
+    ) -> web.StreamResponse:
+        exchange.headers["Content-Type"] = stream_type(accepted)
+        self._warn(exchange)
+        response = web.StreamResponse(headers=exchange.headers)
+        response.enable_chunked_encoding()
+        exchange.response = response
+        await response.prepare(exchange.request)
+        render = event_render(resource, accepted, self._clock.now, include)
+        failed = error_event(accepted)
+        if not await pump(exchange.request, response, stream, render, self._count, failed):
+            self._metrics.cut_off += 1
         return response
+
+    async def _watch_socket(
+        self, exchange: Exchange, resource: Resource, accepted: Accepted, stream: Stream, include: str
+    ) -> web.StreamResponse:
+        request = exchange.request
+        render = event_render(resource, accepted, self._clock.now, include)
+        protocol = watch_protocol(request)
+        async with message_socket(request, protocol, exchange.headers, stream.close) as socket:
+            exchange.response = socket.response
+            framed = accepted.media == PROTOBUF
+            failed = error_event(accepted)
+            if not await pump_socket(socket, stream, render, self._count, failed, framed=framed):
+                self._metrics.cut_off += 1
+        return socket.response
 
     async def close(self, seconds: float) -> None:
         """End all watches; their clients see a finished answer, if they read it within ``seconds``."""
@@ -298,7 +323,14 @@ class Resources:
         body = await read_body(exchange.request)
         format_ = body_format(exchange.request.headers.get("Content-Type", ""))
         exchange.context.body_size = len(body)
-        return await self._parse(exchange, body, format_)
+        try:
+            return await self._parse(exchange, body, format_)
+        except StatusError as error:
+            sub = resource.subresource(exchange.info.subresource)
+            kind = sub.kind if sub is not None else resource.kind
+            raise bad_request(
+                f"the object provided is unrecognized (must be of type {kind}): {error.message} ({summary(body)})"
+            ) from error
 
     async def _parse(self, exchange: Exchange, body: bytes, format_: str) -> Any:
         """The object in a body; what stands twice in it is left to who reads its fields."""
@@ -361,7 +393,12 @@ class Resources:
             if context.repeated and options.field_validation == "Strict":
                 raise bad_request(f"error strict decoding YAML: {', '.join(context.repeated)}")
         else:
-            body = parse_json(raw)
+            try:
+                body = parse_json(raw)
+            except StatusError as error:
+                why = go_json_error(raw) or error.message
+                prefix = "" if kind == "strategic" else "error decoding patch: "
+                raise bad_request(prefix + why) from error
             if options.field_validation != "Ignore" and not written_alike(raw, body):
                 prefix = "json patch " if kind == "json" else ""
                 context.repeated = [f'{prefix}duplicate field "{path}"' for path in duplicate_fields(raw)]

@@ -157,6 +157,9 @@ def status_response(headers: CIMultiDict[str], error: StatusError, accept: str =
     """A failure as ``v1.Status``, in the representation that the Accept header prefers."""
     for name, value in error.headers.items():
         headers[name] = value
+    seconds = (error.details or {}).get("retryAfterSeconds")
+    if seconds:
+        headers["Retry-After"] = str(seconds)
     if error.code == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="kubernetes"'
     accepted = error_media(accept)

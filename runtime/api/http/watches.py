@@ -20,6 +20,8 @@ from runtime.api.context import BOOKMARK
 from runtime.objects.errors import StatusError
 from runtime.store import Record
 
+from .streams.messages import MessageSocket, Unread
+
 STALL_SECONDS = 30.0
 """How long a client may leave a full connection unread."""
 HIGH_WATER = 256 * 1024
@@ -28,6 +30,8 @@ MIN_TIMEOUT = 1800
 """Seconds a watch without a timeout of its own lasts at least; twice that at most (``MinRequestTimeout``)."""
 BATCH_BYTES = 1024 * 1024
 """Bytes that are written at once."""
+LENGTH_BYTES = 4
+"""What stands before a frame, and not before a message."""
 
 Render = Callable[[str, Record], bytes]
 """One event as a line or frame."""
@@ -139,6 +143,45 @@ async def pump(
         if request.transport is not None:
             request.transport.abort()
         return False
+    finally:
+        stream.close()
+    return True
+
+
+async def pump_socket(
+    socket: MessageSocket,
+    stream: Stream,
+    render: Render,
+    counted: Callable[[int], None],
+    failed: Callable[[StatusError], bytes],
+    *,
+    framed: bool,
+) -> bool:
+    """Write a watch to a WebSocket until it ends, a message for each event; ``framed`` ones lose their length.
+
+    Returns:
+        False when the client was cut off because it did not read.
+    """
+
+    async def send(event: bytes) -> None:
+        await socket.send(event[LENGTH_BYTES:] if framed else event, text=not framed)
+
+    try:
+        while True:
+            try:
+                batch = await stream.next()
+            except StatusError as error:
+                await send(failed(error))
+                break
+            if not batch:
+                break
+            counted(len(batch))
+            for kind, record in batch:
+                await send(render(kind, record))
+    except Unread:
+        return False
+    except ConnectionError:
+        return True
     finally:
         stream.close()
     return True

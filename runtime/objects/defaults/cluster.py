@@ -51,6 +51,30 @@ def default_csi_driver(obj: Obj) -> None:
     spec.setdefault("seLinuxMount", False)
 
 
+def _default_device_requests(spec: Obj) -> None:
+    """How many devices and which tolerations a request means when it does not say."""
+    for request in (spec.get("devices") or {}).get("requests") or ():
+        exactly = request.get("exactly")
+        for wanted in (*([exactly] if exactly is not None else []), *(request.get("firstAvailable") or ())):
+            if not wanted.get("allocationMode"):
+                wanted["allocationMode"] = "ExactCount"
+            if wanted["allocationMode"] == "ExactCount" and not wanted.get("count"):
+                wanted["count"] = 1
+            for toleration in wanted.get("tolerations") or ():
+                if not toleration.get("operator"):
+                    toleration["operator"] = "Equal"
+
+
+def default_claim(obj: Obj) -> None:
+    """A claim for devices (pkg/apis/resource/v1/defaults.go)."""
+    _default_device_requests(obj.get("spec") or {})
+
+
+def default_claim_template(obj: Obj) -> None:
+    """The claims that a template stands for."""
+    _default_device_requests((obj.get("spec") or {}).get("spec") or {})
+
+
 def default_role_binding(obj: Obj) -> None:
     """The API groups of the role and of the subjects (pkg/apis/rbac/v1/defaults.go)."""
     role = obj.get("roleRef")

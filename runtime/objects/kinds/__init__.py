@@ -12,6 +12,7 @@ def builtin_registry() -> Registry:
     """A new registry of all built-in kinds, groups and versions in the order upstream's discovery gives them."""
     tables = (
         core.resources,
+        cluster.api_registration,
         workloads.apps,
         cluster.events,
         cluster.authentication,
@@ -30,5 +31,6 @@ def builtin_registry() -> Registry:
         cluster.node,
         cluster.discovery,
         cluster.flow_control,
+        cluster.devices,
     )
     return Registry(resource for table in tables for resource in table())

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from ..errors import Obj
 from ..registry import Resource, Subresource
-from ..strategies import access, extension, networking, storage
+from ..strategies import access, aggregation, extension, networking, storage
+from ..strategies import devices as allocation
 from ..strategies.events import EVENTS_V1, core_event_from_v1, event_v1_from_core
 from .core import REFERENCE_FIELDS, event_fields
 from .entry import API_EXTENSIONS, CREATE, READ_WRITE, entry, select
@@ -281,6 +282,22 @@ def admission() -> list[Resource]:
     ]
 
 
+def api_registration() -> list[Resource]:
+    """``apiregistration.k8s.io/v1``."""
+    return [
+        entry(
+            "apiregistration.k8s.io",
+            "v1",
+            "APIService",
+            "apiservices",
+            namespaced=False,
+            categories=API_EXTENSIONS,
+            status=True,
+            strategy=aggregation.API_SERVICE,
+        ),
+    ]
+
+
 def api_extensions() -> list[Resource]:
     """``apiextensions.k8s.io/v1``."""
     return [
@@ -351,5 +368,24 @@ def flow_control() -> list[Resource]:
             namespaced=False,
             status=True,
             strategy=extension.PRIORITY_LEVEL,
+        ),
+    ]
+
+
+def devices() -> list[Resource]:
+    """``resource.k8s.io/v1``: kept for schedulers and drivers of one's own; no device is allocated here."""
+    group = "resource.k8s.io"
+    return [
+        entry(group, "v1", "DeviceClass", "deviceclasses", namespaced=False, strategy=allocation.CLASS),
+        entry(group, "v1", "ResourceClaim", "resourceclaims", status=True, strategy=allocation.CLAIM),
+        entry(group, "v1", "ResourceClaimTemplate", "resourceclaimtemplates", strategy=allocation.TEMPLATE),
+        entry(
+            group,
+            "v1",
+            "ResourceSlice",
+            "resourceslices",
+            namespaced=False,
+            strategy=allocation.SLICE,
+            fields=select("spec.nodeName", "spec.driver"),
         ),
     ]

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import Obj
 from ..registry import Column, Printer
-from . import cluster, network, pods, policy, storage, workloads
+from . import cluster, devices, network, pods, policy, storage, workloads
 from .custom import PathError, compile_path, custom_printer
 from .duration import human_duration, since
 from .pods import PodSummary
@@ -28,7 +28,7 @@ __all__ = [
     "since",
 ]
 
-_MODULES = (cluster, network, pods, policy, storage, workloads)
+_MODULES = (cluster, devices, network, pods, policy, storage, workloads)
 """Imported because they register their printers."""
 
 

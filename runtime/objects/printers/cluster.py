@@ -251,3 +251,24 @@ def _runtime_class(obj: Obj, now: datetime) -> list[Any]:
 )
 def _status(obj: Obj, now: datetime) -> list[Any]:
     return [obj.get("status", ""), obj.get("reason", ""), obj.get("message", "")]
+
+
+@prints(
+    ("apiregistration.k8s.io", "APIService"),
+    columns=(
+        NAME,
+        text("Service", "The reference to the service that hosts this API endpoint."),
+        text("Available", "Whether this service is available."),
+        AGE,
+    ),
+)
+def _api_service(obj: Obj, now: datetime) -> list[Any]:
+    service = part(obj, "spec").get("service")
+    where = "Local" if service is None else f"{service.get('namespace', '')}/{service.get('name', '')}"
+    available = "Unknown"
+    for condition in part(obj, "status").get("conditions") or ():
+        if condition.get("type") == "Available":
+            available, reason = condition.get("status", ""), condition.get("reason")
+            if available != "True" and reason:
+                available = f"{available} ({reason})"
+    return [name_of(obj), where, available, age(obj, now)]

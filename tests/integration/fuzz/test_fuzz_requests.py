@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.support.target import Target
+from tests.support.target import PROTOBUF, Target
 
 EXAMPLES = int(os.environ.get("KUBETUI_FUZZ_EXAMPLES", "0"))
 """More examples than in every run, and other ones each time, for whoever looks for trouble."""
@@ -161,6 +161,7 @@ def test_patches(target: Target, path: str, draw: st.DataObject) -> None:
         query["force"] = "true"
     sub = draw.draw(st.sampled_from(["", "", "/status", "/scale"])) if "deployments" in path else ""
     target.send("PATCH", f"{where}{sub}?{urlencode(query)}", text(patch), Content_Type=kind)
+    target.send("GET", where, Accept=PROTOBUF)
     code, _, _ = target.send("GET", where)
     if code == 404:  # patched away: a deletionTimestamp can't be, finalizers can
         target.send("POST", path, text(obj), Content_Type=JSON)
@@ -180,6 +181,7 @@ def test_selectors_and_options(target: Target, label: str, field: str, other: di
     for path in ("/api/v1/pods", "/apis/apps/v1/namespaces/fuzz/deployments"):
         target.send("GET", f"{path}?{encoded}")
         target.send("GET", f"{path}?{encoded}", Accept="application/json;as=Table;v=v1;g=meta.k8s.io")
+        target.send("GET", f"{path}?{encoded}", Accept=PROTOBUF)
         target.send("DELETE", f"{path}?{encoded}&dryRun=All") if "namespaces" in path else None
     watch = urlencode(
         {**query, "watch": "1", "timeoutSeconds": "1", "labelSelector": label or "nothing"}, errors="replace"

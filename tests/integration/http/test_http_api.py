@@ -89,6 +89,9 @@ async def test_create_read_change_delete(cluster: Cluster, admin: aiohttp.Client
         ),
         ("POST", CONFIG_MAPS, b"a: &a [*a]", {"Content-Type": "application/yaml"}, 400, "BadRequest"),
         ("GET", f"{CONFIG_MAPS}?limit=x", None, {}, 400, "BadRequest"),
+        ("GET", f"{CONFIG_MAPS}?timeoutSeconds=x", None, {}, 400, "BadRequest"),
+        ("GET", "/api/v1/namespaces/default?resourceVersion=99999", None, {}, 504, "Timeout"),
+        ("GET", "/api/v1/namespaces/default?resourceVersion=x", None, {}, 400, "BadRequest"),
         ("GET", f"{CONFIG_MAPS}?labelSelector=%3D%3D", None, {}, 400, "BadRequest"),
         ("GET", f"{CONFIG_MAPS}?resourceVersion=99999&watch=1", None, {}, 504, "Timeout"),
         ("POST", f"{CONFIG_MAPS}?dryRun=some", {}, {}, 422, "Invalid"),
@@ -110,6 +113,13 @@ async def test_every_failure_is_a_status(
 ) -> None:
     got, status, _ = await fetch(admin, path, method, body=body, **headers)
     assert (got, status["kind"], status["reason"], status["code"]) == (code, "Status", reason, code)
+
+
+async def test_what_may_be_tried_again_says_when(cluster: Cluster, admin: aiohttp.ClientSession) -> None:
+    code, status, headers = await fetch(admin, f"{CONFIG_MAPS}?resourceVersion=99999")
+    assert (code, status["details"]["retryAfterSeconds"], headers["Retry-After"]) == (504, 1, "1")
+    _, _, headers = await fetch(admin, f"{CONFIG_MAPS}/absent")
+    assert "Retry-After" not in headers
 
 
 async def test_who_is_asking(cluster: Cluster, nobody: aiohttp.ClientSession) -> None:
@@ -253,6 +263,17 @@ async def test_watch_list(cluster: Cluster, admin: aiohttp.ClientSession) -> Non
         added, bookmark = await events(answer, 2)
     assert (added["type"], bookmark["type"]) == ("ADDED", "BOOKMARK")
     assert bookmark["object"]["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
+
+
+async def test_a_watch_from_no_version_is_told_where_its_first_events_end(
+    cluster: Cluster, admin: aiohttp.ClientSession
+) -> None:
+    await fetch(admin, CONFIG_MAPS, "POST", body=config_map("a"))
+    for query in ("watch=1&allowWatchBookmarks=true", "watch=1&allowWatchBookmarks=1&resourceVersion=0"):
+        async with admin.get(f"{CONFIG_MAPS}?{query}") as answer:
+            added, bookmark = await events(answer, 2)
+        assert (added["type"], bookmark["type"]) == ("ADDED", "BOOKMARK")
+        assert bookmark["object"]["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
 
 
 async def test_table_watch_describes_columns_once(cluster: Cluster, admin: aiohttp.ClientSession) -> None:

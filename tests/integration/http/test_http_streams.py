@@ -320,6 +320,22 @@ async def test_proxy(cluster: Cluster, admin: aiohttp.ClientSession) -> None:
     server.close()
 
 
+async def test_proxy_to_a_node(cluster: Cluster, admin: aiohttp.ClientSession) -> None:
+    body = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node1"}}
+    async with admin.post("/api/v1/nodes", json=body) as answer:
+        assert answer.status == 201
+    for name in ("node1", "node1:10250", "https:node1:10250"):
+        async with admin.get(f"/api/v1/nodes/{name}/proxy/metrics/resource") as answer:
+            assert (answer.status, answer.content_type) == (200, "text/plain")
+            assert await answer.text() == "page metrics/resource"
+    async with admin.get("/api/v1/nodes/node1/proxy/nothing") as answer:
+        assert answer.status == 404
+    async with admin.post("/api/v1/nodes/node1/proxy/pods") as answer:
+        assert answer.status == 405
+    async with admin.get("/api/v1/nodes/nobody/proxy/healthz") as answer:
+        assert (await answer.json())["message"] == 'nodes "nobody" not found'
+
+
 async def test_proxy_to_a_service(cluster: Cluster, admin: aiohttp.ClientSession) -> None:
     await cluster.run_pod()
 
@@ -429,3 +445,53 @@ async def test_a_connection_made_while_the_server_stops_is_closed(cluster: Clust
         if not await asyncio.wait_for(raw.read(), 10):
             raise ConnectionResetError
     transport.close()
+
+
+async def test_a_watch_over_a_websocket(cluster: Cluster, admin: aiohttp.ClientSession) -> None:
+    path = "/api/v1/namespaces/default/configmaps"
+    query = "watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
+    async with admin.ws_connect(f"{path}?{query}", protocols=("base64.binary.k8s.io",)) as socket:
+        assert (await socket.receive_json(timeout=5))["type"] == "BOOKMARK"
+        await cluster.create("configmaps", "default", {"metadata": {"name": "a", "namespace": "default"}})
+        event = await socket.receive_json(timeout=5)
+        assert (event["type"], event["object"]["metadata"]["name"]) == ("ADDED", "a")
+        assert len(cluster.server._resources._open) == 1
+    async with asyncio.timeout(5):
+        while cluster.server._resources._open:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    async with admin.ws_connect(f"{path}?watch=1&timeoutSeconds=1") as socket:
+        assert (await socket.receive_json(timeout=5))["type"] == "ADDED"
+        assert (await socket.receive(timeout=10)).type == aiohttp.WSMsgType.CLOSE
+    accept = {"Accept": "application/vnd.kubernetes.protobuf"}
+    async with admin.ws_connect(f"{path}?watch=1", headers=accept) as socket:
+        message = await socket.receive_bytes(timeout=5)
+        assert message.startswith(b"\x0a\x05ADDED\x12") and b"k8s\x00" in message
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+        await admin.ws_connect(f"{path}?watch=1&resourceVersion=99999")
+    assert refused.value.status == 504
+
+
+async def test_stopping_the_server_ends_watches_over_websockets(
+    cluster: Cluster, admin: aiohttp.ClientSession
+) -> None:
+    async with admin.ws_connect("/api/v1/namespaces/default/pods?watch=1") as socket:
+        stopping = asyncio.create_task(cluster.server.stop())
+        assert (await socket.receive(timeout=5)).type == aiohttp.WSMsgType.CLOSE
+        await asyncio.wait_for(stopping, 5)
+
+
+async def test_a_log_over_a_websocket(cluster: Cluster, admin: aiohttp.ClientSession) -> None:
+    await cluster.run_pod()
+    path = "/api/v1/namespaces/default/pods/p/log"
+    async with admin.ws_connect(f"{path}?tailLines=2", protocols=("binary.k8s.io",)) as socket:
+        messages = [message.data async for message in socket]
+        assert messages[0] == b"" and b"".join(messages) == b"line 3\nline 4\n"
+    async with admin.ws_connect(
+        f"{path}?tailLines=1&follow=1", protocols=("base64.binary.k8s.io",)
+    ) as socket:
+        assert await socket.receive_str(timeout=5) == ""
+        assert base64.b64decode(await socket.receive_str(timeout=5)) == b"line 4\n"
+        assert base64.b64decode(await socket.receive_str(timeout=5)) == b"more\n"
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+        await admin.ws_connect(f"{path}?container=absent")
+    assert refused.value.status == 400

@@ -222,6 +222,10 @@ async def test_the_bootstrap_is_there_and_repeats_without_writing(plane) -> None
     assert admin["aggregationRule"] and len(admin["rules"]) > 20
     service = await plane.client.get("services", "kubernetes", "default")
     assert service["spec"]["clusterIP"] == "10.96.0.1"
+    listed = (await plane.client.list("apiservices.apiregistration.k8s.io")).items
+    local = {one["metadata"]["name"]: one["spec"] for one in listed}
+    assert {"v1.", "v1.apps", "v2.autoscaling", "v1.autoscaling"} <= local.keys()
+    assert local["v2.autoscaling"]["versionPriority"] > local["v1.autoscaling"]["versionPriority"]
     before = plane.store.revision
     await ensure_cluster(plane.api, cluster_ip="10.96.0.1", port=6443)
     assert plane.store.revision == before

@@ -253,6 +253,36 @@ async def test_bad_watch_options(plane, options, code) -> None:
     assert caught.value.code == code
 
 
+@pytest.mark.parametrize(
+    ("watch", "version", "match", "token", "initial", "wanted"),
+    [
+        (False, "", "", "", None, []),
+        (False, "0", "NotOlderThan", "", None, []),
+        (False, "5", "Exact", "", None, []),
+        (False, "", "Sometimes", "", None, ["Forbidden", "NotSupported"]),
+        (False, "5", "Exact", "t", None, ["Forbidden"]),
+        (False, "0", "Exact", "t", True, ["Forbidden", "Forbidden", "Forbidden"]),
+        (True, "", "", "", None, []),
+        (True, "0", "NotOlderThan", "", True, []),
+        (True, "5", "NotOlderThan", "", False, []),
+        (True, "", "", "", False, ["Forbidden"]),
+        (True, "", "Exact", "", True, ["Forbidden", "NotSupported"]),
+        (True, "", "Exact", "t", None, ["Forbidden", "NotSupported", "Forbidden"]),
+    ],
+)
+def test_how_version_match_and_initial_events_go_together(
+    watch, version, match, token, initial, wanted
+) -> None:
+    from runtime.api.listing import check_match
+
+    found: list[str] = []
+    try:
+        check_match(version, match, watch=watch, initial_events=initial, continue_=token)
+    except StatusError as refused:
+        found = [cause["reason"].removeprefix("FieldValue") for cause in refused.details["causes"]]
+    assert found == wanted
+
+
 async def test_a_version_that_is_no_longer_kept_is_410(plane, monkeypatch) -> None:
     from runtime.store import Compacted
 

@@ -6,6 +6,7 @@ import pytest
 from multidict import MultiDict
 
 from runtime.api.http.body import duplicate_fields, parse_json, parse_yaml, read_object
+from runtime.api.http.jsonerrors import go_json_error, summary
 from runtime.api.http.negotiation import (
     PATCH_TYPES,
     body_format,
@@ -87,7 +88,13 @@ def test_options_are_read_as_go_reads_them() -> None:
     assert (options.limit, options.continue_, options.label_selector) == (5, "t", "a=b")
     assert watch_options({"sendInitialEvents": "true"}).send_initial_events is True
     assert watch_options({"sendInitialEvents": "false"}).send_initial_events is False
-    assert watch_options({}).send_initial_events is None
+    for query in ({}, {"resourceVersion": "0"}):  # what asks for no version asks for initial events
+        options = watch_options(query)
+        assert (options.send_initial_events, options.resource_version_match) == (True, "NotOlderThan")
+    assert watch_options({"resourceVersion": "7"}).send_initial_events is None
+    assert watch_options({"resourceVersionMatch": "NotOlderThan"}).send_initial_events is None
+    with pytest.raises(StatusError, match="invalid syntax"):
+        list_options({"timeoutSeconds": "x"})
 
 
 @pytest.mark.parametrize(
@@ -282,3 +289,32 @@ def test_wide_and_moderately_deep_bodies_are_read() -> None:
 def test_a_body_has_to_be_an_object(body: bytes) -> None:
     with pytest.raises(StatusError, match="cannot unmarshal"):
         read_object(body, "json", "Warn")
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b"", "unexpected end of JSON input"),
+        (b'{"a": ', "unexpected end of JSON input"),
+        (b'{"a": "b', "unexpected end of JSON input"),
+        (b"apiVersion: v1", "invalid character 'a' looking for beginning of value"),
+        (b"{a: 1}", "invalid character 'a' looking for beginning of object key string"),
+        (b'{"a" 1}', "invalid character '1' after object key"),
+        (b'{"a": 1 "b": 2}', "invalid character '\"' after object key:value pair"),
+        (b'{"a": [1 2]}', "invalid character '2' after array element"),
+        (b'{"a": [1,]}', "invalid character ']' looking for beginning of value"),
+        (b'{"a": 1,}', "invalid character '}' looking for beginning of object key string"),
+        (b"{} {}", "invalid character '{' after top-level value"),
+        (b'{"a": "\\q"}', "invalid character 'q' in string escape code"),
+        (b'{"a": 1}', ""),
+    ],
+)
+def test_what_is_no_json_is_told_in_gos_sentences(body: bytes, why: str) -> None:
+    assert go_json_error(body) == why
+
+
+def test_bodies_that_are_not_understood_are_shown_by_their_beginning() -> None:
+    assert summary(b"") == "<empty>"
+    assert summary(b'{"a": 1}') == '{"a": 1}'
+    assert summary(b"{" + b"a" * 40) == "{" + "a" * 29 + " ..."
+    assert summary(b"kind: Pod") == "6b696e643a20506f64"

@@ -204,3 +204,41 @@ def test_every_field_of_every_kind_has_a_number() -> None:
         look(type_of(definition_of(group, version, kind)))
     ignored = ("kind", "apiVersion", "selfLink")
     assert [one for one in missing if one.rpartition(".")[2] not in ignored] == []
+
+
+def test_schemas_of_custom_resources_keep_what_may_be_of_several_types() -> None:
+    schema = {
+        "type": "object",
+        "default": {"a": [1, None, "x"]},
+        "enum": [1, "b", {"c": True}],
+        "properties": {
+            "list": {"type": "array", "items": {"type": "string", "maxLength": 3, "minLength": 0}},
+            "open": {"type": "object", "additionalProperties": True},
+            "shut": {"type": "object", "additionalProperties": False},
+            "map": {"additionalProperties": {"x-kubernetes-int-or-string": True}},
+            "number": {"type": "number", "minimum": 0, "maximum": 1.5, "multipleOf": 0.5},
+        },
+        "dependencies": {"list": ["open", "map"]},
+        "x-kubernetes-preserve-unknown-fields": False,
+        "x-kubernetes-list-map-keys": ["k"],
+        "x-kubernetes-validations": [{"rule": "true", "message": "m"}],
+        "externalDocs": {"url": "u"},
+        "$ref": "r",
+    }
+    crd = {
+        "kind": "CustomResourceDefinition",
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "metadata": {"name": "x"},
+        "spec": {"versions": [{"name": "v1", "schema": {"openAPIV3Schema": schema}}]},
+    }
+    clean, unknown = decode_as(
+        definition_of("apiextensions.k8s.io", "v1", crd["kind"]), crd, crd["kind"], "v1"
+    )
+    assert not unknown
+    read, _ = decode_as(
+        definition_of("apiextensions.k8s.io", "v1", crd["kind"]),
+        decode_body(encode_body(clean)),
+        crd["kind"],
+        "v1",
+    )
+    assert read == clean

@@ -29,6 +29,7 @@ v1 | ResourceQuota | resourcequotas | resourcequota | ns | quota | | {ALL}
 v1 | Secret | secrets | secret | ns | | | {ALL}
 v1 | ServiceAccount | serviceaccounts | serviceaccount | ns | sa | | {ALL}
 v1 | Service | services | service | ns | svc | all | {ALL}
+apiregistration.k8s.io/v1 | APIService | apiservices | apiservice | cluster | | api-extensions | {ALL}
 apps/v1 | ControllerRevision | controllerrevisions | controllerrevision | ns | | | {ALL}
 apps/v1 | DaemonSet | daemonsets | daemonset | ns | ds | all | {ALL}
 apps/v1 | Deployment | deployments | deployment | ns | deploy | all | {ALL}
@@ -75,6 +76,10 @@ node.k8s.io/v1 | RuntimeClass | runtimeclasses | runtimeclass | cluster | | | {A
 discovery.k8s.io/v1 | EndpointSlice | endpointslices | endpointslice | ns | | | {ALL}
 flowcontrol.apiserver.k8s.io/v1 | FlowSchema | flowschemas | flowschema | cluster | | | {ALL}
 flowcontrol.apiserver.k8s.io/v1 | PriorityLevelConfiguration | prioritylevelconfigurations | prioritylevelconfiguration | cluster | | | {ALL}
+resource.k8s.io/v1 | DeviceClass | deviceclasses | deviceclass | cluster | | | {ALL}
+resource.k8s.io/v1 | ResourceClaim | resourceclaims | resourceclaim | ns | | | {ALL}
+resource.k8s.io/v1 | ResourceClaimTemplate | resourceclaimtemplates | resourceclaimtemplate | ns | | | {ALL}
+resource.k8s.io/v1 | ResourceSlice | resourceslices | resourceslice | cluster | | | {ALL}
 """
 
 # group/version | plural/subresource | kind | its group/version | verbs
@@ -101,6 +106,7 @@ v1 | resourcequotas/status | ResourceQuota | v1 | {RW}
 v1 | serviceaccounts/token | TokenRequest | authentication.k8s.io/v1 | create
 v1 | services/proxy | ServiceProxyOptions | v1 | {PROXY}
 v1 | services/status | Service | v1 | {RW}
+apiregistration.k8s.io/v1 | apiservices/status | APIService | apiregistration.k8s.io/v1 | {RW}
 apps/v1 | daemonsets/status | DaemonSet | apps/v1 | {RW}
 apps/v1 | deployments/scale | Scale | autoscaling/v1 | {RW}
 apps/v1 | deployments/status | Deployment | apps/v1 | {RW}
@@ -122,6 +128,7 @@ admissionregistration.k8s.io/v1 | validatingadmissionpolicies/status | Validatin
 apiextensions.k8s.io/v1 | customresourcedefinitions/status | CustomResourceDefinition | apiextensions.k8s.io/v1 | {RW}
 flowcontrol.apiserver.k8s.io/v1 | flowschemas/status | FlowSchema | flowcontrol.apiserver.k8s.io/v1 | {RW}
 flowcontrol.apiserver.k8s.io/v1 | prioritylevelconfigurations/status | PriorityLevelConfiguration | flowcontrol.apiserver.k8s.io/v1 | {RW}
+resource.k8s.io/v1 | resourceclaims/status | ResourceClaim | resource.k8s.io/v1 | {RW}
 """
 
 REGISTRY = builtin_registry()
@@ -167,8 +174,9 @@ def test_subresources() -> None:
 
 def test_groups_in_the_order_of_discovery() -> None:
     groups = REGISTRY.groups()
-    assert list(groups)[:6] == [
+    assert list(groups)[:7] == [
         "",
+        "apiregistration.k8s.io",
         "apps",
         "events.k8s.io",
         "authentication.k8s.io",
