@@ -180,8 +180,7 @@ class PodSubresources:
             "lastProbeTime": None,
             "lastTransitionTime": now,
         }
-        if "generation" in stored:
-            scheduled["observedGeneration"] = stored["generation"]
+        scheduled |= meta.observed(pod)
         changed_metadata = dict(stored)
         if metadata.get("annotations"):
             changed_metadata["annotations"] = {**(stored.get("annotations") or {}), **metadata["annotations"]}
@@ -220,6 +219,7 @@ class PodSubresources:
             raise not_found("pods", name)
         changes = self._disruption(ctx, namespace, record.obj)
         disrupted = {
+            **meta.observed(record.obj),
             "type": "DisruptionTarget",
             "status": "True",
             "lastTransitionTime": format_time(self._clock.now()),

@@ -310,7 +310,12 @@ class StaleDisruptionController(BaseController):
         left = stale_in(pod, self.clock.now()) if pod is not None else None
         if pod is None or left is None or left > 0:
             return left
-        fresh = {"type": "DisruptionTarget", "status": "False", "lastTransitionTime": self.context.stamp()}
+        fresh = {
+            **meta.observed(pod),
+            "type": "DisruptionTarget",
+            "status": "False",
+            "lastTransitionTime": self.context.stamp(),
+        }
         conditions = [
             fresh if entry["type"] == "DisruptionTarget" else entry for entry in pod["status"]["conditions"]
         ]

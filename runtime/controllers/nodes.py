@@ -15,7 +15,16 @@ from runtime.client.workqueue import TokenBucket
 from runtime.objects import meta
 from runtime.objects.clock import format_time
 from runtime.objects.errors import Obj, StatusError
-from runtime.objects.meta import condition, is_deleting, key_of, name_of, namespace_of, split_key, uid_of
+from runtime.objects.meta import (
+    condition,
+    is_deleting,
+    key_of,
+    name_of,
+    namespace_of,
+    observed,
+    split_key,
+    uid_of,
+)
 from runtime.scheduler import taints
 
 from .context import BaseController, Context
@@ -270,7 +279,7 @@ class NodeLifecycleController(BaseController):
             if not is_ready(pod) or is_finished(pod):
                 continue
             conditions = [
-                {**entry, "status": "False", "lastTransitionTime": self.context.stamp()}
+                {**entry, **observed(pod), "status": "False", "lastTransitionTime": self.context.stamp()}
                 if entry["type"] == "Ready"
                 else entry
                 for entry in pod["status"]["conditions"]
@@ -378,6 +387,7 @@ async def mark_disrupted(context: Context, pod: Obj, reason: str, message: str, 
     if known is not None and known["status"] == "True" and (not phase or status.get("phase") == phase):
         return
     entry = {
+        **observed(pod),
         "type": "DisruptionTarget",
         "status": "True",
         "lastTransitionTime": context.stamp(),

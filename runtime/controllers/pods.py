@@ -10,7 +10,8 @@ import math
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from functools import cmp_to_key
-from typing import TYPE_CHECKING
+from operator import itemgetter
+from typing import TYPE_CHECKING, NamedTuple
 
 from runtime.client.recorder import EventRecorder
 from runtime.objects.clock import parse_time
@@ -90,17 +91,62 @@ def _age_bucket(moment: datetime, now: datetime) -> int:
     return int(math.log2(nanoseconds)) if nanoseconds > 0 else -1
 
 
-def _newer_first(one: str, other: str, uid_one: str, uid_other: str, now: datetime) -> int:
-    """Newer first, in powers of two so that pods of about the same age are chosen among at random (by uid)."""
-    if not one or not other:
-        return -1 if not one and other else int(bool(one) and not other)
-    difference = _age_bucket(parse_time(one), now) - _age_bucket(parse_time(other), now)
-    if difference:
-        return difference
-    return -1 if uid_one < uid_other else 1
+class _Rank(NamedTuple):
+    """What the order of deletion is made of, read from a pod once and not at every comparison."""
+
+    first: tuple[bool, int, bool, int, int]
+    """Without a node first, then by phase, not ready first, cheaper first, on crowded nodes first."""
+    ready_since: str
+    ready_age: int
+    restarts: int
+    made: str
+    age: int
+    uid: str
 
 
 _PHASE_RANK = {"Pending": 0, "Unknown": 1, "Running": 2}
+
+
+def _rank(pod: Obj, colocated: int, now: datetime) -> _Rank:
+    ready = ready_condition(pod) or {}
+    since = str(ready.get("lastTransitionTime") or "") if ready.get("status") == "True" else ""
+    made = str(pod["metadata"].get("creationTimestamp") or "")
+    return _Rank(
+        (
+            bool(pod["spec"].get("nodeName")),
+            _PHASE_RANK.get(phase(pod), 0),
+            ready.get("status") == "True",
+            _deletion_cost(pod),
+            -colocated,
+        ),
+        since,
+        _age_bucket(parse_time(since), now) if since else 0,
+        _restarts(pod),
+        made,
+        _age_bucket(parse_time(made), now) if made else 0,
+        uid_of(pod),
+    )
+
+
+def _newer_first(one: str, other: str, age: int, other_age: int, uid: str, other_uid: str) -> int:
+    """Newer first, in powers of two so that pods of about the same age are chosen among at random (by uid)."""
+    if not one or not other:
+        return -1 if not one and other else int(bool(one) and not other)
+    return (age - other_age) or (-1 if uid < other_uid else 1)
+
+
+def _compare(one: _Rank, other: _Rank) -> int:
+    if one.first != other.first:
+        return -1 if one.first < other.first else 1
+    if one.first[2] and one.ready_since != other.ready_since:
+        return _newer_first(
+            one.ready_since, other.ready_since, one.ready_age, other.ready_age, one.uid, other.uid
+        )
+    if one.restarts != other.restarts:
+        return other.restarts - one.restarts
+    if one.made != other.made:
+        return _newer_first(one.made, other.made, one.age, other.age, one.uid, other.uid)
+    return 0
 
 
 def by_deletion_rank(pods: Sequence[Obj], colocated: Callable[[Obj], int], now: datetime) -> list[Obj]:
@@ -111,39 +157,10 @@ def by_deletion_rank(pods: Sequence[Obj], colocated: Callable[[Obj], int], now: 
         colocated: how many related active pods share the pod's node.
         now: the moment ages are counted from.
     """
-
-    def compare(one: Obj, other: Obj) -> int:
-        a, b = bool(one["spec"].get("nodeName")), bool(other["spec"].get("nodeName"))
-        if a != b:
-            return -1 if not a else 1
-        x, y = _PHASE_RANK.get(phase(one), 0), _PHASE_RANK.get(phase(other), 0)
-        if x != y:
-            return x - y
-        ready_a, ready_b = ready_condition(one) or {}, ready_condition(other) or {}
-        a, b = ready_a.get("status") == "True", ready_b.get("status") == "True"
-        if a != b:
-            return -1 if not a else 1
-        x, y = _deletion_cost(one), _deletion_cost(other)
-        if x != y:
-            return x - y
-        x, y = colocated(one), colocated(other)
-        if x != y:
-            return y - x
-        uid_a, uid_b = uid_of(one), uid_of(other)
-        since_a = ready_a.get("lastTransitionTime") or ""
-        since_b = ready_b.get("lastTransitionTime") or ""
-        if a and b and since_a != since_b:
-            return _newer_first(since_a, since_b, uid_a, uid_b, now)
-        x, y = _restarts(one), _restarts(other)
-        if x != y:
-            return y - x
-        made_a = one["metadata"].get("creationTimestamp") or ""
-        made_b = other["metadata"].get("creationTimestamp") or ""
-        if made_a != made_b:
-            return _newer_first(made_a, made_b, uid_a, uid_b, now)
-        return 0
-
-    return sorted(pods, key=cmp_to_key(compare))
+    order = cmp_to_key(_compare)
+    ranked = [(order(_rank(pod, colocated(pod), now)), pod) for pod in pods]
+    ranked.sort(key=itemgetter(0))
+    return [pod for _, pod in ranked]
 
 
 def pod_from_template(template: Obj, owner: Obj, reference: Obj) -> Obj:

@@ -45,6 +45,17 @@ BURST = 500
 PACE = 0.00006
 """Seconds of gathering per pod of the set: a sync costs some 3 µs per pod, so it takes about a twentieth."""
 LONGEST_PACE = 0.3
+QUICK_ROUNDS = 3
+"""How often all pods may end, none having become ready, before new ones are made less and less quickly."""
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 10.0
+
+
+def pause_after(rounds: int) -> float:
+    """Seconds to wait with new pods after the whole set has ended ``rounds`` times in a row."""
+    if rounds <= QUICK_ROUNDS:
+        return 0.0
+    return min(FIRST_PAUSE * 2.0 ** min(rounds - QUICK_ROUNDS, 10), LONGEST_PAUSE)
 
 
 class ReplicaSetController(BaseController):
@@ -62,6 +73,8 @@ class ReplicaSetController(BaseController):
         self.pods = context.informers.pods()
         self.pods.add_index(ORPHANS, orphan_namespace)
         self.expectations = Expectations(context.clock)
+        self._ended: dict[str, tuple[int, float]] = {}
+        """How many pods ended since one was ready, and when the last one did: a node may refuse them for ever."""
         self._reported: dict[str, Obj] = {}
         """The status as it was last written here: any other one is somebody else's."""
         self.control = PodControl(self.client, self.recorder)
@@ -76,6 +89,7 @@ class ReplicaSetController(BaseController):
                 assert old is not None
                 self.expectations.forget(key_of(old))
                 self._reported.pop(key_of(old), None)
+                self._ended.pop(key_of(old), None)
                 self.queue.add(key_of(old))
             elif (
                 old is None
@@ -124,6 +138,10 @@ class ReplicaSetController(BaseController):
         if after is not None:
             key = owner_key(self.owners, new, self.kind)
             if key is not None:
+                if is_finished(new) and not is_finished(old):
+                    self._ended[key] = (self._ended.get(key, (0, 0.0))[0] + 1, self.clock.monotonic())
+                elif self._ended and is_ready(new):
+                    self._ended.pop(key, None)
                 self._wake(key)
         elif before is not None or labels_of(old) != labels_of(new):
             for key in matching_owners(self.owners, new):
@@ -167,7 +185,8 @@ class ReplicaSetController(BaseController):
         terminating = len(claimed) - len(active)
         failure: Exception | None = None
         difference = len(active) - replicas_of(owner)
-        if needed and not is_deleting(owner) and difference != 0:
+        pause = self._pause(key, owner) if difference < 0 else 0.0
+        if needed and not is_deleting(owner) and difference != 0 and pause <= 0:
             if difference < 0:
                 failure = await self._create(key, owner, min(-difference, BURST))
             else:
@@ -175,7 +194,15 @@ class ReplicaSetController(BaseController):
         soonest = await self._report(owner, active, terminating, failure, difference)
         if failure is not None:
             raise failure
-        return soonest
+        return min((seconds for seconds in (soonest, pause) if seconds), default=None)
+
+    def _pause(self, key: str, owner: Obj) -> float:
+        """Seconds until further pods may be made, for a set whose pods have all ended time after time."""
+        count, last = self._ended.get(key, (0, 0.0))
+        if not count:
+            return 0.0
+        due = last + pause_after(count // max(1, replicas_of(owner)))
+        return max(0.0, due - self.clock.monotonic())
 
     async def _create(self, key: str, owner: Obj, count: int) -> Exception | None:
         reference = controller_reference(owner)

@@ -24,6 +24,8 @@ from .refs import RefManager
 from .revisions import History
 
 RESOURCE = "statefulsets.apps"
+REPLACE_AFTER = 1.0
+"""Seconds between two replacements of one pod that ended: one that a node refuses at once would be made for ever."""
 CLAIMS = "persistentvolumeclaims"
 
 
@@ -47,6 +49,8 @@ class StatefulSetController(BaseController):
         self.claims = informers.informer(CLAIMS)
         self.pods = informers.pods()
         self.pods.add_index(ORPHANS, orphan_namespace)
+        self._replaced: dict[str, float] = {}
+        """When pods that had ended were last deleted, by their keys."""
         self.sets.add_handler(self._on_sets)
         self.claims.add_handler(self._on_claims)
         self.pods.add_handler(self._on_pods)
@@ -136,7 +140,18 @@ class StatefulSetController(BaseController):
             raise failure
         live = {name_of(current), name_of(update), *(math.revision_of(pod) for pod in pods)}
         await history.truncate(known, live, set_["spec"].get("revisionHistoryLimit"))
-        return self._soonest(set_, pods)
+        waits = [seconds for seconds in (step.again, self._soonest(set_, pods)) if seconds is not None]
+        return min(waits, default=None)
+
+    def replace_in(self, key: str) -> float:
+        """Seconds until a pod that ended may be deleted for its successor; 0 is also taken as that it is."""
+        moment = self.clock.monotonic()
+        left = self._replaced.get(key, -REPLACE_AFTER) + REPLACE_AFTER - moment
+        if left > 0:
+            return left
+        self._replaced = {k: at for k, at in self._replaced.items() if at + REPLACE_AFTER > moment}
+        self._replaced[key] = moment
+        return 0.0
 
     def _soonest(self, set_: Obj, pods: Sequence[Obj]) -> float | None:
         min_ready = int(set_["spec"].get("minReadySeconds") or 0)
@@ -160,6 +175,8 @@ class _Step:
         self.current = current
         self.update = update
         self.now = controller.clock.now()
+        self.replace_in = controller.replace_in
+        self.again: float | None = None
         self.min_ready = int(set_["spec"].get("minReadySeconds") or 0)
         self.parallel = math.is_parallel(set_)
         self.seen = {name_of(pod): pod for pod in pods}
@@ -217,7 +234,11 @@ class _Step:
         pod = replicas[ordinal]
         if pod is not None and is_finished(pod):
             if not is_deleting(pod):
-                await self._delete(pod)
+                left = self.replace_in(key_of(pod))
+                if left > 0:
+                    self.again = left if self.again is None else min(self.again, left)
+                else:
+                    await self._delete(pod)
             if not self.parallel:
                 raise _Wait
             return

@@ -88,6 +88,12 @@ def controller_reference(owner: Obj) -> Obj:
     }
 
 
+def observed(obj: Obj) -> Obj:
+    """What a condition says of the generation it is about: its ``observedGeneration``, where the object has one."""
+    generation = obj["metadata"].get("generation")
+    return {"observedGeneration": generation} if generation else {}
+
+
 def is_deleting(obj: Obj) -> bool:
     """Whether ``metadata.deletionTimestamp`` is set."""
     return bool(obj.get("metadata", {}).get("deletionTimestamp"))

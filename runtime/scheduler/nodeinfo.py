@@ -29,6 +29,14 @@ class Placed:
     terminating: bool = False
 
 
+def _count(counts: dict[Shape, int], shape: Shape, change: int) -> None:
+    left = counts.get(shape, 0) + change
+    if left > 0:
+        counts[shape] = left
+    else:
+        counts.pop(shape, None)
+
+
 class NodeInfo:
     """One node. ``obj`` is None while only its pods are known."""
 
@@ -46,8 +54,10 @@ class NodeInfo:
         self.scored = Resources()
         self.ports: dict[tuple[str, str, int], int] = {}
         self.pods: dict[str, Placed] = {}
-        self.choosy: dict[str, Placed] = {}
-        """Pods with affinity or anti-affinity of their own."""
+        self.shapes: dict[Shape, int] = {}
+        """How many pods of each shape there are: a thousand replicas are looked at once."""
+        self.leaving: dict[Shape, int] = {}
+        """The same of those that are on their way out."""
         self.by_controller: dict[str, int] = {}
 
     def set_node(self, node: Obj | None) -> None:
@@ -81,10 +91,19 @@ class NodeInfo:
         self.scored.add(shape.scored)
         for port in shape.ports:
             self.ports[port] = self.ports.get(port, 0) + 1
-        if shape.has_pod_terms:
-            self.choosy[placed.key] = placed
+        _count(self.shapes, shape, 1)
+        if placed.terminating:
+            _count(self.leaving, shape, 1)
         if placed.controller:
             self.by_controller[placed.controller] = self.by_controller.get(placed.controller, 0) + 1
+
+    def seen(self, placed: Placed, pod: Obj) -> None:
+        """A pod that is here already has changed in nothing that its shape is made of."""
+        placed.pod = pod
+        terminating = "deletionTimestamp" in pod["metadata"]
+        if terminating != placed.terminating:
+            placed.terminating = terminating
+            _count(self.leaving, placed.shape, 1 if terminating else -1)
 
     def remove(self, key: str) -> Placed | None:
         """A pod went."""
@@ -100,7 +119,9 @@ class NodeInfo:
                 self.ports[port] = left
             else:
                 self.ports.pop(port, None)
-        self.choosy.pop(key, None)
+        _count(self.shapes, shape, -1)
+        if placed.terminating:
+            _count(self.leaving, shape, -1)
         if placed.controller:
             left = self.by_controller.get(placed.controller, 0) - 1
             if left > 0:
@@ -173,8 +194,7 @@ class Cache:
             and known.uid == uid_of(pod)
             and self._same(known.pod, pod)
         ):
-            known.pod = pod
-            known.terminating = "deletionTimestamp" in pod["metadata"]
+            self.nodes[node].seen(known, pod)
             return
         self._place(key, node, pod, self.shapes.of(pod))
 

@@ -26,6 +26,7 @@ from runtime.objects.meta import (
     labels_of,
     name_of,
     namespace_of,
+    observed,
     uid_of,
 )
 
@@ -424,6 +425,7 @@ class Scheduler(Controller):
             if is_deleting(victim):
                 continue
             disrupted = {
+                **observed(victim),
                 "type": "DisruptionTarget",
                 "status": "True",
                 "reason": preemption.BY_SCHEDULER,
@@ -471,12 +473,14 @@ class Scheduler(Controller):
             and known["status"] == "False"
             and known.get("reason") == reason
             and known.get("message") == message
+            and known.get("observedGeneration") == current["metadata"].get("generation")
         )
         if same and (nominated is None or (status.get("nominatedNodeName") or "") == nominated):
             return
         now = format_time(self.clock.now())
         since = known.get("lastTransitionTime", now) if known and known["status"] == "False" else now
         entry = {
+            **observed(current),
             "type": "PodScheduled",
             "status": "False",
             "lastTransitionTime": since,

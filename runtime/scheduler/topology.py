@@ -53,11 +53,7 @@ class Situation:
     def _count_own(self, nodes: Iterable[NodeInfo]) -> None:
         shape = self.shape
         for node in nodes:
-            tally: dict[int, tuple[Shape, int]] = {}
-            for placed in node.pods.values():
-                seen = tally.get(id(placed.shape))
-                tally[id(placed.shape)] = (placed.shape, (seen[1] if seen else 0) + 1)
-            for other, count in tally.values():
+            for other, count in node.shapes.items():
                 if shape.affinity and all(self._matches(term, other) for term in shape.affinity):
                     for term in shape.affinity:
                         _add(self.near, node, term.topology, count)
@@ -70,16 +66,18 @@ class Situation:
 
     def _count_others(self, nodes: Iterable[NodeInfo]) -> None:
         for node in nodes:
-            for placed in node.choosy.values():
-                for term in placed.shape.anti_affinity:
+            for other, count in node.shapes.items():
+                if not other.has_pod_terms:
+                    continue
+                for term in other.anti_affinity:
                     if self._wanted_by(term):
-                        _add(self.others, node, term.topology, 1)
-                for term in placed.shape.soft_affinity:
+                        _add(self.others, node, term.topology, count)
+                for term in other.soft_affinity:
                     if self._wanted_by(term):
-                        _add(self.soft, node, term.topology, term.weight)
-                for term in placed.shape.affinity:  # hardPodAffinityWeight is 1
+                        _add(self.soft, node, term.topology, count * term.weight)
+                for term in other.affinity:  # hardPodAffinityWeight is 1
                     if self._wanted_by(term):
-                        _add(self.soft, node, term.topology, 1)
+                        _add(self.soft, node, term.topology, count)
 
     def _count_spread(self, nodes: Sequence[NodeInfo]) -> None:
         shape = self.shape
@@ -90,11 +88,9 @@ class Situation:
                 if value is None or not self._eligible(constraint, node):
                     continue
                 matching = sum(
-                    1
-                    for placed in node.pods.values()
-                    if not placed.terminating
-                    and placed.shape.namespace == shape.namespace
-                    and constraint.selector.matches(placed.shape.labels)
+                    count - node.leaving.get(other, 0)
+                    for other, count in node.shapes.items()
+                    if other.namespace == shape.namespace and constraint.selector.matches(other.labels)
                 )
                 counts[value] = counts.get(value, 0) + matching
             self._spread_counts.append(counts)

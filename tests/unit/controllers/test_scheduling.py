@@ -29,6 +29,7 @@ async def test_what_fits_nowhere_says_why_and_goes_when_it_can(tmp_path: Path) -
         await plane.until(lambda: meta.condition(plane.get("pods", "huge"), "PodScheduled"))
         condition = meta.condition(plane.get("pods", "huge"), "PodScheduled")
         assert (condition["status"], condition["reason"]) == ("False", "Unschedulable")
+        assert condition["observedGeneration"] == plane.get("pods", "huge")["metadata"]["generation"]
         assert condition["message"] == said + "Preemption is not helpful for scheduling."
         await plane.until(lambda: plane.events("FailedScheduling") == [condition["message"]])
         await plane.add_node("large", cpu="200")

@@ -8,6 +8,7 @@ from control_plane import ControlPlane, control_plane
 
 from runtime.controllers.statefulset_math import claim_owners
 from runtime.objects import meta
+from runtime.objects.clock import ManualClock
 from runtime.objects.errors import Obj
 from runtime.objects.meta import name_of
 
@@ -166,3 +167,19 @@ async def test_a_broken_update_is_replaced_although_its_pods_are_down(tmp_path: 
             await plane.client.patch("statefulsets.apps", "db", "default", body, type="strategic")
             await plane.until(lambda image=image: images().get("db-2") == image)
         await plane.until(lambda: set(images().values()) == {"app:2"} and len(images()) == 3)
+
+
+async def test_a_pod_that_ends_at_once_is_not_replaced_at_every_turn(tmp_path: Path) -> None:
+    async with control_plane(tmp_path, clock=ManualClock()) as plane:
+        plane.step = 0.1
+        plane.beating = {"node-0"}
+        plane.kubelet.outcome = lambda pod: "Failed"
+        made: list[str] = []
+        plane.informers.pods().add_handler(
+            lambda deltas: made.extend(meta.uid_of(d.obj) for d in deltas if d.old is None)
+        )
+        await plane.client.create(stateful_set(1))
+        await plane.until(lambda: len(made) == 2)
+        began = plane.clock.monotonic()
+        await plane.until(lambda: len(made) == 5)
+        assert plane.clock.monotonic() - began >= 2.5

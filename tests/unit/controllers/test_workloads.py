@@ -6,6 +6,7 @@ import pytest
 from control_plane import control_plane
 
 from runtime.objects import meta
+from runtime.objects.clock import ManualClock
 from runtime.objects.meta import name_of
 
 
@@ -311,3 +312,29 @@ async def test_a_pod_whose_owner_was_taken_off_is_adopted_again(
 
         await plane.until(lambda: owners() == [meta.uid_of(made)])
         assert len(plane.all("pods")) == 1
+
+
+async def test_pods_that_a_node_refuses_are_made_less_and_less_often(tmp_path: Path) -> None:
+    async with control_plane(tmp_path, clock=ManualClock()) as plane:
+        plane.step = 0.1
+        plane.beating = {"node-0"}
+        plane.kubelet.outcome = lambda pod: "Failed"
+        await plane.client.create(_workload("ReplicaSet", "apps/v1", "web", 2))
+        await plane.until(lambda: len(plane.all("pods")) >= 8)
+        began = plane.clock.monotonic()
+        await plane.until(lambda: len(plane.all("pods")) >= 15)
+        assert plane.clock.monotonic() - began >= 1.0
+        plane.kubelet.outcome = lambda pod: "Running"
+        await plane.until(lambda: sum(meta.is_true(pod, "Ready") for pod in plane.all("pods")) == 2)
+        # what has once been ready is replaced at once again
+        first = next(pod for pod in plane.all("pods") if meta.is_true(pod, "Ready"))
+        await plane.client.delete("pods", name_of(first), "default")
+        plane.step = 0.01
+        began = plane.clock.monotonic()
+        await plane.until(
+            lambda: (
+                sum(meta.is_true(pod, "Ready") for pod in plane.all("pods")) == 2
+                and plane.get("pods", name_of(first)) is None
+            )
+        )
+        assert plane.clock.monotonic() - began < 5

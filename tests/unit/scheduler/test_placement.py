@@ -12,7 +12,7 @@ from runtime.scheduler.nodeinfo import Cache
 from runtime.scheduler.nominations import Nominations
 from runtime.scheduler.preemption import Candidate, pick, select_victims
 from runtime.scheduler.scheduler import Scheduler
-from runtime.scheduler.shape import node_term, pod_requests
+from runtime.scheduler.shape import PodTerm, node_term, pod_requests
 
 
 class Bench(Scheduler):
@@ -303,3 +303,54 @@ def test_decisions_are_fast() -> None:
     for entry in pods:
         bench.place(entry)
     assert 2000 / (time.process_time() - started) > 5000
+
+
+def test_a_thousand_alike_are_looked_at_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = 0
+    matches = PodTerm.matches
+
+    def counted(term: PodTerm, *args: Any) -> bool:
+        nonlocal looked
+        looked += 1
+        return matches(term, *args)
+
+    monkeypatch.setattr(PodTerm, "matches", counted)
+    bench = Bench(node("a", pods="1000"), node("b", pods="1000"))
+    term = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": "web"}}}
+    soft = {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "podAffinityTerm": term}]}
+    for number in range(300):
+        bench.place(pod(f"p{number}", labels={"app": "web"}, affinity={"podAntiAffinity": soft}))
+    assert looked < 300 * 10
+
+
+def test_pods_on_their_way_out_do_not_count_for_spreading() -> None:
+    bench = Bench(node("a"), node("b"))
+    spread = {
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "DoNotSchedule",
+        "labelSelector": {"matchLabels": {"app": "web"}},
+    }
+
+    def replica(name: str, **metadata: Any) -> Obj:
+        made = pod(name, labels={"app": "web"}, topologySpreadConstraints=[spread])
+        made["metadata"].update(metadata)
+        return made
+
+    def bound(name: str, where: str, **metadata: Any) -> Obj:
+        made = replica(name, **metadata)
+        made["spec"]["nodeName"] = where
+        return made
+
+    for name, where in (("one", "a"), ("two", "a"), ("three", "b")):
+        bench.cache.pod_bound(bound(name, where))
+    assert bench.place(replica("four")) == "b"
+    bench.cache.pod_gone("default/four")
+    going = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
+    for name in ("one", "two"):
+        bench.cache.pod_bound(bound(name, "a", **going))
+    assert bench.place(replica("five")) == "a", "nobody who stays is there any more"
+    for name in ("one", "two"):
+        bench.cache.pod_gone(f"default/{name}")
+    assert bench.cache.nodes["a"].leaving == {}
+    assert sum(bench.cache.nodes["a"].shapes.values()) == 1
