@@ -335,3 +335,17 @@ def test_the_hosts_file_is_kubernetes_own(tmp_path: Path) -> None:
 def test_a_mount_of_ones_own_over_the_hosts_file_stays() -> None:
     assert wants_hosts_file({"name": "c", "volumeMounts": [{"mountPath": "/etc"}]})
     assert not wants_hosts_file({"name": "c", "volumeMounts": [{"mountPath": "/etc/hosts"}]})
+
+
+async def test_a_deleted_object_is_a_changed_one(node: Rig) -> None:
+    told: list[tuple[str, str, str]] = []
+    objects = node.kubelets[0].workers._services.objects
+    objects.subscribe(lambda *what: told.append(what))
+    await node.client.create(
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "cm"}, "data": {}}, "default"
+    )
+    assert await objects.config_map("default", "cm")
+    await node.until(lambda: ("configmaps", "default", "cm") in told)
+    told.clear()
+    await node.client.delete("configmaps", "cm", "default")
+    await node.until(lambda: ("configmaps", "default", "cm") in told)
