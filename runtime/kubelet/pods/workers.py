@@ -341,8 +341,12 @@ class PodWorkers:
         if left <= 0:
             state.failed = _DEADLINE
             self._context.say(state, "Normal", *_DEADLINE)
-        elif state.deadline is None:
-            state.deadline = self._services.timers.call_later(left, lambda: self._deadline_came(state))
+            return
+        if state.deadline is not None:
+            if abs(state.deadline.when - self._clock.monotonic() - left) < 1.0:
+                return
+            state.deadline.cancel()  # it was brought forward
+        state.deadline = self._services.timers.call_later(left, lambda: self._deadline_came(state))
 
     def _deadline_came(self, state: PodState) -> None:
         state.deadline = None
