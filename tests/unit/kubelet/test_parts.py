@@ -349,3 +349,19 @@ async def test_a_deleted_object_is_a_changed_one(node: Rig) -> None:
     told.clear()
     await node.client.delete("configmaps", "cm", "default")
     await node.until(lambda: ("configmaps", "default", "cm") in told)
+
+
+async def test_the_use_of_a_new_pod_is_known_soon_though_others_are_measured_already(node: Rig) -> None:
+    await node.make(one_container())
+    await node.phase("a", "Running")
+    stats = node.kubelets[0].stats
+    stats.ask()
+    await node.advance(3)
+    assert stats.pod((await node.pod("a"))["metadata"]["uid"])
+    await node.make(one_container("b"))
+    uid = (await node.phase("b", "Running"))["metadata"]["uid"]
+    assert not stats.pod(uid)
+    stats.hurry()
+    await node.quiet()
+    await node.advance(2)
+    assert stats.pod(uid), "the next regular sample is due in a quarter of a minute"
