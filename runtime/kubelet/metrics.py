@@ -71,10 +71,13 @@ class _Metrics:
     async def _until(self, known: Callable[[], bool]) -> None:
         """Wait for the first samples, not for ever."""
         self._sampler.ask()
+        if known():
+            return
+        self._sampler.hurry()
         for _ in range(round(_PATIENCE / _STEP)):
+            await self._clock.sleep(_STEP)
             if known():
                 return
-            await self._clock.sleep(_STEP)
 
     def _head(self, kind: str, obj: Obj, usages: Sequence[Usage]) -> Obj:
         meta: Obj = {"name": name_of(obj)}

@@ -89,9 +89,10 @@ class ObjectCache:
     def _handler(self, resource: str) -> Callable[[Sequence[Delta]], None]:
         def handle(deltas: Sequence[Delta]) -> None:
             for delta in deltas:
-                if delta.new is None:
+                found = delta.new or delta.old  # what is optional may be deleted, and its files go with it
+                if found is None:
                     continue
-                meta = delta.new["metadata"]
+                meta = found["metadata"]
                 for changed in self._changed:
                     changed(resource, meta.get("namespace", ""), meta["name"])
 

@@ -112,6 +112,13 @@ class StatsSampler:
         if idle:
             self._sample_soon()
 
+    def hurry(self) -> None:
+        """Somebody waits for a container that is too new to have been measured: do not wait for the next turn."""
+        self.ask()
+        if self._timer is not None and self._timer.when - self._clock.monotonic() > FIRST_PERIOD:
+            self._timer.cancel()
+            self._sample_soon()
+
     def stop(self) -> None:
         """Sample no more."""
         if self._timer is not None:
@@ -142,13 +149,11 @@ class StatsSampler:
         self._task = asyncio.get_running_loop().create_task(self._sample_and_go_on(), name="kubelet-stats")
 
     async def _sample_and_go_on(self) -> None:
-        first = not self._usage
         await self.sample()
         self._task = None
         if self._clock.monotonic() - self._asked < INTEREST:
-            self._timer = self._timers.call_later(
-                FIRST_PERIOD if first and self._last else PERIOD, self._sample_soon
-            )
+            new = any(container_id not in self._usage for container_id in self._last)
+            self._timer = self._timers.call_later(FIRST_PERIOD if new else PERIOD, self._sample_soon)
         else:
             self._last.clear()
             self._usage.clear()

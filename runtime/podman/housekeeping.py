@@ -61,7 +61,13 @@ async def remove_everything(transport: Transport, cluster_id: str, *, volumes: b
 
     async def remove(kind: str, path: str, name: str, params: Mapping[str, Any]) -> None:
         with contextlib.suppress(NoSuchItem):
-            await transport.delete(path, params)
+            try:
+                await transport.delete(path, params)
+            except RuntimeFailure as error:
+                if "paused" not in error.message:
+                    raise
+                await transport.post(f"{path}/unpause")  # somebody froze it
+                await transport.delete(path, params)
             removed.append(f"{kind} {name}")
 
     pods = await transport.get("/pods/json", {"filters": label}) or []

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from runtime.kubelet.pods.admission import Refusal
+from runtime.kubelet.pods.admission import Commitments, Refusal
 from runtime.kubelet.pods.context import PodContext
 from runtime.kubelet.pods.eviction import GRACE as EVICTION_GRACE
 from runtime.kubelet.pods.eviction import REASON as EVICTED
@@ -37,8 +37,16 @@ def _was_refused(state: PodState) -> bool:
 class Ender:
     """Ends pods of one kubelet."""
 
-    def __init__(self, context: PodContext, stopper: Stopper, observer: Observer, files: FileKeeper) -> None:
+    def __init__(
+        self,
+        context: PodContext,
+        stopper: Stopper,
+        observer: Observer,
+        files: FileKeeper,
+        taken: Commitments,
+    ) -> None:
         self._context = context
+        self._taken = taken
         self._services = context.services
         self._runtime = context.services.runtime
         self._cache = context.services.cache
@@ -80,6 +88,8 @@ class Ender:
 
     async def finish(self, state: PodState) -> None:
         """Report the end durably, then give back what the sandbox holds. Logs stay until the pod is deleted."""
+        # Once the end is told, the scheduler may send somebody else to the place.
+        self._taken.release(state.uid)
         if not _was_refused(state):
             self._observer.report(state, terminal=True)
             await self._observer.reporter.flush(state)
@@ -106,6 +116,7 @@ class Ender:
         sandbox = self._cache.get(state.uid)
         if sandbox is not None:
             await self._observer.containers(state, sandbox)
+        self._taken.release(state.uid)
         if not _was_refused(state):
             status = self._observer.status(state, terminal=True)
             self._observer.reporter.report(state, ended(status))

@@ -55,14 +55,14 @@ class PodWorkers:
         self._starter.wake = self.wake  # type: ignore[method-assign]
         self._observer = Observer(context, StatusReporter(context.client, self._clock, self.wake))
         self.files = FileKeeper(context, self._starter.content_context, self.wake, self._spawn)
-        self._ender = Ender(context, self._stopper, self._observer, self.files)
+        self._taken = Commitments()
+        self._ender = Ender(context, self._stopper, self._observer, self.files, self._taken)
         self._verdicts = Verdicts(
             context.probes.liveness_failed,
             context.probes.startup_failed,
             context.probes.started,
             partial(_changed, frozenset()),
         )
-        self._taken = Commitments()
         self._resizer = Resizer(context, self._taken)
         self._stopped = False
         self._background: set[asyncio.Task[None]] = set()
@@ -94,6 +94,7 @@ class PodWorkers:
 
     def remove(self, uid: str) -> None:
         """The pod is no longer in the API (or no longer on this node)."""
+        self._taken.release(uid)
         state = self.states.get(uid)
         if state is not None:
             state.gone = True
@@ -204,17 +205,14 @@ class PodWorkers:
         if state.gone:
             await self._ender.purge(state)
             self.states.pop(uid, None)
-            self._taken.release(uid)
         elif state.pod["metadata"].get("deletionTimestamp"):
             await self._ender.terminate(state)
         elif state.done:
             return
         elif is_terminal(state.pod):
             await self._ender.finish(state)
-        elif self._taken.holds(uid) or await self._admit(state):
+        elif self._taken.holds(uid) or not needs_admission(state.pod) or await self._admit(state):
             await self._keep_running(state)
-        if state.done:
-            self._taken.release(uid)
 
     async def _admit(self, state: PodState) -> bool:
         """Take the pod or refuse it; what it needs of the node is its own from then on."""
@@ -341,8 +339,12 @@ class PodWorkers:
         if left <= 0:
             state.failed = _DEADLINE
             self._context.say(state, "Normal", *_DEADLINE)
-        elif state.deadline is None:
-            state.deadline = self._services.timers.call_later(left, lambda: self._deadline_came(state))
+            return
+        if state.deadline is not None:
+            if abs(state.deadline.when - self._clock.monotonic() - left) < 1.0:
+                return
+            state.deadline.cancel()  # it was brought forward
+        state.deadline = self._services.timers.call_later(left, lambda: self._deadline_came(state))
 
     def _deadline_came(self, state: PodState) -> None:
         state.deadline = None

@@ -19,6 +19,7 @@ MAX_REQUESTS = 10
 _MAX_HEAD = 64 * 1024
 _REDIRECTS = (301, 302, 303, 307, 308)
 USER_AGENT = "kube-probe/1.36"
+HOOK_AGENT = "kube-lifecycle/1.36"
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,10 +135,17 @@ class Prober:
             return "warning", f"Probe terminated redirects, Response body: {_text(response.body)}"
         return "failure", f"HTTP probe failed with statuscode: {response.status}"
 
-    async def _get(self, action: Obj, target: Target, address: http.Address, timeout: float) -> http.Response:
+    async def _get(
+        self,
+        action: Obj,
+        target: Target,
+        address: http.Address,
+        timeout: float,
+        agent: str = http.USER_AGENT,
+    ) -> http.Response:
         """Ask, and ask again where the same host says so."""
         for _ in range(http.MAX_REQUESTS):
-            response = await self._get_once(action, target, address, timeout)
+            response = await self._get_once(action, target, address, timeout, agent)
             following = address.redirected(response.location) if response.location else None
             if following is None:
                 return response
@@ -146,7 +153,7 @@ class Prober:
         raise DialFailure(f"stopped after {http.MAX_REQUESTS} redirects")
 
     async def _get_once(
-        self, action: Obj, target: Target, address: http.Address, timeout: float
+        self, action: Obj, target: Target, address: http.Address, timeout: float, agent: str
     ) -> http.Response:
         host = address.host
         direct = target.host_network or host != target.pod_ip
@@ -155,7 +162,8 @@ class Prober:
             if address.scheme == "https":
                 stream = await secure(stream, host if not host.replace(".", "").isdigit() else "")
             headers = action.get("httpHeaders") or ()
-            return await http.get(stream, http.request_bytes(address.path, host, address.port, headers))
+            request = http.request_bytes(address.path, host, address.port, headers, agent)
+            return await http.get(stream, request)
         finally:
             await stream.close()
 
@@ -219,7 +227,7 @@ class Prober:
                 return
             if (action := handler.get("httpGet")) is not None:
                 async with asyncio.timeout(timeout):
-                    await self._get(action, target, _address(action, target), timeout)
+                    await self._get(action, target, _address(action, target), timeout, http.HOOK_AGENT)
                 return
             if (action := handler.get("tcpSocket")) is not None:
                 raise HookFailure("tcpSocket is not a supported lifecycle handler")

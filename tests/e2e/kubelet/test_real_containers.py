@@ -186,6 +186,28 @@ async def test_files_follow_their_config_map(node: Rig) -> None:
     await eventually(seen)
 
 
+async def test_files_of_an_optional_config_map_come_and_go_with_it(node: Rig) -> None:
+    pod = no_token(shell("a", "exec sleep 1000", volumeMounts=[{"name": "v", "mountPath": "/settings"}]))
+    pod["spec"]["volumes"] = [{"name": "v", "configMap": {"name": "later", "optional": True}}]
+    await node.make(pod)
+    container_id = (await running(node, "a"))["status"]["containerStatuses"][0]["containerID"]
+
+    async def files(wanted: str) -> None:
+        async def check() -> bool:
+            found = await node.runtime.exec_sync(
+                container_id.removeprefix("podman://"), ["sh", "-c", "cd /settings && echo *"], 10
+            )
+            return bool(found.output.decode().strip() == wanted)
+
+        await eventually(check)
+
+    await files("*")
+    await node.client.create(config_map("later", {"a": "1", "b": "2"}), "default")
+    await files("a b")
+    await node.client.delete("configmaps", "later", "default")
+    await files("*")
+
+
 async def test_termination_messages_and_exit_codes(node: Rig) -> None:
     await node.make(
         no_token(shell("file", "echo -n why > /dev/termination-log; exit 3", spec={"restartPolicy": "Never"}))

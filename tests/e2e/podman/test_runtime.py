@@ -532,6 +532,10 @@ async def test_what_somebody_froze_can_be_stopped_and_removed(cluster, podman_st
     podman_storage.run("pause", await cluster.launch(other, SLEEP))
     await cluster.runtime.remove_sandbox(other.id)
     assert await cluster.runtime.sandbox("u2") is None
+    third = await cluster.pod(uid="u3")
+    podman_storage.run("pause", await cluster.launch(third, SLEEP))
+    await cluster.runtime.remove_everything()
+    assert await cluster.runtime.sandboxes() == []
 
 
 async def test_any_number_of_containers_is_told_to_stop_at_once(cluster):

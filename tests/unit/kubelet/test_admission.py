@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -135,3 +136,43 @@ async def test_a_place_is_free_again_when_a_pod_has_ended(tmp_path: Path) -> Non
         await node.quiet()
         await node.make(one_container("c", spec=never))
         await node.phase("c", "Running")
+
+
+@pytest.mark.parametrize("how", ["ends", "deleted", "forced"])
+async def test_a_place_is_free_before_anybody_can_know_of_it(
+    tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scheduler sends the next pod as soon as it sees the end of the last one, faster than it is cleaned up."""
+    async with rig(tmp_path) as node:
+        await node.start(options=KubeletOptions(max_pods=10, cpu=2.0, memory=8 << 30))
+        asks = {"requests": {"cpu": "2"}}
+        never: dict[str, Any] = {"restartPolicy": "Never"}
+        await node.make(one_container(image="sim/run:5", resources=asks, spec=never))
+        await node.phase("a", "Running")
+        held = asyncio.Event()
+        remove, clean_up = node.runtime.remove_sandbox, node.kubelets[0]._services.volumes.clean_up
+
+        async def slow_remove(sandbox_id: str) -> None:
+            await held.wait()
+            await remove(sandbox_id)
+
+        async def slow_clean_up(uid: str) -> None:
+            await held.wait()
+            await clean_up(uid)
+
+        monkeypatch.setattr(node.runtime, "remove_sandbox", slow_remove)
+        monkeypatch.setattr(node.kubelets[0]._services.volumes, "clean_up", slow_clean_up)
+        if how == "ends":
+            await node.advance(6)
+            await node.phase("a", "Succeeded")
+        else:
+            await node.client.delete(
+                "pods", "a", "default", grace_period_seconds=0 if how == "forced" else None
+            )
+            await node.advance(3)
+        await node.quiet()
+        await node.make(one_container("b", resources=asks, spec=never))
+        await node.quiet()
+        assert (await node.status("b"))["phase"] != "Failed"
+        held.set()
+        await node.phase("b", "Running")

@@ -374,3 +374,33 @@ def test_the_hosts_file_is_kubernetes_own(tmp_path: Path) -> None:
 def test_a_mount_of_ones_own_over_the_hosts_file_stays() -> None:
     assert wants_hosts_file({"name": "c", "volumeMounts": [{"mountPath": "/etc"}]})
     assert not wants_hosts_file({"name": "c", "volumeMounts": [{"mountPath": "/etc/hosts"}]})
+
+
+async def test_a_deleted_object_is_a_changed_one(node: Rig) -> None:
+    told: list[tuple[str, str, str]] = []
+    objects = node.kubelets[0].workers._services.objects
+    objects.subscribe(lambda *what: told.append(what))
+    await node.client.create(
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "cm"}, "data": {}}, "default"
+    )
+    assert await objects.config_map("default", "cm")
+    await node.until(lambda: ("configmaps", "default", "cm") in told)
+    told.clear()
+    await node.client.delete("configmaps", "cm", "default")
+    await node.until(lambda: ("configmaps", "default", "cm") in told)
+
+
+async def test_the_use_of_a_new_pod_is_known_soon_though_others_are_measured_already(node: Rig) -> None:
+    await node.make(one_container())
+    await node.phase("a", "Running")
+    stats = node.kubelets[0].stats
+    stats.ask()
+    await node.advance(3)
+    assert stats.pod((await node.pod("a"))["metadata"]["uid"])
+    await node.make(one_container("b"))
+    uid = (await node.phase("b", "Running"))["metadata"]["uid"]
+    assert not stats.pod(uid)
+    stats.hurry()
+    await node.quiet()
+    await node.advance(2)
+    assert stats.pod(uid), "the next regular sample is due in a quarter of a minute"

@@ -515,3 +515,14 @@ async def test_what_others_write_into_our_status_is_put_right(node: Rig) -> None
         return {entry["type"]: entry["status"] for entry in found}["Ready"] == "True"
 
     await node.until(right_again)
+
+
+async def test_a_deadline_may_be_brought_forward(node: Rig) -> None:
+    await node.make(one_container(spec={"activeDeadlineSeconds": 1000}))
+    pod = await node.phase("a", "Running")
+    await node.client.update({**pod, "spec": {**pod["spec"], "activeDeadlineSeconds": 5}})
+    await node.quiet()
+    await node.advance(3)
+    assert (await node.status("a"))["phase"] == "Running"
+    await node.advance(4)
+    assert (await node.phase("a", "Failed"))["status"]["reason"] == "DeadlineExceeded"

@@ -356,3 +356,20 @@ async def test_https_is_not_verified(tmp_path: Any) -> None:
     plain = await serve(b"HTTP/1.1 400 Bad Request\r\n\r\n")
     found = await ask(plain, {"httpGet": {"path": "/", "port": 80, "scheme": "HTTPS"}})
     assert found[0] == "failure" and "tls:" in found[1]
+
+
+async def test_a_hook_says_that_it_is_one() -> None:
+    asked: list[bytes] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    prober = Prober(Loopback(server.sockets[0].getsockname()[1]), SystemClock())  # type: ignore[arg-type]
+    hook = {"httpGet": {"path": "/pre", "port": 80}}
+    await prober.run_hook(hook, Target("id", "sb", "10.9.8.7", {"name": "c"}), 5)
+    server.close()
+    assert b"User-Agent: kube-lifecycle/1.36\r\n" in asked[0]

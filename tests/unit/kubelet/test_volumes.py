@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import socket
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -56,8 +57,9 @@ def source() -> Source:
 
 
 @pytest.fixture
-def manager(tmp_path: Path, source: Source) -> VolumeManager:
-    return VolumeManager(tmp_path / "pods", source, ManualClock(NOW))
+def manager(tmp_path: Path, source: Source) -> Iterator[VolumeManager]:
+    yield VolumeManager(tmp_path / "pods", source, ManualClock(NOW))
+    memory.remove_all(tmp_path / "pods")
 
 
 def pod_with(volume: dict[str, Any], *mounts: dict[str, Any], **spec: Any) -> dict[str, Any]:
