@@ -1,13 +1,12 @@
 """The API over HTTPS: commits, reads and watches of a real server process, through kept connections.
 
-Client and server share the machine, both with TLS. Bare sockets for LIST and watches, so that the client's own
-parsing does not hide the server; aiohttp where many writers wait at once.
+Client and server share the machine, both with TLS. Bare sockets (:mod:`.wire`), so that the client's own work
+does not hide the server.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import gc
 import multiprocessing
@@ -20,19 +19,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from tests.support.serving import eventually
-
 from . import store_rows
 from .live import PODS, Live, Obj, live, resident, roll_out
 from .rows import Row, median_seconds
 from .start_rows import UPSTREAM_SECONDS, api_ready, compiled
+from .wire import Wire, connected, exchanges
 
 WATCHERS = 100
 CHANGES = 41
@@ -48,80 +46,7 @@ def pod(name: str) -> Obj:
     return made
 
 
-# -- bare sockets ------------------------------------------------------------------------------------------------
-
-
-def written(method: str, path: str, body: bytes = b"", kind: str = "application/json") -> bytes:
-    """A request as it goes over the wire."""
-    head = (
-        f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: application/json\r\nContent-Type: {kind}\r\n"
-    )
-    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
-
-
-class Wire:
-    """One blocking TLS connection that speaks just enough HTTP."""
-
-    def __init__(self, port: int, tls: ssl.SSLContext) -> None:
-        plain = socket.create_connection(("127.0.0.1", port))
-        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket = tls.wrap_socket(plain, server_hostname="127.0.0.1")
-        self._buffer = bytearray(1 << 20)
-
-    def request(self, method: str, path: str, body: bytes = b"", kind: str = "application/json") -> None:
-        """Send one."""
-        self.socket.sendall(written(method, path, body, kind))
-
-    def answer(self) -> bytes:
-        """The answer's body, which must have a Content-Length or come in chunks."""
-        data = bytearray()
-        while (end := data.find(b"\r\n\r\n")) < 0:
-            data += self._read()
-        head, data = bytes(data[:end]).lower(), data[end + 4 :]
-        if not head.startswith((b"http/1.1 200", b"http/1.1 201")):
-            raise RuntimeError(f"{head!r} {bytes(data)!r}")
-        if b"content-length:" in head:
-            length = int(head.partition(b"content-length:")[2].split(b"\r\n")[0])
-            while len(data) < length:
-                data += self._read()
-        else:
-            while not data.endswith(b"0\r\n\r\n"):
-                data += self._read()
-        return bytes(data)
-
-    def _read(self) -> memoryview:
-        count = self.socket.recv_into(self._buffer)
-        if not count:
-            raise RuntimeError("the server closed the connection")
-        return memoryview(self._buffer)[:count]
-
-    def close(self) -> None:
-        """Close it."""
-        self.socket.close()
-
-
-def exchanges(wires: Sequence[Wire], make: Callable[[int], tuple[str, str, bytes]], count: int) -> float:
-    """Requests a second, one at a time on each connection, written and read with as little work as can be."""
-    requests = iter([written(*make(number)) for number in range(count)])
-    start = time.perf_counter()
-    if len(wires) == 1:
-        for request in requests:
-            wires[0].socket.sendall(request)
-            wires[0].answer()
-        return count / (time.perf_counter() - start)
-    with selectors.DefaultSelector() as selector:
-        for wire, request in zip(wires, requests):  # noqa: B905 - as many as there are connections
-            selector.register(wire.socket, selectors.EVENT_READ, wire)
-            wire.socket.sendall(request)
-        done = 0
-        while done < count:
-            for key, _ in selector.select():
-                wire = key.data
-                wire.answer()  # small, and here as a whole once its first byte is
-                done += 1
-                if request := next(requests, b""):
-                    wire.socket.sendall(request)
-    return count / (time.perf_counter() - start)
+# -- watches -----------------------------------------------------------------------------------------------------
 
 
 def until_all_have(wires: Sequence[Wire], mark: bytes) -> None:
@@ -171,16 +96,6 @@ def fan_out_medians(
         taken.append(time.perf_counter() - start)
         after()
     return statistics.median(taken)
-
-
-@contextlib.contextmanager
-def connected(port: int, tls: ssl.SSLContext, count: int) -> Iterator[list[Wire]]:
-    wires = [Wire(port, tls) for _ in range(count)]
-    try:
-        yield wires
-    finally:
-        for wire in wires:
-            wire.close()
 
 
 def our_fan_out(server: Live) -> tuple[float, bytes]:
@@ -237,18 +152,6 @@ def commits(port: int, tls: ssl.SSLContext, writers: int, count: int, prefix: st
         return "POST", SECRETS, orjson.dumps(secret(f"{prefix}-{number}"))
 
     with connected(port, tls, writers) as wires:
-        return exchanges(wires, make, count)
-
-
-def puts(etcd: store_rows.Etcd, tls: ssl.SSLContext, writers: int, count: int, prefix: str) -> float:
-    """The same through etcd's gateway."""
-    value = base64.b64encode(orjson.dumps(secret("etcd-00000"))).decode()
-
-    def make(number: int) -> tuple[str, str, bytes]:
-        key = base64.b64encode(f"/registry/secrets/default/{prefix}-{number}".encode()).decode()
-        return "POST", "/v3/kv/put", orjson.dumps({"key": key, "value": value})
-
-    with connected(etcd.port, tls, writers) as wires:
         return exchanges(wires, make, count)
 
 
@@ -340,17 +243,20 @@ async def commit_rows(folder: Path) -> list[Row]:
                 )
 
             await ours(4, 400, "warm")
+            value = orjson.dumps(secret("etcd-00000"))
             size = len(orjson.dumps(await server.ask("GET", f"{SECRETS}/warm-0"))) + 60
             if etcd is not None:
-                await asyncio.to_thread(eventually, "etcd", partial(puts_once, etcd, server.tls))
+                await asyncio.to_thread(etcd.wait, server.tls)
             for number in range(ROUNDS):
                 floors.append(store_rows.bare_commits(folder, size))
                 ones.append(await ours(1, 1000, f"one-{number}"))
                 if etcd is not None:
-                    etcd_ones.append(puts(etcd, server.tls, 1, 1000, f"one-{number}"))
+                    etcd_ones.append(etcd.puts(1, 1000, f"one-{number}", value, server.tls))
                 manys.append(await ours(store_rows.WRITERS, 3200, f"many-{number}"))
                 if etcd is not None:
-                    etcd_manys.append(puts(etcd, server.tls, store_rows.WRITERS, 3200, f"many-{number}"))
+                    etcd_manys.append(
+                        etcd.puts(store_rows.WRITERS, 3200, f"many-{number}", value, server.tls)
+                    )
         finally:
             if etcd is not None:
                 etcd.stop()
@@ -368,14 +274,6 @@ async def commit_rows(folder: Path) -> list[Row]:
         rows.append(higher("… 1 writer", one, "etcd", single, goal=1, note=note))
         rows.append(higher(f"… {many_writers}", many, "etcd", parallel, goal=1))
     return rows
-
-
-def puts_once(etcd: store_rows.Etcd, tls: ssl.SSLContext) -> bool:
-    """Whether etcd answers yet."""
-    try:
-        return puts(etcd, tls, 1, 10, "first") > 0
-    except OSError as error:
-        raise ValueError(error) from error
 
 
 MERGE = "application/merge-patch+json"
