@@ -25,13 +25,13 @@ from runtime.objects.errors import (
     path_not_found,
     too_large,
 )
+from runtime.objects.jsonerrors import go_json_error, summary
 from runtime.objects.printers import printer_for
 from runtime.objects.registry import Registry, Resource, Subresource
 from runtime.store import Record
 
 from . import tables
 from .body import BODY_LIMIT, duplicate_fields, is_json, parse, parse_json, read_object
-from .jsonerrors import go_json_error, summary
 from .metrics import Metrics
 from .negotiation import (
     JSON,
