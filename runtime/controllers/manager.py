@@ -28,6 +28,7 @@ from .job import JobController
 from .namespaces import NamespaceController, RootCAPublisher, ServiceAccountController
 from .nodes import NodeLifecycleController, TaintEvictionController
 from .podgc import PodGCController
+from .policies import ValidatingAdmissionPolicyStatusController
 from .quota import ResourceQuotaController
 from .replicaset import ReplicaSetController, ReplicationControllerController
 from .statefulset import StatefulSetController
@@ -99,6 +100,7 @@ class ControllerManager:
             TaintEvictionController(context("node-controller", "taint-eviction-controller")),
             PodGCController(context("pod-garbage-collector")),
             CustomResourceDefinitionController(context("custom-resource-definition-controller")),
+            ValidatingAdmissionPolicyStatusController(context("validatingadmissionpolicy-status-controller")),
             GarbageCollector(context("generic-garbage-collector", "garbage-collector-controller")),
         ]
         if root_ca:
