@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from .functions import FUNCTIONS, QUALIFIED
+from .functions import FUNCTIONS, QUALIFIED, sort_by
 from .libraries import METHODS
 from .parse import (
     CALL,
@@ -34,7 +34,11 @@ BUDGET: Final = 200_000
 """Steps that one evaluation may take."""
 TYPE_NAMES: Final = {
     name: Type(name)
-    for name in ("bool", "int", "uint", "double", "string", "bytes", "list", "map", "null_type", "type")
+    for name in (
+        *("bool", "int", "uint", "double", "string", "bytes", "list", "map", "null_type", "type"),
+        *("optional_type", "google.protobuf.Timestamp", "google.protobuf.Duration"),
+        *("net.IP", "net.CIDR", "kubernetes.Quantity", "kubernetes.URL", "kubernetes.Semver"),
+    )
 }
 """Names that stand for types."""
 _ESCAPES: Final = {"__dot__": ".", "__dash__": "-", "__slash__": "/", "__underscores__": "__"}
@@ -313,6 +317,8 @@ class _Run:
         if name == "filter":
             kept = [(key, value) for key, value in scopes() if _bool(self.value(parts[0], inner))]
             return [key if isinstance(target, dict) else value for key, value in kept]
+        if name == "sortBy":
+            return sort_by([(self.value(parts[0], inner), value) for _, value in scopes()])
         return self._transform(name, scopes(), parts, inner)
 
     def _quantify(self, scopes: Any, part: Node, inner: dict[str, Any], *, decisive: bool) -> bool:

@@ -366,6 +366,9 @@ def _reverse(value: Any) -> Any:
     return value[::-1] if isinstance(value, str) else items(value)[::-1]
 
 
+_RAISED: Final = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+
+
 def _format(pattern: Any, arguments: Any) -> str:
     values = iter(items(arguments))
 
@@ -386,7 +389,8 @@ def _format(pattern: Any, arguments: Any) -> str:
             case "f":
                 return f"{float(value):.{precision}f}"
             case "e":
-                return f"{float(value):.{precision}e}"
+                mantissa, _, exponent = f"{float(value):.{precision}e}".partition("e")
+                return f"{mantissa}×10{exponent.removeprefix('+').translate(_RAISED)}"
             case "b":
                 return f"{int(value):b}"
             case "o":
@@ -479,6 +483,13 @@ def _sort(values: Any) -> list[Any]:
     return sorted(_ordered(items(values)), key=cmp_to_key(compare))
 
 
+def sort_by(pairs: list[tuple[Any, Any]]) -> list[Any]:
+    """Items in the order of what was worked out of them (the macro ``sortBy``)."""
+    keys = _ordered([key for key, _ in pairs])
+    order = sorted(range(len(keys)), key=cmp_to_key(lambda one, other: compare(keys[one], keys[other])))
+    return [pairs[index][1] for index in order]
+
+
 def _slice(values: Any, start: Any, end: Any) -> list[Any]:
     if not 0 <= whole(start) <= whole(end) <= len(items(values)):
         raise CelError(f"cannot slice({start}, {end}), list is length {len(values)}")
@@ -521,8 +532,11 @@ def _value_of(value: Any) -> Any:
     return value.value
 
 
+_FIRST_MOMENT: Final = datetime(1, 1, 1, tzinfo=UTC)
+
+
 def _zeroless(value: Any) -> Optional:
-    empty = value is None or (not isinstance(value, datetime) and not value)
+    empty = value == _FIRST_MOMENT if isinstance(value, datetime) else not value
     return NO_VALUE if empty else Optional(True, value)
 
 

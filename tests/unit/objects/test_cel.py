@@ -65,6 +65,13 @@ VARIABLES = {
         ("'hello'.substring(1, 3) + 'hello'.charAt(4) + string('hello'.indexOf('l'))", "elo2"),
         ("'%s has %d of %.1f'.format(['x', 3, 1.25])", "x has 3 of 1.2"),
         ("[3, 1, 2].sum() == 6 && [1, 2].isSorted() && [3, 1].min() == 1", True),
+        ("'%.2e'.format([31.4])", "3.14×10⁰¹"),
+        (
+            "self.people.sortBy(p, -p.age).map(p, p.n) + [3, 1].sortBy(x, x).map(x, string(x))",
+            ["b", "a", "1", "3"],
+        ),
+        ("type(ip('10.0.0.1')) == net.IP && type(duration('1s')) == google.protobuf.Duration", True),
+        ("optional.ofNonZeroValue(timestamp('0001-01-01T00:00:00Z')).hasValue()", False),
         ("'a1b22'.findAll('[0-9]+')", ["1", "22"]),
         ("url('https://h:80/p?a=b').getHost()", "h:80"),
         ("isURL('no url') || isIP('10.0.0.256')", False),
