@@ -237,20 +237,17 @@ class _Run:
             if space and space.partition(".")[0] not in scope:
                 function = QUALIFIED.get(f"{space}.{name}")
                 if function is not None:
-                    return function(*[self.value(one, scope) for one in args])
+                    return _called(function, [self.value(one, scope) for one in args])
             values = [self.value(target, scope), *[self.value(one, scope) for one in args]]
             method: Callable[..., Any] | None = getattr(values[0], f"cel_{name}", None)
             if method is not None:
-                return method(*values[1:])
+                return _called(method, values[1:])
         else:
             values = [self.value(one, scope) for one in args]
         function = FUNCTIONS.get(name)
         if function is None:
             raise CelError("no such overload")
-        try:
-            return function(*values)
-        except TypeError as error:
-            raise CelError("no such overload") from error
+        return _called(function, values)
 
     def _or(self, target: Any, name: str, other: Node, scope: Scope) -> Any:
         if not isinstance(target, Optional):
@@ -347,6 +344,16 @@ class _Run:
         for _, entry in found:
             merged.update(entry)
         return merged
+
+
+def _called(function: Callable[..., Any], values: list[Any]) -> Any:
+    """What a function gives; what it is not made for, and what goes beyond Python's own types, is no result."""
+    try:
+        return function(*values)
+    except (TypeError, AttributeError) as error:
+        raise CelError("no such overload") from error
+    except (ValueError, OverflowError) as error:
+        raise CelError("range error") from error
 
 
 def qualified(node: Node) -> str:

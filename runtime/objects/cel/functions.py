@@ -463,6 +463,8 @@ def _arguments(find: Callable[[Any], Any]) -> Callable[..., Any]:
 
 def _flatten(values: Any, depth: Any = 1) -> list[Any]:
     result: list[Any] = []
+    if whole(depth) < 0:
+        raise CelError("level must be non-negative")
     for one in items(values):
         if isinstance(one, list) and whole(depth) > 0:
             result += _flatten(one, depth - 1)
@@ -486,13 +488,21 @@ def _sort(values: Any) -> list[Any]:
 def sort_by(pairs: list[tuple[Any, Any]]) -> list[Any]:
     """Items in the order of what was worked out of them (the macro ``sortBy``)."""
     keys = _ordered([key for key, _ in pairs])
-    order = sorted(range(len(keys)), key=cmp_to_key(lambda one, other: compare(keys[one], keys[other])))
-    return [pairs[index][1] for index in order]
+
+    def order(one: int, other: int) -> int:
+        return compare(keys[one], keys[other])
+
+    return [pairs[index][1] for index in sorted(range(len(keys)), key=cmp_to_key(order))]
 
 
 def _slice(values: Any, start: Any, end: Any) -> list[Any]:
-    if not 0 <= whole(start) <= whole(end) <= len(items(values)):
-        raise CelError(f"cannot slice({start}, {end}), list is length {len(values)}")
+    what = f"cannot slice({start}, {end})"
+    if whole(start) < 0 or whole(end) < 0:
+        raise CelError(f"{what}, negative indexes not supported")
+    if start > end:
+        raise CelError(f"{what}, start index must be less than or equal to end index")
+    if end > len(items(values)):
+        raise CelError(f"{what}, list is length {len(values)}")
     return items(values)[start:end]
 
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ..cel import CelSyntaxError, compile_expression
+from ..cel import CelError, CelSyntaxError, compile_expression
 from ..cel.evaluate import CALLABLE, TYPE_NAMES, qualified, unescaped
-from ..cel.functions import QUALIFIED
+from ..cel.functions import QUALIFIED, to_duration, to_timestamp
 from ..cel.parse import CALL, CONST, HAS, IDENT, INDEX, LIST, LOOP, MAP, SELECT, STRUCT, Node
 from ..errors import FieldError, Obj, forbidden_field, invalid, required
+from ..regexps import go_pattern
 from .rules import resolve_path
 from .structural import META_FIELDS, Structural
 
@@ -277,7 +278,23 @@ class Reader:
             if name not in CALLABLE:
                 self._wrong(node, f"undeclared reference to '{name}' (in container '')")
         self._all(args, types, often)
+        self._literals(name, args)
         return None
+
+    def _literals(self, name: str, args: tuple[Node, ...]) -> None:
+        """Times, spans and patterns that are written out can be read."""
+        if len(args) != 1 or args[0][0] != CONST or not isinstance(args[0][2], str):
+            return
+        text = args[0][2]
+        try:
+            if name == "duration":
+                to_duration(text)
+            elif name == "timestamp":
+                to_timestamp(text)
+            elif name == "matches" and go_pattern(text) is None:
+                self._wrong(args[0], "invalid matches argument")
+        except CelError:
+            self._wrong(args[0], "invalid duration argument" if name == "duration" else "invalid timestamp")
 
     def _loop(self, node: Node, types: Types, often: int) -> Structural | None:
         name, variables, parts = node[2], node[4], node[5]
