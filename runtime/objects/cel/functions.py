@@ -25,6 +25,10 @@ _SPAN = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
 
 
+MOST_JOINED: Final = 10_000_000
+"""How long a text or list may become: what it costs grows with its length, and so does what it takes."""
+
+
 def no_overload() -> CelError:
     """The types do not fit any form of the function."""
     return CelError("no such overload")
@@ -72,6 +76,9 @@ def add(one: Any, other: Any) -> Any:
     """``+``"""
     if is_number(one) and type(one) is type(other):
         return one + other if isinstance(one, float) else _ranged(int(one) + int(other), one)
+    long = isinstance(one, str | bytes | list) and isinstance(other, str | bytes | list)
+    if long and len(one) + len(other) > MOST_JOINED:
+        raise CelError("operation cancelled: actual cost limit exceeded")
     if isinstance(one, str) and isinstance(other, str):
         return one + other
     if isinstance(one, bytes) and isinstance(other, bytes):

@@ -142,6 +142,14 @@ def test_an_evaluation_ends() -> None:
         compile_expression(text).evaluate(rows)
 
 
+def test_texts_do_not_grow_without_end() -> None:
+    text = "x"
+    for _ in range(20):
+        text = f"cel.bind(x, x + x, {text})"
+    with pytest.raises(CelError, match="actual cost limit exceeded"):
+        compile_expression(text).evaluate({"x": "ab" * 1000})
+
+
 def test_evaluations_share_a_budget() -> None:
     budget = Budget(1000)
     compile_expression("self.all(x, x >= 0)").evaluate({"self": list(range(50))}, budget)
