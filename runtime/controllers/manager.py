@@ -29,6 +29,7 @@ from .job import JobController
 from .namespaces import NamespaceController, RootCAPublisher, ServiceAccountController
 from .nodes import NodeLifecycleController, TaintEvictionController
 from .podgc import PodGCController
+from .policies import ValidatingAdmissionPolicyStatusController
 from .quota import ResourceQuotaController
 from .replicaset import ReplicaSetController, ReplicationControllerController
 from .statefulset import StatefulSetController
@@ -110,6 +111,7 @@ class ControllerManager:
             TTLController(context("ttl-controller")),
             PodGCController(context("pod-garbage-collector")),
             CustomResourceDefinitionController(context("custom-resource-definition-controller")),
+            ValidatingAdmissionPolicyStatusController(context("validatingadmissionpolicy-status-controller")),
             GarbageCollector(context("generic-garbage-collector", "garbage-collector-controller")),
         ]
         if root_ca:

@@ -16,9 +16,9 @@ import orjson
 
 from runtime.objects.depth import DEPTH_LIMIT, too_deep
 from runtime.objects.errors import Obj, bad_request
+from runtime.objects.jsonerrors import go_json_error
 from runtime.objects.yamltext import YAMLTextError, build, compose
 
-from .jsonerrors import go_json_error
 from .protobuf import InvalidMessage, decode_body
 
 BODY_LIMIT = 3 * 1024 * 1024

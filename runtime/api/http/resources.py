@@ -25,11 +25,11 @@ from runtime.objects.errors import (
     path_not_found,
     too_large,
 )
+from runtime.objects.jsonerrors import go_json_error, summary
 from runtime.objects.registry import Registry, Resource, Subresource
 
 from . import tables
 from .body import BODY_LIMIT, duplicate_fields, is_json, parse, parse_json, read_object, written_alike
-from .jsonerrors import go_json_error, summary
 from .metrics import Metrics
 from .negotiation import (
     PARTIAL,

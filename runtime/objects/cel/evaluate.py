@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from .functions import FUNCTIONS, QUALIFIED
+from .functions import FUNCTIONS, QUALIFIED, sort_by
 from .libraries import METHODS
 from .parse import (
     CALL,
@@ -34,7 +34,11 @@ BUDGET: Final = 200_000
 """Steps that one evaluation may take."""
 TYPE_NAMES: Final = {
     name: Type(name)
-    for name in ("bool", "int", "uint", "double", "string", "bytes", "list", "map", "null_type", "type")
+    for name in (
+        *("bool", "int", "uint", "double", "string", "bytes", "list", "map", "null_type", "type"),
+        *("optional_type", "google.protobuf.Timestamp", "google.protobuf.Duration"),
+        *("net.IP", "net.CIDR", "kubernetes.Quantity", "kubernetes.URL", "kubernetes.Semver"),
+    )
 }
 """Names that stand for types."""
 _ESCAPES: Final = {"__dot__": ".", "__dash__": "-", "__slash__": "/", "__underscores__": "__"}
@@ -233,20 +237,17 @@ class _Run:
             if space and space.partition(".")[0] not in scope:
                 function = QUALIFIED.get(f"{space}.{name}")
                 if function is not None:
-                    return function(*[self.value(one, scope) for one in args])
+                    return _called(function, [self.value(one, scope) for one in args])
             values = [self.value(target, scope), *[self.value(one, scope) for one in args]]
             method: Callable[..., Any] | None = getattr(values[0], f"cel_{name}", None)
             if method is not None:
-                return method(*values[1:])
+                return _called(method, values[1:])
         else:
             values = [self.value(one, scope) for one in args]
         function = FUNCTIONS.get(name)
         if function is None:
             raise CelError("no such overload")
-        try:
-            return function(*values)
-        except TypeError as error:
-            raise CelError("no such overload") from error
+        return _called(function, values)
 
     def _or(self, target: Any, name: str, other: Node, scope: Scope) -> Any:
         if not isinstance(target, Optional):
@@ -313,6 +314,8 @@ class _Run:
         if name == "filter":
             kept = [(key, value) for key, value in scopes() if _bool(self.value(parts[0], inner))]
             return [key if isinstance(target, dict) else value for key, value in kept]
+        if name == "sortBy":
+            return sort_by([(self.value(parts[0], inner), value) for _, value in scopes()])
         return self._transform(name, scopes(), parts, inner)
 
     def _quantify(self, scopes: Any, part: Node, inner: dict[str, Any], *, decisive: bool) -> bool:
@@ -341,6 +344,16 @@ class _Run:
         for _, entry in found:
             merged.update(entry)
         return merged
+
+
+def _called(function: Callable[..., Any], values: list[Any]) -> Any:
+    """What a function gives; what it is not made for, and what goes beyond Python's own types, is no result."""
+    try:
+        return function(*values)
+    except (TypeError, AttributeError) as error:
+        raise CelError("no such overload") from error
+    except (ValueError, OverflowError) as error:
+        raise CelError("range error") from error
 
 
 def qualified(node: Node) -> str:

@@ -25,6 +25,10 @@ _SPAN = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
 
 
+MOST_JOINED: Final = 10_000_000
+"""How long a text or list may become: what it costs grows with its length, and so does what it takes."""
+
+
 def no_overload() -> CelError:
     """The types do not fit any form of the function."""
     return CelError("no such overload")
@@ -72,6 +76,9 @@ def add(one: Any, other: Any) -> Any:
     """``+``"""
     if is_number(one) and type(one) is type(other):
         return one + other if isinstance(one, float) else _ranged(int(one) + int(other), one)
+    long = isinstance(one, str | bytes | list) and isinstance(other, str | bytes | list)
+    if long and len(one) + len(other) > MOST_JOINED:
+        raise CelError("operation cancelled: actual cost limit exceeded")
     if isinstance(one, str) and isinstance(other, str):
         return one + other
     if isinstance(one, bytes) and isinstance(other, bytes):
@@ -366,6 +373,9 @@ def _reverse(value: Any) -> Any:
     return value[::-1] if isinstance(value, str) else items(value)[::-1]
 
 
+_RAISED: Final = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+
+
 def _format(pattern: Any, arguments: Any) -> str:
     values = iter(items(arguments))
 
@@ -386,7 +396,8 @@ def _format(pattern: Any, arguments: Any) -> str:
             case "f":
                 return f"{float(value):.{precision}f}"
             case "e":
-                return f"{float(value):.{precision}e}"
+                mantissa, _, exponent = f"{float(value):.{precision}e}".partition("e")
+                return f"{mantissa}×10{exponent.removeprefix('+').translate(_RAISED)}"
             case "b":
                 return f"{int(value):b}"
             case "o":
@@ -459,6 +470,8 @@ def _arguments(find: Callable[[Any], Any]) -> Callable[..., Any]:
 
 def _flatten(values: Any, depth: Any = 1) -> list[Any]:
     result: list[Any] = []
+    if whole(depth) < 0:
+        raise CelError("level must be non-negative")
     for one in items(values):
         if isinstance(one, list) and whole(depth) > 0:
             result += _flatten(one, depth - 1)
@@ -479,9 +492,24 @@ def _sort(values: Any) -> list[Any]:
     return sorted(_ordered(items(values)), key=cmp_to_key(compare))
 
 
+def sort_by(pairs: list[tuple[Any, Any]]) -> list[Any]:
+    """Items in the order of what was worked out of them (the macro ``sortBy``)."""
+    keys = _ordered([key for key, _ in pairs])
+
+    def order(one: int, other: int) -> int:
+        return compare(keys[one], keys[other])
+
+    return [pairs[index][1] for index in sorted(range(len(keys)), key=cmp_to_key(order))]
+
+
 def _slice(values: Any, start: Any, end: Any) -> list[Any]:
-    if not 0 <= whole(start) <= whole(end) <= len(items(values)):
-        raise CelError(f"cannot slice({start}, {end}), list is length {len(values)}")
+    what = f"cannot slice({start}, {end})"
+    if whole(start) < 0 or whole(end) < 0:
+        raise CelError(f"{what}, negative indexes not supported")
+    if start > end:
+        raise CelError(f"{what}, start index must be less than or equal to end index")
+    if end > len(items(values)):
+        raise CelError(f"{what}, list is length {len(values)}")
     return items(values)[start:end]
 
 
@@ -521,8 +549,11 @@ def _value_of(value: Any) -> Any:
     return value.value
 
 
+_FIRST_MOMENT: Final = datetime(1, 1, 1, tzinfo=UTC)
+
+
 def _zeroless(value: Any) -> Optional:
-    empty = value is None or (not isinstance(value, datetime) and not value)
+    empty = value == _FIRST_MOMENT if isinstance(value, datetime) else not value
     return NO_VALUE if empty else Optional(True, value)
 
 

@@ -404,6 +404,7 @@ _MACROS: Final = {
     ("existsOne", 2): 1,
     ("filter", 2): 1,
     ("map", 2): 1,
+    ("sortBy", 2): 1,
     ("map", 3): 1,
     ("all", 3): 2,
     ("exists", 3): 2,

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ..cel import CelSyntaxError, compile_expression
+from ..cel import CelError, CelSyntaxError, compile_expression
 from ..cel.evaluate import CALLABLE, TYPE_NAMES, qualified, unescaped
-from ..cel.functions import QUALIFIED
+from ..cel.functions import QUALIFIED, to_duration, to_timestamp
 from ..cel.parse import CALL, CONST, HAS, IDENT, INDEX, LIST, LOOP, MAP, SELECT, STRUCT, Node
 from ..errors import FieldError, Obj, forbidden_field, invalid, required
+from ..regexps import go_pattern
 from .rules import resolve_path
 from .structural import META_FIELDS, Structural
 
@@ -24,6 +25,16 @@ COST_LIMIT: Final = 10_000_000
 _REQUEST_SIZE = 3 * 1024 * 1024
 """The largest object: what bounds a list of which the schema does not say how long it may be."""
 _TRUTH: Final = frozenset({"&&", "||", "!", "==", "!=", "<", "<=", ">", ">=", "in"})
+_COMPARED: Final = frozenset({"<", "<=", ">", ">=", "==", "!="})
+_CEL_TYPES: Final = {
+    "integer": "int",
+    "number": "double",
+    "boolean": "bool",
+    "string": "string",
+    "array": "list",
+}
+_FORMATTED: Final = frozenset({"date", "date-time", "datetime", "duration", "byte"})
+"""Formats of text that is no text to rules."""
 _ARITHMETIC: Final = frozenset({"+", "-", "*", "/", "%"})
 _LOGIC: Final = frozenset({"&&", "||", "!", "_?_:_"})
 
@@ -246,8 +257,7 @@ class Reader:
                 return None
             self._wrong(node, f"undefined field '{name}'")
         elif target.type and not target.int_or_string:
-            shown = {"integer": "int", "number": "double", "boolean": "bool", "array": "list"}
-            kind = shown.get(target.type, target.type)
+            kind = _CEL_TYPES.get(target.type, target.type)
             self._wrong(node, f"type '{kind}' does not support field selection")
         return None
 
@@ -256,13 +266,35 @@ class Reader:
         if name == "_?._":
             found = self._type(args[0], types, often)
             return self._member(node, found, args[1][2])
+        if target is None and name in _COMPARED:
+            given = [_kind(one, self._type(one, types, often)) for one in args]
+            if _unlike(*given):
+                shown = f"found no matching overload for '_{name}_' applied to '({', '.join(given)})'"
+                self._wrong(node, shown)
+            return None
         if target is None or f"{qualified(target)}.{name}" not in QUALIFIED:
             if target is not None:
                 self._type(target, types, often)
             if name not in CALLABLE:
                 self._wrong(node, f"undeclared reference to '{name}' (in container '')")
         self._all(args, types, often)
+        self._literals(name, args)
         return None
+
+    def _literals(self, name: str, args: tuple[Node, ...]) -> None:
+        """Times, spans and patterns that are written out can be read."""
+        if len(args) != 1 or args[0][0] != CONST or not isinstance(args[0][2], str):
+            return
+        text = args[0][2]
+        try:
+            if name == "duration":
+                to_duration(text)
+            elif name == "timestamp":
+                to_timestamp(text)
+            elif name == "matches" and go_pattern(text) is None:
+                self._wrong(args[0], "invalid matches argument")
+        except CelError:
+            self._wrong(args[0], "invalid duration argument" if name == "duration" else "invalid timestamp")
 
     def _loop(self, node: Node, types: Types, often: int) -> Structural | None:
         name, variables, parts = node[2], node[4], node[5]
@@ -277,6 +309,21 @@ class Reader:
         inner.update(zip(variables, values if len(variables) == 2 else [items], strict=True))
         self._all(parts, inner, often * _largest(target))
         return target if name == "filter" and items is not None else None
+
+
+def _kind(node: Node, found: Structural | None) -> str:
+    """The CEL type of an operand, empty where it is not known."""
+    if node[0] == CONST:
+        return {bool: "bool", str: "string", int: "int", float: "double"}.get(type(node[2]), "")
+    if found is None or found.int_or_string or found.raw.get("format") in _FORMATTED:
+        return ""
+    return _CEL_TYPES.get(found.type, "")
+
+
+def _unlike(one: str, other: str) -> bool:
+    """Whether two types can't be compared: numbers can, all others only with their own."""
+    numbers = ("int", "double")
+    return bool(one and other) and one != other and not (one in numbers and other in numbers)
 
 
 def _result(tree: Node, found: Structural | None) -> str:

@@ -263,7 +263,7 @@ def admission() -> list[Resource]:
         ("MutatingAdmissionPolicy", "mutatingadmissionpolicies", extension.ADMISSION_POLICY),
         ("MutatingAdmissionPolicyBinding", "mutatingadmissionpolicybindings", extension.POLICY_BINDING),
         ("MutatingWebhookConfiguration", "mutatingwebhookconfigurations", extension.MUTATING_WEBHOOKS),
-        ("ValidatingAdmissionPolicy", "validatingadmissionpolicies", extension.ADMISSION_POLICY),
+        ("ValidatingAdmissionPolicy", "validatingadmissionpolicies", extension.VALIDATING_POLICY),
         ("ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings", extension.POLICY_BINDING),
         ("ValidatingWebhookConfiguration", "validatingwebhookconfigurations", extension.VALIDATING_WEBHOOKS),
     )

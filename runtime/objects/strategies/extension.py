@@ -57,6 +57,14 @@ ADMISSION_POLICY = KindStrategy(
     generation=True,
     unconditional_update=False,
 )
+VALIDATING_POLICY = KindStrategy(
+    default=default_admission_policy,
+    check=rules.check_admission_policy,
+    compare=rules.check_admission_policy_update,
+    status="admissionregistration.v1.ValidatingAdmissionPolicyStatus",
+    generation=True,
+    unconditional_update=False,
+)
 POLICY_BINDING = KindStrategy(
     default=default_policy_binding,
     check=rules.check_policy_binding,

@@ -28,7 +28,7 @@ def _target(target: Obj, path: str, errors: Errors) -> None:
     kind = target.get("type") or ""
     if not kind:
         errors.append(required(f"{path}.type", "must specify a metric target type"))
-    elif kind not in TARGET_TYPES:
+    if kind not in TARGET_TYPES:
         sentence = "must be either Utilization, Value, or AverageValue"
         errors.append(invalid(f"{path}.type", kind, sentence))
     for name in ("value", "averageValue"):

@@ -10,19 +10,27 @@ import json
 from collections.abc import Mapping
 
 from ..errors import Obj, duplicate, forbidden_field, invalid, required, too_long
+from ..jsonerrors import go_json_error
 from ..quantity import parse
 from ..selectors import label_key_errors, label_value_errors
 from .affinity import check_taint_effect
 from .containers import PROTOCOLS
 from .meta import Errors, add, check_meta, check_meta_update, immutable, one_of
-from .names import config_key, label, label_name, loose_address, parse_address, port_number
-from .resources import FOR_CONTAINERS, STANDARD, check_amount, is_huge_page
+from .names import config_key, label, label_name, loose_address, parse_address, port_number, subdomain
+from .resources import check_amount, is_huge_page
 
 MAX_DATA = 1024 * 1024
 """Bytes of all values of a ConfigMap or Secret together."""
 ACCOUNT = "kubernetes.io/service-account.name"
 REDACTED = "<secret contents redacted>"
 WHEN_IMMUTABLE = "field is immutable when `immutable` is set"
+_POD_COMPUTE = ("cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory")
+QUOTA_RESOURCES = frozenset(
+    {*_POD_COMPUTE, "ephemeral-storage", "requests.ephemeral-storage", "limits.ephemeral-storage"}
+    | {"requests.storage", "pods", "resourcequotas", "services", "replicationcontrollers", "secrets"}
+    | {"persistentvolumeclaims", "configmaps", "services.nodeports", "services.loadbalancers"}
+)
+"""What can be counted by its plain name."""
 QUOTA_SCOPES = (
     "BestEffort",
     "CrossNamespacePodAffinity",
@@ -60,7 +68,7 @@ def _config_data(obj: Obj, errors: Errors) -> None:
             add(errors, f"binaryData[{key}]", key, found)
         size += _decoded_size(value)
     if size > MAX_DATA:
-        errors.append(too_long("", "", MAX_DATA))
+        errors.append(too_long("[]", "", MAX_DATA))
 
 
 def _immutable_data(new: Obj, old: Obj, names: tuple[str, ...], errors: Errors) -> None:
@@ -109,11 +117,11 @@ def _secret(obj: Obj, errors: Errors) -> None:
             _docker(data, ".dockerconfigjson", errors)
         case "kubernetes.io/basic-auth":
             if "username" not in data and "password" not in data:
-                errors.append(required("data[username]"))
-                errors.append(required("data[password]"))
+                errors.append(required("data[%s][username]"))  # upstream's own slip
+                errors.append(required("data[%s][password]"))
         case "kubernetes.io/ssh-auth":
             if not data.get("ssh-privatekey"):
-                errors.append(required("data[ssh-privatekey]"))
+                errors.append(required("data[%s][ssh-privatekey]"))
         case "kubernetes.io/tls":
             for key in ("tls.crt", "tls.key"):
                 if key not in data:
@@ -124,10 +132,13 @@ def _docker(data: Mapping[str, str], key: str, errors: Errors) -> None:
     if key not in data:
         errors.append(required(f"data[{key}]"))
         return
-    try:
-        json.loads(base64.b64decode(data[key]))
-    except ValueError as error:
-        errors.append(invalid(f"data[{key}]", REDACTED, str(error)))
+    body = base64.b64decode(data[key])
+    problem = go_json_error(body)
+    if not problem and not isinstance(found := json.loads(body), dict | None):
+        kind = {list: "array", str: "string", bool: "bool"}.get(type(found), "number")
+        problem = f"json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}"
+    if problem:
+        errors.append(invalid(f"data[{key}]", REDACTED, problem))
 
 
 def check_secret_update(new: Obj, old: Obj) -> Errors:
@@ -252,6 +263,7 @@ def check_limit_range(obj: Obj) -> Errors:
     return errors
 
 
+LIMIT_TYPES = ("Pod", "Container", "PersistentVolumeClaim")
 _BOUNDS = ("max", "min", "default", "defaultRequest")
 
 
@@ -260,7 +272,11 @@ def _limits(obj: Obj, errors: Errors) -> None:
     for index, item in enumerate((obj.get("spec") or {}).get("limits") or ()):
         place = f"spec.limits[{index}]"
         kind = item.get("type") or ""
-        add(errors, f"{place}.type", kind, label_key_errors(kind))
+        found = label_key_errors(kind)
+        add(errors, f"{place}.type", kind, found)
+        if not found and "/" not in kind and kind not in LIMIT_TYPES:
+            sentence = "must be a standard limit type or fully qualified"
+            errors.append(invalid(f"{place}.type", kind, sentence))
         if kind in kinds:
             errors.append(duplicate(f"{place}.type", kind))
         kinds.add(kind)
@@ -269,35 +285,50 @@ def _limits(obj: Obj, errors: Errors) -> None:
                 if item.get(name):
                     sentence = "may not be specified when `type` is 'Pod'"
                     errors.append(forbidden_field(f"{place}.{name}", sentence))
-        if kind == "PersistentVolumeClaim" and not (item.get("min") or item.get("max")):
-            sentence = "either minimum or maximum storage value is required, but neither was provided"
-            errors.append(required(place, sentence))
         amounts = {bound: item.get(bound) or {} for bound in _BOUNDS}
+        if kind == "PersistentVolumeClaim" and not (
+            "storage" in amounts["min"] or "storage" in amounts["max"]
+        ):
+            sentence = "either minimum or maximum storage value is required, but neither was provided"
+            errors.append(required(f"{place}.limits", sentence))
+        if kind == "Pod":
+            amounts.update(default={}, defaultRequest={})
         _limit_order(amounts, place, errors)
-        for name, ratio in (item.get("maxLimitRequestRatio") or {}).items():
-            if parse(ratio).nano < 10**9:
-                errors.append(
-                    invalid(f"{place}.maxLimitRequestRatio[{name}]", ratio, f"ratio {ratio} is less than 1")
-                )
+        _limit_ratios(item.get("maxLimitRequestRatio") or {}, amounts, place, errors)
+
+
+def _limit_ratios(
+    ratios: dict[str, str], amounts: dict[str, dict[str, str]], path: str, errors: Errors
+) -> None:
+    """A ratio is at least 1, and no greater than the bounds themselves allow."""
+    for name, ratio in ratios.items():
+        place, wanted = f"{path}.maxLimitRequestRatio[{name}]", parse(ratio).nano
+        if wanted < 10**9:
+            errors.append(invalid(place, ratio, f"ratio {ratio} is less than 1"))
+        low, high = amounts["min"].get(name), amounts["max"].get(name)
+        if low is None or high is None or not parse(low).nano:
+            continue
+        most = parse(high).nano / parse(low).nano
+        if wanted / 10**9 > most:
+            errors.append(invalid(place, ratio, f"ratio {ratio} is greater than max/min = {most:f}"))
 
 
 def _limit_order(amounts: dict[str, dict[str, str]], path: str, errors: Errors) -> None:
     """Min ≤ default request ≤ default ≤ max, resource by resource."""
     pairs = (
-        ("min", "max", "min", "max"),
-        ("min", "defaultRequest", "min", "default request"),
-        ("defaultRequest", "max", "default request", "max"),
-        ("defaultRequest", "default", "default request", "default limit"),
-        ("min", "default", "min", "default"),
-        ("default", "max", "default", "max"),
+        ("min", "max", "min", "min", "min", "max"),
+        ("min", "defaultRequest", "defaultRequest", "defaultRequest", "min", "default request"),
+        ("defaultRequest", "max", "defaultRequest", "defaultRequest", "default request", "max"),
+        ("defaultRequest", "default", "defaultRequest", "defaultRequest", "default request", "default limit"),
+        ("min", "default", "default", "min", "min", "default"),
+        ("default", "max", "default", "max", "default", "max"),
     )
     for name in sorted({name for bound in amounts.values() for name in bound}):
-        for low, high, low_word, high_word in pairs:
+        for low, high, place, shown, low_word, high_word in pairs:
             below, above = amounts[low].get(name), amounts[high].get(name)
             if below is not None and above is not None and parse(below) > parse(above):
-                shown = low if low != "defaultRequest" or high != "max" else "defaultRequest"
                 sentence = f"{low_word} value {below} is greater than {high_word} value {above}"
-                errors.append(invalid(f"{path}.{shown}[{name}]", below, sentence))
+                errors.append(invalid(f"{path}.{place}[{name}]", amounts[shown][name], sentence))
 
 
 def check_limit_range_update(new: Obj, old: Obj) -> Errors:
@@ -310,13 +341,28 @@ def check_limit_range_update(new: Obj, old: Obj) -> Errors:
 
 def _quota_name(name: str, path: str, errors: Errors) -> None:
     """A name that can be counted (``ValidateResourceQuotaResourceName``)."""
-    if name in STANDARD or name in FOR_CONTAINERS or name.startswith("count/") or is_huge_page(name):
+    if name in QUOTA_RESOURCES or is_huge_page(name.removeprefix("requests.")):
         return
     found = label_key_errors(name)
     add(errors, path, name, found)
-    plain = name.removeprefix("requests.").removeprefix("limits.")
-    if not found and "/" not in name and not is_huge_page(plain):
+    if not found and "/" not in name:
         errors.append(invalid(path, name, "must be a standard resource for quota"))
+
+
+def _quota_scopes(spec: Obj, errors: Errors) -> None:
+    """Scopes there are, that don't exclude each other, over resources that know them."""
+    scopes = spec.get("scopes") or []
+    for scope in scopes:
+        if scope not in QUOTA_SCOPES:
+            errors.append(invalid("spec.scopes", scopes, "unsupported scope"))
+        known = {"pods"} if scope == "BestEffort" else {"pods", *_POD_COMPUTE}
+        if scope == "VolumeAttributesClass":
+            known = {"persistentvolumeclaims", "requests.storage"}
+        if any(name in QUOTA_RESOURCES and name not in known for name in spec.get("hard") or ()):
+            errors.append(invalid("spec.scopes", scopes, "unsupported scope applied to resource"))
+    for pair in ({"BestEffort", "NotBestEffort"}, {"Terminating", "NotTerminating"}):
+        if pair <= set(scopes):
+            errors.append(invalid("spec.scopes", scopes, "conflicting scopes"))
 
 
 def _quota(obj: Obj, errors: Errors) -> None:
@@ -325,9 +371,7 @@ def _quota(obj: Obj, errors: Errors) -> None:
         place = f"spec.hard[{name}]"
         _quota_name(name, place, errors)
         check_amount(name, amount, place, errors)
-    for scope in spec.get("scopes") or ():
-        if scope not in QUOTA_SCOPES:
-            errors.append(invalid("spec.scopes", spec["scopes"], "unsupported scope"))
+    _quota_scopes(spec, errors)
     for index, term in enumerate((spec.get("scopeSelector") or {}).get("matchExpressions") or ()):
         place = f"spec.scopeSelector.matchExpressions[{index}]"
         if term.get("scopeName") not in QUOTA_SCOPES:
@@ -366,6 +410,8 @@ def _endpoint_address(address: Obj, path: str, errors: Errors) -> None:
     add(errors, f"{path}.ip", text, found)
     if address.get("hostname"):
         add(errors, f"{path}.hostname", address["hostname"], label(address["hostname"]))
+    if address.get("nodeName") is not None:
+        add(errors, f"{path}.nodeName", address["nodeName"], subdomain(address["nodeName"]))
     if not found:
         check_special(text, f"{path}.ip", errors)
 
@@ -381,6 +427,15 @@ def check_special(text: str, path: str, errors: Errors) -> None:
         errors.append(invalid(path, text, "may not be in the loopback range (127.0.0.0/8, ::1/128)"))
     if parsed.is_link_local:
         errors.append(invalid(path, text, "may not be in the link-local range (169.254.0.0/16, fe80::/10)"))
+    multicast = parsed.packed[:3] == b"\xe0\0\0" if parsed.version == 4 else _links_multicast(parsed.packed)
+    if multicast:
+        sentence = "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)"
+        errors.append(invalid(path, text, sentence))
+
+
+def _links_multicast(packed: bytes) -> bool:
+    """An IPv6 address for all that are on a link (Go's ``IsLinkLocalMulticast``)."""
+    return packed[0] == 0xFF and packed[1] & 0x0F == 0x02
 
 
 def check_endpoints(obj: Obj) -> Errors:

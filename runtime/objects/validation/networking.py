@@ -227,7 +227,7 @@ def check_ingress_class_update(new: Obj, old: Obj) -> Errors:
 def _policy_ports(ports: Sequence[Obj], path: str, errors: Errors) -> None:
     for index, port in enumerate(ports):
         place = f"{path}.ports[{index}]"
-        one_of(port.get("protocol"), PROTOCOLS, f"{place}.protocol", errors, needed=False)
+        one_of(port.get("protocol"), ("TCP", "UDP", "SCTP"), f"{place}.protocol", errors, needed=False)
         number, end = port.get("port"), port.get("endPort")
         if number is None:
             if end is not None:

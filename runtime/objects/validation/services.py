@@ -21,6 +21,8 @@ from .probes import check_port
 
 TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
 MAX_AFFINITY = 86400
+KUBELET_PORT = 10250
+SOURCE_RANGES = "service.beta.kubernetes.io/load-balancer-source-ranges"
 
 
 def _port(port: Obj, named: bool, headless: bool, names: set[str], path: str, errors: Errors) -> None:
@@ -56,6 +58,9 @@ def _ports(spec: Obj, headless: bool, errors: Errors) -> None:
         if key in numbers:
             errors.append(duplicate(path, {"Protocol": key[0], "Port": key[1]}))
         numbers.add(key)
+        if kind == "LoadBalancer" and key[1] == KUBELET_PORT:
+            sentence = f"may not expose port {KUBELET_PORT} externally since it is used by kubelet"
+            errors.append(invalid(path, KUBELET_PORT, sentence))
         node_port = port.get("nodePort") or 0
         if node_port:
             if kind in ("ClusterIP", "ExternalName"):
@@ -84,17 +89,32 @@ def _by_type(spec: Obj, headless: bool, errors: Errors) -> None:
     if kind == "LoadBalancer":
         if spec.get("allocateLoadBalancerNodePorts") is None:
             errors.append(required("spec.allocateLoadBalancerNodePorts"))
-        for index, text in enumerate(spec.get("loadBalancerSourceRanges") or ()):
-            stripped = text.strip()
-            add(errors, f"spec.loadBalancerSourceRanges[{index}]", text, network(stripped))
         if spec.get("loadBalancerClass"):
             name = spec["loadBalancerClass"]
             add(errors, "spec.loadBalancerClass", name, label_key_errors(name))
     else:
         sentence = "may only be used when `type` is 'LoadBalancer'"
-        for name in ("loadBalancerSourceRanges", "allocateLoadBalancerNodePorts", "loadBalancerClass"):
+        for name in ("allocateLoadBalancerNodePorts", "loadBalancerClass"):
             if spec.get(name) not in (None, [], ""):
                 errors.append(forbidden_field(f"spec.{name}", sentence))
+
+
+def _source_ranges(obj: Obj, errors: Errors) -> None:
+    """Whom a load balancer lets in, as the field says it or, without it, the annotation."""
+    spec = obj["spec"]
+    ranges = spec.get("loadBalancerSourceRanges") or []
+    annotation = (obj["metadata"].get("annotations") or {}).get(SOURCE_RANGES)
+    if not ranges and annotation is None:
+        return
+    field = "spec.LoadBalancerSourceRanges" if ranges else f"metadata.annotations[{SOURCE_RANGES}]"
+    if spec.get("type") != "LoadBalancer":
+        errors.append(forbidden_field(field, "may only be used when `type` is 'LoadBalancer'"))
+    if ranges:
+        for index, text in enumerate(map(str.strip, ranges)):
+            add(errors, f"{field}[{index}]", text, network(text))
+    elif annotation and annotation.strip():
+        for text in map(str.strip, annotation.split(",")):
+            add(errors, field, text, network(text))
 
 
 def _affinity(spec: Obj, errors: Errors) -> None:
@@ -182,6 +202,7 @@ def check_service(obj: Obj) -> Errors:
     errors: Errors = []
     check_meta(obj, errors, name=label_1035_name)
     _spec(obj.get("spec") or {}, errors)
+    _source_ranges(obj, errors)
     return errors
 
 
@@ -191,6 +212,7 @@ def check_service_update(new: Obj, old: Obj) -> Errors:
     check_meta_update(new, old, errors)
     spec, before = new["spec"], old["spec"]
     _spec(spec, errors)
+    _source_ranges(new, errors)
     if spec.get("type") != "ExternalName" and before.get("type") != "ExternalName":
         was, now = before.get("clusterIPs") or [], spec.get("clusterIPs") or []
         if was and not now:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import posixpath
+
 from ..errors import Obj, forbidden_field, invalid, required
 from ..quantity import parse
 from ..selectors import label_key_errors
@@ -148,7 +150,7 @@ def _volume_spec(spec: Obj, errors: Errors) -> None:
     _access_modes(modes, "spec.accessModes", errors)
     if not capacity:
         errors.append(required("spec.capacity"))
-    elif set(capacity) != {"storage"}:
+    if set(capacity) != {"storage"}:
         errors.append(unsupported("spec.capacity", capacity, ("storage",)))
     for name, amount in capacity.items():
         if parse(amount).nano <= 0:
@@ -180,13 +182,16 @@ def _volume_source(spec: Obj, errors: Errors) -> None:
             errors.append(required("spec.hostPath.path"))
         elif ".." in host["path"].split("/"):
             errors.append(invalid("spec.hostPath.path", host["path"], "must not contain '..'"))
-        if host.get("path") == "/" and spec.get("persistentVolumeReclaimPolicy") == "Recycle":
+        path = host.get("path") or "."
+        if posixpath.normpath(path) in ("/", "//") and spec.get("persistentVolumeReclaimPolicy") == "Recycle":
             sentence = "may not be 'recycle' for a hostPath mount of '/'"
             errors.append(forbidden_field("spec.persistentVolumeReclaimPolicy", sentence))
     local = spec.get("local")
     if local is not None:
         if not local.get("path"):
             errors.append(required("spec.local.path"))
+        elif ".." in local["path"].split("/"):
+            errors.append(invalid("spec.local.path", local["path"], "must not contain '..'"))
         if not (spec.get("nodeAffinity") or {}).get("required"):
             errors.append(required("spec.nodeAffinity", "Local volume requires node affinity"))
     nfs = spec.get("nfs")

@@ -6,7 +6,6 @@ import pytest
 from multidict import MultiDict
 
 from runtime.api.http.body import duplicate_fields, parse_json, parse_yaml, read_object
-from runtime.api.http.jsonerrors import go_json_error, summary
 from runtime.api.http.negotiation import (
     PATCH_TYPES,
     body_format,
@@ -25,6 +24,7 @@ from runtime.api.http.request import (
     write_options,
 )
 from runtime.objects.errors import StatusError
+from runtime.objects.jsonerrors import go_json_error, summary
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,13 @@ VARIABLES = {
         ("'hello'.substring(1, 3) + 'hello'.charAt(4) + string('hello'.indexOf('l'))", "elo2"),
         ("'%s has %d of %.1f'.format(['x', 3, 1.25])", "x has 3 of 1.2"),
         ("[3, 1, 2].sum() == 6 && [1, 2].isSorted() && [3, 1].min() == 1", True),
+        ("'%.2e'.format([31.4])", "3.14×10⁰¹"),
+        (
+            "self.people.sortBy(p, -p.age).map(p, p.n) + [3, 1].sortBy(x, x).map(x, string(x))",
+            ["b", "a", "1", "3"],
+        ),
+        ("type(ip('10.0.0.1')) == net.IP && type(duration('1s')) == google.protobuf.Duration", True),
+        ("optional.ofNonZeroValue(timestamp('0001-01-01T00:00:00Z')).hasValue()", False),
         ("'a1b22'.findAll('[0-9]+')", ["1", "22"]),
         ("url('https://h:80/p?a=b').getHost()", "h:80"),
         ("isURL('no url') || isIP('10.0.0.256')", False),
@@ -91,6 +98,13 @@ def test_expressions_have_values(text: str, value: object) -> None:
         ("9223372036854775807 + 1", "integer overflow"),
         ("1 + 'a'", "no such overload"),
         ("'a' < 1", "no such overload"),
+        ("timestamp(-62135596801)", "range error"),
+        ("[1].slice(1, 0)", "cannot slice(1, 0), start index must be less than or equal to end index"),
+        ("[1].slice(-1, 0)", "cannot slice(-1, 0), negative indexes not supported"),
+        ("[1].slice(0, 2)", "cannot slice(0, 2), list is length 1"),
+        ("[[1]].flatten(-1)", "level must be non-negative"),
+        ("size(1)", "no such overload"),
+        ("'a'.substring('b')", "no such overload"),
         ("1 && true", "no such overload"),
         ("optional.none().value()", "optional.none() dereference"),
         ("{'a': 1, 'a': 2}", "insert failed: key a already exists"),
@@ -126,6 +140,14 @@ def test_an_evaluation_ends() -> None:
     text = "self.all(x, self.all(y, self.all(z, x + y + z >= 0)))"
     with pytest.raises(CelError, match="actual cost limit exceeded"):
         compile_expression(text).evaluate(rows)
+
+
+def test_texts_do_not_grow_without_end() -> None:
+    text = "x"
+    for _ in range(20):
+        text = f"cel.bind(x, x + x, {text})"
+    with pytest.raises(CelError, match="actual cost limit exceeded"):
+        compile_expression(text).evaluate({"x": "ab" * 1000})
 
 
 def test_evaluations_share_a_budget() -> None:

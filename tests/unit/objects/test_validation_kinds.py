@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+SOURCE_RANGES = "service.beta.kubernetes.io/load-balancer-source-ranges"
+
 
 def core(kind: str, **members: Any) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": kind, "metadata": {"name": "a"}, **members}
@@ -21,6 +23,11 @@ def of(group: str, kind: str, name: str = "a", **members: Any) -> dict[str, Any]
 
 def ingress(path: dict[str, Any]) -> dict[str, Any]:
     return of("networking.k8s.io", "Ingress", spec={"rules": [{"host": "a.b", "http": {"paths": [path]}}]})
+
+
+def volume(**spec: Any) -> dict[str, Any]:
+    whole = {"accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Gi"}, "hostPath": {"path": "/x"}}
+    return core("PersistentVolume", spec={**whole, **spec})
 
 
 def claim(**spec: Any) -> dict[str, Any]:
@@ -122,10 +129,30 @@ def test_good_ones(kinds, obj: dict) -> None:
         (core("ConfigMap", data={"a b": "x"}), ["data[a b]: Invalid value: \"a b\": a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"]),
         (core("ConfigMap", data={"..a": "x"}), ["data[..a]: Invalid value: \"..a\": must not start with '..'"]),
         (core("ConfigMap", data={"a": "x"}, binaryData={"a": "AAAA"}), ['data[a]: Invalid value: "a": duplicate of key present in binaryData']),
-        (core("ConfigMap", data={"a": "x" * (1024 * 1024 + 1)}), [": Too long: may not be more than 1048576 bytes"]),
+        (core("ConfigMap", data={"a": "x" * (1024 * 1024 + 1)}), ["[]: Too long: may not be more than 1048576 bytes"]),
         (core("Secret", type="kubernetes.io/tls", data={"tls.crt": ""}), ["data[tls.key]: Required value"]),
         (core("Secret", type="kubernetes.io/service-account-token"), ["metadata.annotations[kubernetes.io/service-account.name]: Required value"]),
-        (core("Secret", type="kubernetes.io/ssh-auth"), ["data[ssh-privatekey]: Required value"]),
+        (core("Secret", type="kubernetes.io/ssh-auth"), ["data[%s][ssh-privatekey]: Required value"]),
+        (core("Secret", type="kubernetes.io/basic-auth"), ["data[%s][username]: Required value", "data[%s][password]: Required value"]),
+        (core("Secret", type="kubernetes.io/dockercfg", data={".dockercfg": base64.b64encode(b"bad").decode()}), ['data[.dockercfg]: Invalid value: "<secret contents redacted>": invalid character \'b\' looking for beginning of value']),
+        (core("Secret", type="kubernetes.io/dockercfg", data={".dockercfg": base64.b64encode(b"[]").decode()}), ['data[.dockercfg]: Invalid value: "<secret contents redacted>": json: cannot unmarshal array into Go value of type map[string]interface {}']),
+        (service(type="LoadBalancer", ports=[{"port": 10250}]), ["spec.ports[0]: Invalid value: 10250: may not expose port 10250 externally since it is used by kubelet"]),
+        (service(loadBalancerSourceRanges=["10.0.0.0/8"]), ["spec.LoadBalancerSourceRanges: Forbidden: may only be used when `type` is 'LoadBalancer'"]),
+        ({**service(), "metadata": {"name": "a", "annotations": {SOURCE_RANGES: "10.0.0.0/8"}}}, [f"metadata.annotations[{SOURCE_RANGES}]: Forbidden: may only be used when `type` is 'LoadBalancer'"]),
+        ({**service(type="LoadBalancer"), "metadata": {"name": "a", "annotations": {SOURCE_RANGES: "10.0.0.0/8, x"}}}, [f'metadata.annotations[{SOURCE_RANGES}]: Invalid value: "x": must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)']),
+        (core("Endpoints", subsets=[{"addresses": [{"ip": "224.0.0.5"}], "ports": [{"port": 1}]}]), ['subsets[0].addresses[0].ip: Invalid value: "224.0.0.5": may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)']),
+        (core("Endpoints", subsets=[{"addresses": [{"ip": "ff02::1", "nodeName": "A"}], "ports": [{"port": 1}]}]), None),
+        (core("LimitRange", spec={"limits": [{"type": "Foo"}]}), ['spec.limits[0].type: Invalid value: "Foo": must be a standard limit type or fully qualified']),
+        (core("LimitRange", spec={"limits": [{"type": "PersistentVolumeClaim"}]}), ["spec.limits[0].limits: Required value: either minimum or maximum storage value is required, but neither was provided"]),
+        (core("LimitRange", spec={"limits": [{"type": "Container", "min": {"cpu": "2"}, "max": {"cpu": "4"}, "maxLimitRequestRatio": {"cpu": "3"}}]}), ['spec.limits[0].maxLimitRequestRatio[cpu]: Invalid value: "3": ratio 3 is greater than max/min = 2.000000']),
+        (core("LimitRange", spec={"limits": [{"type": "Container", "min": {"cpu": "2"}, "defaultRequest": {"cpu": "1"}, "default": {"cpu": "3"}}]}), ['spec.limits[0].defaultRequest[cpu]: Invalid value: "1": min value 2 is greater than default request value 1']),
+        (core("ResourceQuota", spec={"hard": {"storage": "1"}}), ['spec.hard[storage]: Invalid value: "storage": must be a standard resource for quota']),
+        (core("ResourceQuota", spec={"hard": {"pods": "1"}, "scopes": ["Terminating", "NotTerminating"]}), ['spec.scopes: Invalid value: ["Terminating","NotTerminating"]: conflicting scopes']),
+        (core("ResourceQuota", spec={"hard": {"cpu": "1"}, "scopes": ["BestEffort"]}), ['spec.scopes: Invalid value: ["BestEffort"]: unsupported scope applied to resource']),
+        (volume(capacity={}), ["spec.capacity: Required value", 'spec.capacity: Unsupported value: {}: supported values: "storage"']),
+        (volume(hostPath={"path": "/a/.."}), None),
+        (volume(hostPath={"path": "//"}, persistentVolumeReclaimPolicy="Recycle"), ["spec.persistentVolumeReclaimPolicy: Forbidden: may not be 'recycle' for a hostPath mount of '/'"]),
+        (of("networking.k8s.io", "NetworkPolicy", spec={"podSelector": {}, "ingress": [{"ports": [{"protocol": "X", "port": 1}]}]}), ['spec.ingress[0].ports[0].protocol: Unsupported value: "X": supported values: "TCP", "UDP", "SCTP"']),
         (core("Secret", type="kubernetes.io/dockerconfigjson", stringData={"x": ""}), ["data[.dockerconfigjson]: Required value"]),
         ({**core("Namespace"), "metadata": {"name": "a.b"}}, ['metadata.name: Invalid value: "a.b": must not contain dots']),
         ({**core("Namespace"), "metadata": {"name": "a", "namespace": "b"}}, ["metadata.namespace: Forbidden: not allowed on this type"]),
