@@ -6,6 +6,7 @@ import pytest
 from multidict import MultiDict
 
 from runtime.api.http.body import duplicate_fields, parse_json, parse_yaml, read_object
+from runtime.api.http.deadline import deadline, parse_duration
 from runtime.api.http.negotiation import (
     PATCH_TYPES,
     body_format,
@@ -181,6 +182,38 @@ def test_media_types_of_bodies() -> None:
         with pytest.raises(StatusError) as refused:
             patch_type(wrong)
         assert refused.value.code == 415
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("0", 0), ("32s", 32), ("1m30s", 90), ("1.5h", 5400), ("-.5s", -0.5), ("100ms", 0.1), ("1.s", 1)],
+)  # fmt: skip
+def test_durations(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("abc", 'time: invalid duration "abc"'),
+        ("5", 'time: missing unit in duration "5"'),
+        ("1m5", 'time: missing unit in duration "1m5"'),
+        ("3x", 'time: unknown unit "x" in duration "3x"'),
+        (".s", 'time: invalid duration ".s"'),
+        ("-", 'time: invalid duration "-"'),
+        ("9999999999h", 'time: invalid duration "9999999999h"'),
+    ],
+)
+def test_what_is_no_duration(text: str, sentence: str) -> None:
+    with pytest.raises(StatusError) as refused:
+        deadline({"timeout": text}, 60)
+    assert refused.value.code == 400
+    assert refused.value.message == f"invalid timeout specified in the request URL - {sentence}"
+
+
+def test_a_request_has_the_time_it_asks_for_within_what_is_allowed() -> None:
+    asked = [{}, {"timeout": ""}, {"timeout": "0s"}, {"timeout": "-1s"}, {"timeout": "2m"}, {"timeout": "5s"}]
+    assert [deadline(query, 60) for query in asked] == [60, 60, 60, 60, 60, 5]
 
 
 def test_pretty() -> None:
