@@ -92,6 +92,8 @@ async def test_create_read_change_delete(cluster: Cluster, admin: aiohttp.Client
         ("GET", f"{CONFIG_MAPS}?timeoutSeconds=x", None, {}, 400, "BadRequest"),
         ("GET", "/api/v1/namespaces/default?resourceVersion=99999", None, {}, 504, "Timeout"),
         ("GET", "/api/v1/namespaces/default?resourceVersion=x", None, {}, 400, "BadRequest"),
+        ("PUT", f"{CONFIG_MAPS}/absent", config_map("absent"), {}, 404, "NotFound"),
+        ("PUT", f"{CONFIG_MAPS}/absent", config_map("other"), {}, 400, "BadRequest"),
         ("GET", "/version?timeout=soon", None, {}, 400, "BadRequest"),
         ("GET", f"{CONFIG_MAPS}?labelSelector=%3D%3D", None, {}, 400, "BadRequest"),
         ("GET", f"{CONFIG_MAPS}?resourceVersion=99999&watch=1", None, {}, 504, "Timeout"),
