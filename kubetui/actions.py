@@ -30,7 +30,7 @@ TEMPLATED = ROLLING | frozenset({"ReplicaSet", "ReplicationController", "Job"})
 class Action:
     """One thing to do.
 
-    ``where`` lists the screens and panes that it belongs to (``table``, ``logs``, ``text``, ``dashboard``,
+    ``where`` lists the screens and panes that it belongs to (``table``, ``logs``, ``text``, ``page``, ``dashboard``,
     ``browser``, ``rollback``, ``manifests``, ``preview``; ``any`` for all). ``kinds`` are the kinds of object that it
     takes (None: it takes none, ``*``: any). ``mutating`` actions do not exist in read-only mode. ``footer`` is its
     rank there, 0 for not at all. ``kubectl`` shows the equivalent line in help. ``handler`` is ``module:function``
@@ -111,7 +111,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("mark", "Mark", ("m", "ctrl+@"), "choose:mark", "Choose", _TABLE),
     Action("mark-range", "Mark range", ("M",), "choose:mark_range", "Choose", _TABLE),
     Action("mark-all", "Mark all", ("ctrl+a",), "choose:mark_all", "Choose", _TABLE),
-    Action("broken", "Only broken", ("b",), "choose:broken", "Choose", _TABLE, footer=58),
+    Action("broken", "Only broken", ("b", "ctrl+z"), "choose:broken", "Choose", _TABLE, footer=58),
     Action("first-error", "First error", ("exclamation_mark",), "choose:first_error", "Choose",
            _w("dashboard")),
     Action("all-pods", "All pods", ("a",), "choose:all_pods", "Choose", _w("dashboard"), footer=57,
@@ -119,14 +119,15 @@ ACTIONS: tuple[Action, ...] = (
     Action("sort", "Sort by…", ("o",), "choose:sort", "Choose", _TABLE),
     Action("sort-age", "Sort by age", ("A",), "choose:sort_age", "Choose", _TABLE),
     Action("sort-name", "Sort by name", ("N",), "choose:sort_name", "Choose", _TABLE),
-    Action("wide", "Wide columns", ("w",), "choose:wide", "Choose", _TABLE),
+    Action("sort-status", "Sort by status", ("S",), "choose:sort_status", "Choose", _TABLE),
+    Action("wide", "Wide columns", ("w", "ctrl+w"), "choose:wide", "Choose", _TABLE),
     Action("columns", "Columns", ("K",), "choose:columns", "Choose", _w("browser"),
            help="which columns this kind has; remembered"),
     Action("namespace", "Namespace", ("n",), "choose:namespace", "Choose",
            _w("table", "rollout", "manifests", "dashboard"), footer=50, help="mark several with space"),
     Action("all-namespaces", "All namespaces", ("0",), "choose:all_namespaces", "Choose",
            _w("table", "dashboard")),
-    Action("context", "Context", ("ctrl+k",), "choose:context", "Choose", _w("table", "dashboard"),
+    Action("context", "Context", ("ctrl+k",), "contexts:context", "Choose", _w("table", "dashboard"),
            words=("ctx", "context", "contexts")),
     Action("palette", "Commands", ("colon",), "choose:palette", "Choose", footer=52,
            help="any kind by name, any action, ns NAME, ctx NAME"),
@@ -149,6 +150,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("goto-node", "Go to node", ("O",), "view:node", "Look", _TABLE, POD),
     Action("decode", "Decode", ("x",), "view:decode", "Look", _w("table"), frozenset({"Secret"})),
     Action("copy-name", "Copy name", ("c",), "view:copy_name", "Look", _TABLE, ANY),
+    Action("copy-text", "Copy", ("c",), "view:copy_text", "Look", _w("logs", "page"),
+           help="what is marked with the mouse, else the page, or of a log what is on the screen"),
     Action("save-table", "Save table", ("ctrl+s",), "view:save", "Look", _w("table", "logs", "text"),
            help="writes what the view holds to a file"),
     Action("pulse", "Pulse", ("v",), "pulse:pulse", "Look", _w("table", "rollout", "manifests", "dashboard"),
@@ -203,7 +206,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("copy-files", "Copy files", ("f",), "copy:copy_files", "Connect", _TABLE, POD | WITH_PODS,
            mutating=True, kubectl="kubectl cp", help="to and from a container, files and folders; needs tar in it"),
     Action("copy-stop", "Stop the copy", ("x",), "copy:stop_copy", "Connect", _w("copy"), footer=24),
-    Action("log-wrap", "Wrap", ("w",), "logs:wrap", "Logs", _w("logs", "text"), footer=70),
+    Action("log-wrap", "Wrap", ("w",), "logs:wrap", "Logs", _w("logs", "page"), footer=70),
     Action("log-stamps", "Times", ("t",), "logs:stamps", "Logs", _w("logs"), footer=71),
     Action("log-names", "Pod names", ("N",), "logs:names", "Logs", _w("logs")),
     Action("log-json", "JSON fields", ("J",), "logs:json", "Logs", _w("logs"), footer=74),

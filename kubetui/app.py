@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import queue
 import re
+import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -22,9 +24,10 @@ from textual.screen import ModalScreen, Screen
 from textual.timer import Timer
 
 from kubetui.actions import Action
+from kubetui.asking import AskingApp
 from kubetui.commands.scaler import Scaler
 from kubetui.config import Config, config_path, load_config
-from kubetui.connection import Access, Background, Connection, ConnectionState
+from kubetui.connection import Access, Connection, ConnectionState
 from kubetui.context import Context
 from kubetui.continued import go_on
 from kubetui.frame import draw_header, draw_keys, unreachable
@@ -34,16 +37,14 @@ from kubetui.live.layout import LayoutState
 from kubetui.live.text import clean
 from kubetui.measure import Measuring
 from kubetui.memory import Housekeeper
-from kubetui.options import AppOptions
-from kubetui.ordered import OrderedKeysApp
+from kubetui.options import AppOptions, Kubeconfig
+from kubetui.ordered import GaveUp
 from kubetui.remember import load_state, save_state
 from kubetui.screens.base import KeyScreen
 from kubetui.screens.dashboard import Dashboard
 from kubetui.themes import THEMES, theme_from
 
 if TYPE_CHECKING:
-    from kubetui.live.client import KubeClient
-    from kubetui.live.discovery import Catalog
     from kubetui.live.forwards import Forwards
     from kubetui.live.hub import Hub
 
@@ -52,7 +53,7 @@ PUMP_SECONDS = 0.066
 _TROUBLE = re.compile(r"\b(error|fail(ed|s)?|can't|cannot|invalid|refused|lost|gone|unable)\b", re.I)
 
 
-class KubetuiApp(OrderedKeysApp):
+class KubetuiApp(AskingApp):
     """The terminal."""
 
     CSS_PATH = Path(__file__).parent / "styles" / "kubetui.tcss"
@@ -61,7 +62,7 @@ class KubetuiApp(OrderedKeysApp):
 
     def __init__(self, options: AppOptions) -> None:
         super().__init__()
-        self.options = options
+        self.options = self.home = options
         path = Path(options.config_path) if options.config_path else config_path()
         self.config: Config = load_config(path)
         self.config_file = path
@@ -79,7 +80,7 @@ class KubetuiApp(OrderedKeysApp):
         self.hub: Hub = self._new_hub()
         self.dashboard = Dashboard()
         self.forwarding: Forwards | None = None
-        self.clock: Callable[[], float] = time.time
+        self.clock: Callable[[], float] = self.server_time
         self.scaler = Scaler(self)
         self._unloaded = list(
             {a.handler.partition(":")[0]: a for a in self.registry.actions.values()}.values()
@@ -116,6 +117,9 @@ class KubetuiApp(OrderedKeysApp):
         for name, colors in self.config.themes.items():
             self._register_theme(name, colors)
         self.saved_views = load_state(self.layout_state)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            self._asyncio_loop.add_signal_handler(number, self.exit, 0)  # the terminal is given back as by q
+        self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))  # back in the foreground
         if self.config.theme and self.config.theme not in self.available_themes:
             self.config.problems.append(f"{self.config_file}: there is no theme {self.config.theme!r}")
             self.config.theme = ""
@@ -222,21 +226,8 @@ class KubetuiApp(OrderedKeysApp):
         self.dashboard.lay_out()
         self.measuring.tick()
 
-    def start_background(self, work: Callable[[KubeClient], Coroutine[Any, Any, None]]) -> Background:
-        """Run work on the network thread until it ends or is cancelled."""
-        return self.connection.background(work)
-
-    async def call(self, work: Callable[[KubeClient], Awaitable[T]]) -> T:
-        """Await ``work(client)`` done on the network thread."""
-        return await self.connection.call(work)
-
-    @property
-    def catalog(self) -> Catalog | None:
-        """The kinds that the server has, once discovered."""
-        return self.connection.catalog
-
-    def switch_context(self, context: str) -> None:
-        """Leave this cluster for another context of the kubeconfig."""
+    def show_cluster(self, kubeconfig: Kubeconfig, context: str | None, own_cluster: bool) -> None:
+        """Leave this cluster for another one; nothing of the old one stays."""
         self._first_cluster = False
         self.reset_screens()
         self.dashboard.leave()
@@ -246,8 +237,10 @@ class KubetuiApp(OrderedKeysApp):
         self.undo_stack.clear()
         self.measuring.forget()
         self.namespaces = ()
-        self.options = replace(self.options, context=context, own_cluster=False, namespace=None)
-        self.connection = self._new_connection(self.options.kubeconfig, context)
+        self.options = replace(
+            self.options, kubeconfig=kubeconfig, context=context, own_cluster=own_cluster, namespace=None
+        )
+        self.connection = self._new_connection(kubeconfig, context)
         self.hub = self._new_hub()
         self.connection_state = ConnectionState("starting")
         self.dashboard.restart()
@@ -381,6 +374,8 @@ class KubetuiApp(OrderedKeysApp):
             self.fail(f"{action.label}: {error.message}")
         except OSError as error:
             self.fail(f"{action.label}: {error or type(error).__name__}")
+        except GaveUp:
+            pass
 
     def run_action_soon(self, action_id: str) -> None:
         """Run an action by id on what is selected."""
@@ -425,7 +420,7 @@ class KubetuiApp(OrderedKeysApp):
 
     def log_command(self, line: str, result: str = "", ok: bool = True) -> None:
         """Add to the command log."""
-        self.command_log.append(Logged(self.clock(), line, result, ok))
+        self.command_log.append(Logged(time.time(), line, result, ok))
 
     def refresh_chrome(self) -> None:
         """Header and key bar of the topmost screen of ours, which a dialog may cover in part."""
@@ -474,6 +469,10 @@ def run(options: AppOptions) -> int:
     """Run the terminal until it is left; return the exit code."""
     # the network's thread (and a cluster's inside) must not keep the interpreter for long when a key is pressed
     sys.setswitchinterval(0.002)
+    if isinstance(
+        sys.__stderr__, io.TextIOWrapper
+    ):  # Textual draws there; terminals are UTF-8, locales not always
+        sys.__stderr__.reconfigure(encoding="utf-8", errors="replace")
     app = KubetuiApp(options)
     code = app.run()
     if code is None:

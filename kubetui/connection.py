@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from kubetui.live.cache import Cache
     from kubetui.live.client import KubeClient
     from kubetui.live.discovery import Catalog
+    from kubetui.live.feed import Batch
     from kubetui.live.target import Target
 
 T = TypeVar("T")
 HEARTBEAT_SECONDS = 5.0
+SILENCE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ class Connection:
         self.feed = self._make_feed()
         self.state = ConnectionState("starting")
         self.catalog: Catalog | None = None
+        self.kubeconfig: str | None = None
+        self._doubt: asyncio.Event
 
     def _make_feed(self) -> Any:
         from kubetui.live.feed import Feed
@@ -132,10 +136,15 @@ class Connection:
         from kubetui.live.cache import Cache
 
         async def run(client: KubeClient) -> None:
-            cache: Cache = Cache(client, target, self.feed.push)
+            cache: Cache = Cache(client, target, self._push)
             await cache.run()
 
         self._tasks[target] = self.background(run)  # type: ignore[assignment]
+
+    def _push(self, target: Target, batch: Batch) -> None:
+        if batch.state == "reconnecting":
+            self._doubt.set()  # a watch has broken: look at once whether the server is still there
+        self.feed.push(target, batch)
 
     def stop_cache(self, target: Target) -> None:
         """Stop watching a collection."""
@@ -160,6 +169,7 @@ class Connection:
 
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._doubt = asyncio.Event()
         if self._stopping.is_set():
             return
         try:
@@ -167,6 +177,7 @@ class Connection:
         except Exception as error:
             self._set(ConnectionState("failed", str(error) or type(error).__name__))
             return
+        self.kubeconfig = path
         self._set(ConnectionState("connecting"))
         from kubetui.kubeconfig import load_credentials
         from kubetui.live.client import KubeClient
@@ -198,23 +209,34 @@ class Connection:
         from kubetui.live.errors import ApiError
 
         server, context, version = client.credentials.server, client.credentials.context, ""
-        delay = 0.5
+        delay, silent = 0.5, False
         while True:
             try:
-                answer = await client.request("GET", "/version", timeout=5)
+                answer = await client.request("GET", "/version", timeout=SILENCE_SECONDS)
+                if silent:
+                    client.drop_streams()
+                silent = False
                 version = str(answer.get("gitVersion") or "") if isinstance(answer, dict) else ""
                 if self.catalog is None:
                     self.catalog = await discover(client)
                 self._set(ConnectionState("live", "", server, context, version))
                 delay = HEARTBEAT_SECONDS
             except ApiError as error:
-                kind: Literal["failed", "live"] = "failed" if error.code == 401 else "live"
+                # a server that refuses this one question is there; one that answers with an error is not well
+                kinds = {401: "failed", 403: "live", 404: "live"}
+                kind: Any = kinds.get(error.code, "reconnecting")
                 self._set(ConnectionState(kind, error.message, server, context, version))
                 delay = HEARTBEAT_SECONDS
             except Exception as error:
+                silent = silent or isinstance(error, TimeoutError)
                 self._set(ConnectionState("reconnecting", explain(error), server, context, version))
                 delay = min(delay, 1.0)
-            await asyncio.sleep(delay)
+            await asyncio.sleep(min(delay, 0.5))
+            if delay > 0.5:
+                self._doubt.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(delay - 0.5):
+                        await self._doubt.wait()
 
 
 class Background:

@@ -37,6 +37,8 @@ def draw_header(app: KubetuiApp, screen: KeyScreen) -> None:
     if state.kind != "live":
         word = state.kind if not state.detail else f"{state.kind}: {clean(state.detail)}"
         left.append((f"   {word}", style))
+    if app.waiting:
+        left.append(("   ◔ the server is being asked, esc gives up", "busy"))
     right: list[tuple[str, str]] = []
     if app.options.read_only:
         right.append(("read-only  ", "warn"))

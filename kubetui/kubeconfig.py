@@ -188,7 +188,7 @@ def _absolute(value: dict[str, Any], keys: tuple[str, ...], folder: Path) -> dic
     return found
 
 
-async def list_contexts(path: str | None) -> list[tuple[str, str]]:
+def list_contexts(path: str | None) -> list[tuple[str, str]]:
     """(name, server) of every context."""
     found = read_kubeconfig(path)
     return [

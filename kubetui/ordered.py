@@ -3,20 +3,29 @@
 Textual hands a letter to the input at once, but runs a bound key (backspace, ctrl+u, enter) only after its event has
 bubbled up to the application: a letter typed right behind overtakes it. And while a dialog opens, its input has no
 focus yet, so that letters fall through. Here each key waits until the one before it has been dealt with and the
-screen on top has its focus; at the pace of hands that is always so already.
+screen on top has its focus; at the pace of hands that is always so already. Where a key has to ask the server before
+its dialog can open, those typed behind it are meant for the dialog: they wait too, and escape gives up.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import deque
+from collections.abc import Awaitable
+from typing import Any, TypeVar
 
 from textual import events
 from textual.app import App
 from textual.screen import Screen
 
+T = TypeVar("T")
 LONGEST_SECONDS = 0.3
 AGAIN_SECONDS = 0.003
+
+
+class GaveUp(Exception):
+    """Somebody has pressed escape rather than wait any longer."""
 
 
 class OrderedKeysApp(App[int]):
@@ -28,6 +37,32 @@ class OrderedKeysApp(App[int]):
         self._key_on_its_way: events.Key | None = None
         self._settled_screen: Screen[object] | None = None
         self._no_longer_than = 0.0
+        self._expected: list[asyncio.Future[Any]] = []
+
+    async def expect(self, work: Awaitable[T]) -> T:
+        """Await what a dialog needs; keys wait for it. Raises GaveUp when escape is pressed meanwhile."""
+        future = asyncio.ensure_future(work)
+        self._expected.append(future)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            if future not in self._expected:
+                raise GaveUp from None
+            raise
+        finally:
+            if future in self._expected:
+                self._expected.remove(future)
+
+    def take_typed(self) -> str:
+        """What was typed and has not been dealt with, for somebody else to take."""
+        keys, self._waiting_keys = self._waiting_keys, deque()
+        return "".join(key.character or "" for key in keys)
+
+    def _give_up(self) -> None:
+        expected, self._expected = self._expected, []
+        self._waiting_keys.clear()
+        for future in expected:
+            future.cancel()
 
     async def on_event(self, event: events.Event) -> None:
         """A key from the terminal goes on its way or waits; one that has bubbled up here has arrived."""
@@ -36,6 +71,8 @@ class OrderedKeysApp(App[int]):
         elif event.is_forwarded:
             await super().on_event(event)
             event.stop()
+        elif self._expected and event.key == "escape":
+            self._give_up()
         elif self._waiting_keys or not self._ready_for_a_key():
             if not self._waiting_keys:
                 self._no_longer_than = time.monotonic() + LONGEST_SECONDS
@@ -45,6 +82,8 @@ class OrderedKeysApp(App[int]):
             await self._send_key(event)
 
     def _ready_for_a_key(self) -> bool:
+        if self._expected:
+            return False
         before = self._key_on_its_way
         if before is not None and not before._stop_propagation:
             return False
@@ -66,7 +105,7 @@ class OrderedKeysApp(App[int]):
         while self._waiting_keys:
             now = time.monotonic()
             if not self._ready_for_a_key():
-                if now < self._no_longer_than:
+                if now < self._no_longer_than or self._expected:
                     self.set_timer(AGAIN_SECONDS, self._send_waiting)
                     return
                 if self.screen_stack:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gc
 import json
 import logging
@@ -25,6 +26,7 @@ from runtime.api.api import API
 from runtime.api.bootstrap import ensure_cluster
 from runtime.api.context import User, system_user
 from runtime.api.http import AddressUnavailable, HTTPServer, PortTaken, sign_request, write_kubeconfig
+from runtime.api.http.pki import write_private
 from runtime.api.node import Nodes
 from runtime.client import Client, EventRecorder, InformerFactory
 from runtime.controllers.manager import ControllerManager
@@ -37,7 +39,7 @@ from runtime.objects.kinds import builtin_registry
 from runtime.objects.meta import is_true
 from runtime.podman.interface import ContainerRuntime, RuntimeFailure
 from runtime.scheduler import Scheduler
-from runtime.store import FolderLock, InUse, Store, StoreError
+from runtime.store import Damaged, FolderLock, InUse, Store, StoreError
 
 from . import memory
 from .options import ClusterError, ClusterOptions
@@ -75,7 +77,7 @@ class Identity:
         text = {"id": self.id, "podSubnet": self.pod_subnet, "serviceSubnet": self.service_subnet}
         if self.storage:
             text["storage"] = self.storage
-        (state_dir / IDENTITY_FILE).write_text(json.dumps(text) + "\n", "utf-8")
+        write_private(state_dir / IDENTITY_FILE, f"{json.dumps(text)}\n".encode())
 
 
 def identity_of(options: ClusterOptions, *, make: bool = True) -> Identity | None:
@@ -149,11 +151,15 @@ class Cluster:
                 raise ClusterError(
                     f"{error}; stop that one first, or choose another folder with --state-dir"
                 ) from error
+            if isinstance(error, Damaged):
+                raise ClusterError(f"{error}; `kubetui restore FILE` puts a backup in its place") from error
             if isinstance(error, StoreError | PortTaken | AddressUnavailable):
                 raise ClusterError(str(error)) from error
             if isinstance(error, OSError):
-                where = f"{error.filename}: " if error.filename else ""
-                raise ClusterError(f"{where}{error.strerror or error}") from error
+                where = error.filename
+                if where is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+                    where = self.options.state_dir
+                raise ClusterError(f"{f'{where}: ' if where else ''}{error.strerror or error}") from error
             raise
 
     async def _start(self) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runtime.kubelet.volumes import memory
 from runtime.podman.firewall import remove_unused_chains
 from runtime.podman.interface import RuntimeFailure
 from runtime.podman.machine import find_program
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _STATE = (
     *("cluster.json", "cluster.json.new", "journal", "journal.old", IDENTITY_FILE, KUBECONFIG, "pki"),
+    *("journal.new", "cluster.json.replaced", "journal.replaced", "journal.old.replaced"),
     *("containers.conf", "podman.log", "podman.sock", "podman.pid", "lock"),
     *("kubetui.log", "kubetui.log.1"),
 )
@@ -113,6 +115,7 @@ def down(state_dir: Path, podman_url: str = "", *, volumes: bool = False) -> lis
         raise ClusterError(str(error)) from error
     try:
         removed = asyncio.run(_remove(options, identity, volumes=volumes))
+        memory.remove_all(state_dir / "pods")
         _remove_folder(state_dir / "pods")
         if volumes:
             _forget(state_dir)
@@ -121,7 +124,9 @@ def down(state_dir: Path, podman_url: str = "", *, volumes: bool = False) -> lis
         raise ClusterError(error.message) from error
     finally:
         lock.release()
-    return [*removed, f"Removed {len(removed)} items"] if removed else ["Nothing to remove"]
+    if not removed:
+        return ["Nothing to remove"]
+    return [*removed, f"Removed {len(removed)} item{'s' if len(removed) > 1 else ''}"]
 
 
 async def _remove(options: ClusterOptions, identity: Identity, *, volumes: bool) -> list[str]:

@@ -10,7 +10,7 @@ from kubetui.context import Context, Ref
 from kubetui.journal import UndoStep
 from kubetui.live.client import KubeClient
 from kubetui.live.errors import ApiError
-from kubetui.live.history import RESTARTED, HistoryEntry, changed_fields, rollback_patch
+from kubetui.live.history import RESTARTED, HistoryEntry, changed_fields, rollback_patch, without_hash
 from kubetui.live.lines import line
 from kubetui.live.objects import Obj, annotations_of, dig, labels_of, uid_of
 from kubetui.live.text import clean, plural
@@ -111,7 +111,7 @@ async def rollback(context: Context) -> None:
         found = [item async for page in client.pages(target) for item in page.get("items") or ()]
         return workload, found
 
-    workload, candidates = await app.call(read)
+    workload, candidates = await app.read(read)
     workload.setdefault("kind", ref.kind)
     app.log_command(f"kubectl rollout history {ref.word}{ref.flags}")
     app.open_screen(RollbackScreen(ref, workload, candidates))
@@ -131,12 +131,14 @@ async def rollback_now(context: Context) -> None:
     if not isinstance(screen, RollbackScreen) or screen.chosen is None:
         return
     entry: HistoryEntry = screen.chosen
-    if entry.current:
+    ref, workload = screen.ref, await full(context, screen.ref)
+    if uid_of(workload) != uid_of(screen.workload):
+        app.fail(f"{ref.word} has been deleted and created again: open its revisions anew.")
+        return
+    changes = changed_fields(without_hash(dig(workload, "spec", "template", default={})), entry.template)
+    if not changes:
         app.say(f"Revision {entry.number} is what runs now.")
         return
-    ref, workload = screen.ref, screen.workload
-    current = next((e for e in screen.history if e.current), None)
-    changes = changed_fields(current.template if current else {}, entry.template)
     lines = change_lines(changes)
     answer = await app.ask(Confirm(f"Roll {ref.word} back to revision {entry.number}?", lines=lines))
     if answer is None:

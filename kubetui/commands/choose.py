@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kubetui.context import Context
 from kubetui.live.discovery import NAMESPACES
@@ -13,6 +13,9 @@ from kubetui.screens.browser import BrowserScreen
 from kubetui.screens.dashboard import Dashboard
 from kubetui.screens.dialogs import Choice, Picked, Picker, Prompt
 from kubetui.widgets.table import Table
+
+if TYPE_CHECKING:
+    pass
 
 
 async def filter_rows(context: Context) -> None:
@@ -168,6 +171,11 @@ async def sort_name(context: Context) -> None:
     _sort_titled(context, "NAME", "FILE", "OBJECT")
 
 
+async def sort_status(context: Context) -> None:
+    """By state or status."""
+    _sort_titled(context, "STATUS", "STATE", "PHASE", "REASON")
+
+
 async def wide(context: Context) -> None:
     """Show the columns that are for wide tables; arrows scroll."""
     table = context.widget
@@ -187,7 +195,7 @@ async def namespace(context: Context) -> None:
     from kubetui.live.errors import ApiError
 
     try:
-        items = await app.call(names)
+        items = await app.read(names)
     except ApiError as error:
         items = []
         app.say(f"Namespaces cannot be listed ({error.reason or error.code}): type a name.")
@@ -211,21 +219,6 @@ async def all_namespaces(context: Context) -> None:
         app.use_namespaces(())
     elif app.previous_namespaces:
         app.use_namespaces(app.previous_namespaces)
-
-
-async def context(context: Context) -> None:
-    """Choose another context of the kubeconfig."""
-    from kubetui.kubeconfig import list_contexts
-
-    app = context.app
-    path = app.options.kubeconfig if isinstance(app.options.kubeconfig, str) else None
-    found = await app.call(lambda client: list_contexts(path))
-    choices = [
-        Choice(name, name, "● " if name == app.connection_state.context else server) for name, server in found
-    ]
-    picked = await app.ask(Picker("Context", choices))
-    if picked is not None and picked.values:
-        app.switch_context(picked.values[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +273,7 @@ def palette_choices(context: Context, text: str) -> list[Choice[Command]]:
 async def palette(context: Context) -> None:
     """Type what you want: a kind (``po``, ``svc kube-system /web``), an action, ``ns NAME``, ``ctx NAME``, ``q``."""
     app = context.app
+    app.run_soon(app.rediscover())
     picked: Picked[Command] | None = await app.ask(
         Picker(
             "Commands",
@@ -309,7 +303,9 @@ async def palette(context: Context) -> None:
     elif command.kind == "ns":
         app.use_namespaces(() if command.value in ("all", "*") else tuple(command.value.split(",")))
     elif command.kind == "ctx":
-        app.switch_context(command.value)
+        from kubetui.commands.contexts import use_context
+
+        await use_context(app, command.value)
     else:
         from kubetui.commands.view import open_kind
 

@@ -63,7 +63,7 @@ async def _session(context: Context, kind: str, command: Sequence[str]) -> None:
     app.log_command(f"kubectl {kind} -it {pod.name} -c {container}{pod.flags}{tail}")
     received = Output()
     path = pod.sub(kind)
-    stream = await app.call(
+    stream = await app.read(
         lambda client: ExecStream.open(
             client, path, received, container=container, command=command, tty=want_tty
         )
@@ -71,7 +71,8 @@ async def _session(context: Context, kind: str, command: Sequence[str]) -> None:
     leave = ", ctrl+p ctrl+q leaves" if kind == "attach" else ""
     title = f"kubetui: {pod.name}/{container}   (exit or ctrl+d ends it{leave})"
     loop = app.connection.loop
-    result: Ended = await give_terminal(context, lambda: run_terminal(loop, stream, received, title))
+    ahead = app.take_typed().encode()
+    result: Ended = await give_terminal(context, lambda: run_terminal(loop, stream, received, title, ahead))
     if result.code and result.message:
         app.fail(result.message)
     elif result.code:
@@ -110,8 +111,13 @@ def write_all(descriptor: int, data: bytes) -> None:
             select.select([], [descriptor], [], 1)
 
 
-def run_terminal(loop: asyncio.AbstractEventLoop, stream: ExecStream, output: Output, title: str) -> Ended:
-    """Connect this process's terminal with a stream until the stream ends. Blocks; the screen must be suspended."""
+def run_terminal(
+    loop: asyncio.AbstractEventLoop, stream: ExecStream, output: Output, title: str, ahead: bytes = b""
+) -> Ended:
+    """Connect this process's terminal with a stream until the stream ends. Blocks; the screen must be suspended.
+
+    ``ahead`` was typed while it was being opened.
+    """
     source, sink = sys.__stdin__, sys.__stdout__
     if source is None or sink is None or not source.isatty():
         output.attach(sink.fileno() if sink is not None else 1)
@@ -131,6 +137,8 @@ def run_terminal(loop: asyncio.AbstractEventLoop, stream: ExecStream, output: Ou
         tty.setraw(descriptor)
         output.attach(sink.fileno())
         resize()
+        if ahead:
+            asyncio.run_coroutine_threadsafe(stream.write(ahead), loop)
         done = asyncio.run_coroutine_threadsafe(stream.run(), loop)
         done.add_done_callback(lambda _: os.write(wake_write, b"x"))
         detach = b""

@@ -12,7 +12,7 @@ from kubetui.widgets.logview import LogView
 
 async def search(context: Context) -> None:
     """Highlight as one types; n and N go on."""
-    screen, widget = context.app.key_screen, context.widget
+    screen, widget = context.app.key_screen, _text(context)
     if screen is None:
         return
     if isinstance(widget, LogView):
@@ -62,8 +62,18 @@ async def previous_hit(context: Context) -> None:
     _hit(context, -1)
 
 
-def _hit(context: Context, step: int) -> None:
+def _text(context: Context) -> object:
+    """The log or text that is searched: the one with the focus, else the difference below a table."""
     widget = context.widget
+    return (
+        widget
+        if isinstance(widget, LogView | LinesView)
+        else getattr(context.app.key_screen, "difference", widget)
+    )
+
+
+def _hit(context: Context, step: int) -> None:
+    widget = _text(context)
     if isinstance(widget, LogView):
         widget.next_hit(step)
     elif isinstance(widget, LinesView):

@@ -107,7 +107,7 @@ async def _undo_of_apply(context: Context, name: str, documents: list[Document])
     async def read(client: KubeClient) -> list[Obj | None]:
         return [await get_or_none(client, ref.path) for _, ref in known]
 
-    images = await context.app.call(read)
+    images = await context.app.read(read)
     preview: list[tuple[str, Any, Any]] = []
     for (document, ref), before in zip(known, images, strict=True):
         if before is None:

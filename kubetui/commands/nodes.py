@@ -72,7 +72,7 @@ async def drain(context: Context) -> None:
     async def read(client: KubeClient) -> list[Obj]:
         return [item async for page in client.pages(target) for item in page.get("items") or ()]
 
-    going, staying = to_evict(await app.call(read))
+    going, staying = to_evict(await app.read(read))
     bare = [p for p in going if controller_of(p) is None]
     lines = [line(f"{len(going)} pods will be evicted, {len(staying)} of DaemonSets stay.")]
     if bare:

@@ -114,7 +114,7 @@ async def undo(context: Context) -> None:
     lost: list[str] = []
     if step.look is not None:
         try:
-            lost = await app.call(step.look)
+            lost = await app.read(step.look)
         except (ApiError, OSError) as error:
             app.fail(f"{step.title}: {error}")
             if isinstance(error, ApiError) and error.code in (404, 409) and app.undo_stack[-1:] == [step]:

@@ -13,9 +13,9 @@ from kubetui.live.lines import Line, line, yaml_lines
 from kubetui.live.objects import Obj, controller_of, dig, labels_of, meta, name_of, namespace_of
 from kubetui.live.selection import FilterError, parse_filter, selector_text
 from kubetui.live.session import Watched
-from kubetui.live.text import clean
+from kubetui.live.text import clean, plural
 from kubetui.screens.browser import BrowserScreen
-from kubetui.screens.dialogs import Choice, Picker, Prompt
+from kubetui.screens.dialogs import Choice, Confirm, Picker, Prompt
 from kubetui.screens.text import TextScreen
 from kubetui.widgets.lines import LinesView
 from kubetui.widgets.logview import LogView
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 async def full(context: Context, ref: Ref) -> Obj:
     """The whole object behind a reference, read now; raises ApiError when it is gone."""
-    found: Obj = await context.app.call(lambda client: client.get(ref.path))
+    found: Obj = await context.app.read(lambda client: client.get(ref.path))
     found.setdefault("kind", ref.kind)
     return found
 
@@ -126,12 +126,10 @@ def clean_lines(text: str) -> list[str]:
 
 
 def shown(obj: Obj, managed: bool) -> Obj:
-    """The object in kubectl's key order, without managed fields unless wanted."""
-    ordered: Obj = {k: obj[k] for k in ("apiVersion", "kind", "metadata") if k in obj}
-    ordered.update({k: v for k, v in obj.items() if k not in ordered})
-    if not managed and "managedFields" in meta(obj):
-        ordered["metadata"] = {k: v for k, v in meta(obj).items() if k != "managedFields"}
-    return ordered
+    """The object, without managed fields unless wanted."""
+    if managed or "managedFields" not in meta(obj):
+        return obj
+    return {**obj, "metadata": {k: v for k, v in meta(obj).items() if k != "managedFields"}}
 
 
 async def managed_fields(context: Context) -> None:
@@ -279,7 +277,10 @@ def open_kind(app: KubetuiApp, text: str) -> None:
         elif word.startswith("/"):
             pattern = word[1:]
         elif word.startswith("@"):
-            app.switch_context(word[1:])
+            from kubetui.commands.contexts import use_context
+
+            app.run_soon(use_context(app, word[1:]))
+            return
         elif "=" in word:
             selector = word
         else:
@@ -292,7 +293,10 @@ def open_kind(app: KubetuiApp, text: str) -> None:
     chosen: tuple[str, ...] | None = tuple(namespaces) if namespaces else None
     if chosen and chosen[0] in ("all", "*"):
         chosen = ()
-    app.log_command(f"kubectl get {kind.resource}" + (f" -n {chosen[0]}" if chosen else ""))
+    spaces = (app.namespaces if chosen is None else chosen) if kind.namespaced else None
+    for space in ("",) if spaces is None else spaces or ("-A",):
+        flag = f" -n {space}" if space not in ("", "-A") else f" {space}".rstrip()
+        app.log_command(f"kubectl get {kind.names[-1] if kind.group else kind.resource}{flag}")
     app.open_screen(BrowserScreen(kind, namespaces=chosen, label_selector=selector, found=found))
 
 
@@ -312,6 +316,8 @@ async def decode(context: Context) -> None:
         try:
             raw = base64.b64decode(value)
             text = raw.decode("utf-8") if b"\0" not in raw else f"<{len(raw)} bytes>"
+        except UnicodeDecodeError:
+            text = f"<{len(raw)} bytes>"
         except ValueError:
             text = "<not base64>"
         lines.append(line(f" {clean(key)}", "yaml-key"))
@@ -328,6 +334,19 @@ async def copy_name(context: Context) -> None:
     context.app.say(f"Copied {text if len(context.refs) == 1 else f'{len(context.refs)} names'}.")
 
 
+async def copy_text(context: Context) -> None:
+    """Put what is marked on the clipboard, else the whole page, or the rows of a log that are on the screen."""
+    app, widget = context.app, context.widget
+    text = app.screen.get_selected_text()
+    if not text and isinstance(widget, LogView):
+        text = "\n".join(row.rstrip() for row in widget.visible_text())
+    elif not text and isinstance(widget, LinesView):
+        text = "\n".join(found.text for found in widget.lines)
+    if text:
+        app.copy_to_clipboard(text)
+        app.say(f"Copied {plural(len(text.splitlines()), 'line')}.")
+
+
 async def save(context: Context) -> None:
     """Write what the view holds (all of it) to a file."""
     import asyncio
@@ -339,6 +358,8 @@ async def save(context: Context) -> None:
     if not path:
         return
     target = Path(path).expanduser()
+    if target.exists() and await context.app.ask(Confirm(f"Overwrite {target}?", danger=True)) is None:
+        return
     if isinstance(widget, LogView):
         count = await asyncio.to_thread(widget.save, str(target))
         context.app.say(f"{count:,} lines are in {target}.")
@@ -453,7 +474,7 @@ async def one_pod(context: Context) -> Ref | None:
 
     from kubetui.live.health import pod_view
 
-    found = await context.app.call(pods)
+    found = await context.app.read(pods)
     found.sort(key=lambda p: pod_view(p).health != "ok")
     return Ref.of(PODS, {"kind": "Pod", **found[0]}) if found else None
 

@@ -9,6 +9,7 @@ the data: nothing stale is ever shown as live.
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from collections.abc import Callable
 from typing import Any
@@ -36,7 +37,9 @@ def explain(error: BaseException) -> str:
         reason = str(getattr(error.os_error, "reason", "") or error.os_error)
         return f"no TLS with {error.host}:{error.port}: {reason.replace('_', ' ').lower()}"
     if isinstance(error, aiohttp.ClientConnectorError):
-        return f"cannot connect to {error.host}:{error.port}: {error.os_error.strerror or error.os_error}"
+        number = error.os_error.errno or 0  # asyncio's own words name the address once more
+        reason = os.strerror(number) if number > 0 else error.os_error.strerror or str(error.os_error)
+        return f"cannot connect to {error.host}:{error.port}: {reason}"
     if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientPayloadError):
         return "the server closed the connection"
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -9,9 +9,12 @@ read in pages so that decoding one answer never holds the interpreter for longer
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
@@ -33,6 +36,7 @@ PATCH_TYPES = {
 }
 FIELD_MANAGER = "kubetui"
 MAX_TRIES = 5
+SKEW_SECONDS = 5.0  # less may come from the network, and from HTTP's whole seconds
 MAX_WAIT = 5.0  # seconds; only who evicts waits for a disruption budget by itself, and says so
 
 
@@ -58,6 +62,8 @@ class KubeClient:
         self.credentials = credentials
         self._session: aiohttp.ClientSession | None = None
         self._renewing = asyncio.Lock()
+        self.skew = 0.0
+        self._streams: set[aiohttp.ClientResponse] = set()
 
     @property
     def session(self) -> aiohttp.ClientSession:
@@ -70,6 +76,24 @@ class KubeClient:
                 headers={"User-Agent": "kubetui"},
             )
         return self._session
+
+    @contextlib.asynccontextmanager
+    async def stream(
+        self, path: str, params: Mapping[str, str], timeout: float, headers: Mapping[str, str] | None = None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """An answer that is read as it comes; closed at the end, or by :meth:`drop_streams`."""
+        response = await self.open("GET", path, params=params, headers=headers, timeout=timeout)
+        self._streams.add(response)
+        try:
+            yield response
+        finally:
+            self._streams.discard(response)
+            response.close()
+
+    def drop_streams(self) -> None:
+        """Close all streams: the network was away, and those that lost their peer would be silent for ever."""
+        for response in list(self._streams):
+            response.close()
 
     async def close(self) -> None:
         """Close every connection."""
@@ -114,7 +138,9 @@ class KubeClient:
                 allow_redirects=False,
                 **self.request_options(headers),
             )
-            response = await asyncio.wait_for(request, timeout) if timeout else await request
+            async with asyncio.timeout(timeout):
+                response = await request
+            self._compare_clocks(response.headers.get("Date", ""))
             if response.status < 300:
                 return response
             body = await response.read()
@@ -134,6 +160,14 @@ class KubeClient:
                 continue
             raise ApiError.from_body(response.status, body)
         raise AssertionError("unreachable")
+
+    def _compare_clocks(self, date: str) -> None:
+        """Learn how far the server's clock is ahead of ours: ages are counted by the clock that set the times."""
+        try:
+            ahead = parsedate_to_datetime(date).timestamp() - time.time()
+        except (TypeError, ValueError):
+            return
+        self.skew = ahead if abs(ahead) > SKEW_SECONDS else 0.0
 
     async def _renew(self, used: Credentials) -> None:
         async with self._renewing:
@@ -214,8 +248,7 @@ class KubeClient:
         if target.table:
             params["includeObject"] = "Object" if target.whole else "Metadata"
         accept = TABLE_ACCEPT if target.table else "application/json"
-        response = await self.open("GET", target.path, params=params, headers={"Accept": accept}, timeout=30)
-        try:
+        async with self.stream(target.path, params, 30, {"Accept": accept}) as response:
             rest = b""
             async for chunk in response.content.iter_any():
                 lines = (rest + chunk if rest else chunk).split(b"\n")
@@ -233,8 +266,6 @@ class KubeClient:
                         )
                 if events:
                     yield events
-        finally:
-            response.close()
 
     @staticmethod
     def _selectors(target: Target) -> dict[str, str]:

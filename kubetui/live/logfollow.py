@@ -156,14 +156,9 @@ class LogFollower:
             elif self._tail is not None:
                 params["tailLines"] = str(self._tail)
             try:
-                response = await client.open(
-                    "GET", PODS.item(ref.pod, ref.namespace, "log"), params=params, timeout=15
-                )
-                self.errors.pop(ref.pod, None)
-                try:
+                async with client.stream(PODS.item(ref.pod, ref.namespace, "log"), params, 15) as response:
+                    self.errors.pop(ref.pod, None)
                     last = await self._read(response, source, last, key)
-                finally:
-                    response.close()
                 return
             except ApiError as error:
                 self.errors[ref.pod] = error.message

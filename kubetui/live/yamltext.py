@@ -20,7 +20,7 @@ _Dumper.add_representer(str, _text)
 
 
 def to_yaml(value: Any) -> str:
-    """Kubernetes-flavoured YAML: keys in the server's order, text of several lines as blocks."""
+    """Kubernetes-flavoured YAML: keys sorted as kubectl does, text of several lines as blocks."""
     return yaml.dump(
-        value, Dumper=_Dumper, sort_keys=False, default_flow_style=False, allow_unicode=True, width=1000
+        value, Dumper=_Dumper, sort_keys=True, default_flow_style=False, allow_unicode=True, width=1000
     )

@@ -14,7 +14,7 @@ from kubetui.widgets.table import Cell, Column, Row, Table, cell, since
 
 COLUMNS = [
     Column("namespace", "NAMESPACE", maximum=24),
-    Column("name", "NAME", grow=True, minimum=26, middle=True),
+    Column("name", "NAME", grow=True, minimum=26, maximum=253, middle=True),
     Column("ready", "READY", right=True),
     Column("status", "STATUS", maximum=26),
     Column("restarts", "RESTARTS", right=True, drop=3),
@@ -106,6 +106,8 @@ class PodsPane(Pane):
             left.append((f"  /{self.table.filter.text}", "key"))
         if self.table.broken_only:
             left.append(("  only broken", "key"))
+        if self.table.marks:
+            left.append((f"  {self.table.marked_text}", "key"))
         counts: dict[str, int] = {}
         for row in self.table.rows.values():
             counts[row.health] = counts.get(row.health, 0) + 1

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 
 from kubetui.context import Ref
 from kubetui.live.health import PodView, images_of
-from kubetui.live.history import changed_fields, history_of, summarize_change
+from kubetui.live.history import HistoryEntry, changed_fields, history_of, summarize_change
 from kubetui.live.lines import Line, line
 from kubetui.live.objects import Obj, dig
 from kubetui.live.rollout import Revision, Rollout, rollout_of
@@ -61,8 +61,13 @@ def rollout_lines(
     now: float,
     last_lines: Sequence[str] = (),
     no_revisions: str = "no revision has been created yet",
+    earlier: Sequence[HistoryEntry] = (),
 ) -> list[Line]:
-    """Draw a rollout. ``summaries``: what changed in each revision by uid; ``last_lines``: of the stuck pod's log."""
+    """Draw a rollout.
+
+    ``summaries``: what changed in each revision by uid; ``last_lines``: of the stuck pod's log; ``earlier``: the
+    revisions without pods that can be gone back to, newest first.
+    """
     style = PHASE_STYLE[rollout.phase]
     head: list[tuple[str, str]] = [
         (f" {PHASE_WORD[rollout.phase]}", style),
@@ -112,7 +117,21 @@ def rollout_lines(
         lines.append(line())
         lines.append(line(" last lines of the pod", "faint"))
         lines += [Line(((" │ ", "faint"), (clean(text), "dim"))) for text in last_lines]
+    if earlier:
+        if lines[-1].text:
+            lines.append(line())
+        lines.append(line(" earlier", "faint"))
+        lines += [_earlier_line(entry, summaries.get(entry.uid, ""), width, now) for entry in earlier]
     return lines
+
+
+def _earlier_line(entry: HistoryEntry, summary: str, width: int, now: float) -> Line:
+    number, old = f"   #{entry.number}  ", age(entry.created, now) if entry.created else ""
+    what = clean(entry.images) + (f"  “{clean(entry.cause)}”" if entry.cause else "")
+    if summary and not entry.cause:
+        what += f"  {clean(summary)}"
+    room = max(8, width - len(number) - len(old) - 3)
+    return Line(((number, "dim"), (fit(what, room), "dim"), (f"  {old}", "faint")))
 
 
 def _revision_lines(revision: Revision, summary: str, scale: int, width: int, now: float) -> list[Line]:
@@ -220,18 +239,19 @@ class RolloutPane(Pane):
             return
         rollout = rollout_of(workload, revisions, pods, now)
         self.rollout = rollout
-        none = ("its revisions may not be read",) if blind else ()
-        self.view.set_lines(
-            rollout_lines(rollout, self._changes(workload, revisions), width, now, log, *none)
-        )
+        none = "its revisions may not be read" if blind else "no revision has been created yet"
+        history = history_of(workload, revisions)
+        drawn = {revision.uid for revision in rollout.revisions}
+        earlier = [entry for entry in history if entry.uid not in drawn]
+        self.view.set_lines(rollout_lines(rollout, self._changes(history), width, now, log, none, earlier))
         right = [(plural(len(revisions), "revision"), "dim")] if revisions else []
         self.set_status([(clean(rollout.name), "accent")], right)
 
-    def _changes(self, workload: Obj, revisions: list[Obj]) -> dict[str, str]:
-        key = tuple(sorted(f"{r['metadata'].get('uid')}" for r in revisions))
+    def _changes(self, history: Sequence[HistoryEntry]) -> dict[str, str]:
+        """What changed in each revision, by uid; kept, since a revision's template never changes."""
+        key = tuple(entry.uid for entry in history)
         found = self._summaries.get(key)
         if found is None:
-            history = history_of(workload, revisions)
             found = {
                 entry.uid: summarize_change(before.template, entry.template)
                 for entry, before in pairwise(history)

@@ -29,7 +29,7 @@ SHORT = {
 }
 COLUMNS = [
     Column("namespace", "NAMESPACE", maximum=24),
-    Column("name", "NAME", grow=True, minimum=18, middle=True),
+    Column("name", "NAME", grow=True, minimum=18, maximum=253, middle=True),
     Column("kind", "KIND", drop=2),
     Column("ready", "READY", right=True),
     Column("state", "STATE", minimum=12, maximum=18),
@@ -107,6 +107,10 @@ class WorkloadsPane(Pane):
             left.append((f" of {len(self.table.rows)}", "faint"))
         if self.table.filter:
             left.append((f"  /{self.table.filter.text}", "key"))
+        if self.table.broken_only:
+            left.append(("  only broken", "key"))
+        if self.table.marks:
+            left.append((f"  {self.table.marked_text}", "key"))
         right = []
         if busy:
             right.append((f"{busy} in progress", "busy"))

@@ -27,6 +27,7 @@ _GOOD = frozenset(
 )
 _DONE = frozenset({"Completed", "Succeeded", "Complete", "Terminating", "SchedulingDisabled"})
 _BUSY = frozenset({"Pending", "ContainerCreating", "PodInitializing", "Progressing", "Unknown", "Released"})
+PATIENCE = 60.0  # seconds that a pod may be Pending before it counts as broken
 
 
 def word_health(word: str) -> Health:
@@ -70,6 +71,7 @@ class BrowserScreen(KeyScreen):
         self._watched: Watched | None = None
         self._changed: dict[str, Obj] = {}
         self._deleted: set[str] = set()
+        self._pending: dict[str, Obj] = {}
         self._columns_known: list[Obj] = []
         self._custom: list[CustomColumn] = []
         self._status_index: int | None = None
@@ -132,6 +134,13 @@ class BrowserScreen(KeyScreen):
             self.own_namespaces = None
             self.watch_kind()
 
+    def _lose_patience(self) -> None:
+        """A pod that stays Pending is in trouble, and nothing but time says so."""
+        waiting, self._pending = self._pending, {}
+        rows = [self._row(uid, row) for uid, row in waiting.items() if uid in self.table.rows]
+        if rows:
+            self.table.update_rows(rows)
+
     def _on_change(self, mirror: Mirror, change: Change) -> None:
         self._deleted |= change.deletes
         for uid in change.deletes:
@@ -190,7 +199,7 @@ class BrowserScreen(KeyScreen):
                     right=kind in ("integer", "number") or title in ("AGE", "READY", "RESTARTS"),
                     grow=first or title == "MESSAGE",
                     minimum=14 if first else 0,
-                    maximum=400 if title == "MESSAGE" else 60,
+                    maximum=400 if title == "MESSAGE" else 253 if first else 60,
                     wide=int(found.get("priority") or 0) > 0,
                     middle=first,
                 )
@@ -228,6 +237,11 @@ class BrowserScreen(KeyScreen):
                     continue
             if index == self._status_index:
                 health = word_health(str(value))
+                if value == "Pending" and self.kind.kind == "Pod":
+                    if created and self.table.now() - created > PATIENCE:
+                        health = "warn"
+                    else:
+                        self._pending[uid] = row
                 built.append(cell("" if value is None else value, health))
                 continue
             built.append(self._cell(index, value))
@@ -275,7 +289,7 @@ class BrowserScreen(KeyScreen):
         if self.table.broken_only:
             left.append(("  only broken", "key"))
         if self.table.marks:
-            left.append((f"  {len(self.table.marks)} marked", "key"))
+            left.append((f"  {self.table.marked_text}", "key"))
         right = [(self.kind.api_version, "faint")]
         self.heading.show(tuple(left), tuple(right))
 
@@ -320,6 +334,7 @@ class BrowserScreen(KeyScreen):
 
     def tick(self) -> None:
         """Ages."""
+        self._lose_patience()
         self.table.tick()
 
     def leave(self) -> None:

@@ -34,7 +34,7 @@ class TextScreen(KeyScreen):
     ) -> None:
         super().__init__()
         self.TITLE_TEXT = title
-        self.PLACES = tuple(places)
+        self.PLACES = (*places, "page")
         self.producer = producer
         self.lines = LinesView(wrap=True, id="text-lines")
         self.status = StatusLine(id="text-status")

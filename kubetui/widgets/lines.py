@@ -150,10 +150,10 @@ class LinesView(Viewport):
             strip = strip.crop(cell_len(text[: piece.start]), cell_len(text[: piece.end]))
         elif self.left:
             strip = strip.crop(self.left, None)
+        room = max(1, width - piece.indent)
+        strip = strip.crop(0, room).adjust_cell_length(room, back)
         strip = strip.apply_offsets(piece.start or self.left, piece.line)
-        if piece.indent:
-            strip = Strip([Segment(" " * piece.indent, back), *strip])
-        return strip.crop(0, width).adjust_cell_length(width, back)
+        return Strip([Segment(" " * piece.indent, back), *strip], width) if piece.indent else strip
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
         """What the mouse has selected."""

@@ -373,9 +373,13 @@ class LogView(Viewport):
         longest = max((cell_len(self._label(s)) for s in self.spool.sources[:200]), default=8)
         return max(6, min(longest, 34, self.size.width // 4))
 
+    def visible_text(self) -> list[str]:
+        """The rows that are on the screen."""
+        return [strip.text for _, strip in self._visible_rows(self.body_width)]
+
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
         """What the mouse has selected of the visible rows."""
-        return selection.extract("\n".join(s.text for _, s in self._visible_rows(self.body_width))), "\n"
+        return selection.extract("\n".join(self.visible_text())), "\n"
 
     def selection_updated(self, selection: Selection | None) -> None:
         """Repaint the selection."""

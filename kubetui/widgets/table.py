@@ -236,6 +236,13 @@ class Table(Viewport):
         current = self.current
         return marked or ([current] if current else [])
 
+    @property
+    def marked_text(self) -> str:
+        """How many are marked, for a title; those that a filter hides are not acted on."""
+        marked = [row for uid in self.marks if (row := self.rows.get(uid)) is not None]
+        hidden = sum(1 for row in marked if not row.shown)
+        return f"{len(marked)} marked" + (f" ({hidden} hidden)" if hidden else "")
+
     def move_to(self, index: int) -> None:
         """Put the cursor on a row by position."""
         if not self.order:
@@ -361,7 +368,8 @@ class Table(Viewport):
             return max(content, len(column.title) + arrow, least)
 
         def least(column: Column) -> int:
-            return min(natural(column), max(column.minimum, 12)) if column.grow else natural(column)
+            floor = 36 if self.wide else max(column.minimum, 12)  # a wide table scrolls sideways
+            return min(natural(column), floor) if column.grow else natural(column)
 
         if not self.wide:
             while (
@@ -372,7 +380,9 @@ class Table(Viewport):
         widths = {i: natural(c) for i, c in chosen}
         over = sum(widths.values()) + GAP * (len(chosen) - 1) - available
         growing = [(i, c) for i, c in chosen if c.grow]
-        for floor in (None, 8):  # nothing may be left to drop: then even less than it would like
+        for floor in (
+            (None,) if self.wide else (None, 8)
+        ):  # nothing left to drop: then less than it would like
             for i, c in sorted(growing, key=lambda item: -widths[item[0]]):
                 cut = max(0, min(over, widths[i] - (least(c) if floor is None else floor)))
                 widths[i] -= cut

@@ -56,7 +56,9 @@ class Core:
         self.authorizer = Authorizer(self.view)
         if reserved_addresses is None:
             reserved_addresses = well_known_addresses(service_cidr)
-        self._chain = admission or default_chain(clock, service_cidr, reserved_addresses)
+        self._chain = admission or default_chain(
+            clock, service_cidr, reserved_addresses, registry, self.authorizer
+        )
         definitions = Definitions(registry, store)
         definitions.load()
         self._writer = Writer(

@@ -30,6 +30,15 @@ class LogOptions:
     stream: str = "All"
 
 
+@dataclass(frozen=True, slots=True)
+class NodeAnswer:
+    """What a node's own HTTP server answers."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+
 class NodeConnection(Protocol):
     """What a kubelet offers to the API server. Failures are ``StatusError``."""
 
@@ -61,8 +70,12 @@ class NodeConnection(Protocol):
         """Connect to a port inside the pod."""
         ...
 
+    async def page(self, path: str) -> NodeAnswer:
+        """What the node's own HTTP server answers to a GET of this path."""
+        ...
+
 
 Nodes = dict[str, NodeConnection]
 """Node name → its kubelet; shared by the API and the kubelets."""
 
-__all__ = ["Connection", "LogOptions", "NodeConnection", "Nodes", "StreamSession"]
+__all__ = ["Connection", "LogOptions", "NodeAnswer", "NodeConnection", "Nodes", "StreamSession"]

@@ -24,7 +24,7 @@ from runtime.objects.errors import (
 )
 from runtime.objects.patch import apply_json_patch, apply_merge_patch, apply_strategic_merge
 from runtime.objects.registry import Resource
-from runtime.objects.schema import decode
+from runtime.objects.schema import decode, find_unrestorable
 
 from .context import RequestContext
 from .metadata import check_kind
@@ -123,7 +123,10 @@ def read_patched(ctx: RequestContext, resource: Resource, patched: Obj, *, patch
     try:
         clean, unknown = decode(resource, private)
     except StatusError as error:
-        raise _unfit(shown(), error.message) from None
+        why = find_unrestorable(resource.type_info, private) if patch is not None else ""
+        raise _unfit(
+            shown(), why or error.message.partition(f" cannot be handled as a {resource.kind}: ")[2]
+        ) from None
     problems = [*ctx.repeated, *unknown]
     if problems and ctx.field_validation != "Ignore":
         if ctx.field_validation == "Strict":

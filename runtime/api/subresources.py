@@ -219,7 +219,14 @@ class PodSubresources:
         if record is None:
             raise not_found("pods", name)
         changes = self._disruption(ctx, namespace, record.obj)
-        plan = self._writer.delete(ctx, pods, record, options, changes)
+        disrupted = {
+            "type": "DisruptionTarget",
+            "status": "True",
+            "lastTransitionTime": format_time(self._clock.now()),
+            "reason": "EvictionByEvictionAPI",
+            "message": "Eviction API: evicting",
+        }
+        plan = self._writer.delete(ctx, pods, record, options, changes, disrupted)
         answer = Answer(_SUCCESS, 201)
         if plan.future is None:
             return Planned(answer)

@@ -258,8 +258,11 @@ class Writer:
         record: Record,
         options: Obj,
         changes: Sequence[Change] = (),
+        condition: Obj | None = None,
     ) -> Planned:
         """Plan a deletion with checked DeleteOptions, and further ``changes`` in the same transaction.
+
+        ``condition`` says in the status of an object that is still there for a while why it goes.
 
         Raises:
             StatusError: 409 for a failed precondition, 403 from admission.
@@ -276,8 +279,9 @@ class Writer:
             new = {**old, "metadata": decision.metadata}
             if decision.phase:
                 new["status"] = {**(old.get("status") or {}), "phase": decision.phase}
-            if decision.condition is not None:
-                new["status"] = with_condition(old.get("status") or {}, decision.condition)
+            for entry in (decision.condition, condition):
+                if entry is not None:
+                    new["status"] = with_condition(new.get("status") or {}, entry)
             new["metadata"] = dict(decision.metadata)
             a.obj = new
             code = 202 if options.get("orphanDependents") is False else 200

@@ -89,11 +89,12 @@ class DaemonSetController(BaseController):
             self.queue.add(key_of(delta.obj))
 
     def _on_revisions(self, deltas: Sequence[Delta]) -> None:
-        """A revision that somebody else made, changed or deleted is put right."""
+        """A revision that somebody else changed or deleted is put right; a new one waits for the next occasion."""
         for delta in deltas:
             key = owner_key(self.sets, delta.obj, "DaemonSet")
             if key is not None:
-                self.queue.add(key)
+                if delta.old is not None:
+                    self.queue.add(key)
             elif delta.new is not None and controller_of(delta.new) is None:
                 for owner in matching_owners(self.sets, delta.new):
                     self.queue.add(owner)
@@ -115,11 +116,15 @@ class DaemonSetController(BaseController):
             pod = new if new is not None else old
             assert pod is not None
             key = owner_key(self.sets, pod, "DaemonSet")
+            if old is not None and new is not None and controller_of(old) != controller_of(new):
+                before = owner_key(self.sets, old, "DaemonSet")
+                if before is not None:
+                    self.queue.add(before)
             if key is None:
                 if (
                     new is not None
                     and controller_of(new) is None
-                    and (old is None or labels_of(old) != labels_of(new))
+                    and (old is None or labels_of(old) != labels_of(new) or controller_of(old) is not None)
                 ):
                     for owner in matching_owners(self.sets, new):
                         self.queue.add(owner)
@@ -364,10 +369,11 @@ class DaemonSetController(BaseController):
             left = available_in(pod, min_ready, now)
             if left is not None:
                 ready += 1
-                if left == 0:
-                    available += 1
-                elif soonest is None or left < soonest:
-                    soonest = left
+                available += left == 0
+            for entry in there:  # a surging pod too: its predecessor waits for it
+                wait = available_in(entry, min_ready, now)
+                if wait and (soonest is None or wait < soonest):
+                    soonest = wait
             updated += is_updated(pod, current_hash, generation)
         status: Obj = {
             "currentNumberScheduled": current,

@@ -11,16 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from runtime.api.subresources import scale_of
 from runtime.client.informer import Delta
 from runtime.objects import quantity
 from runtime.objects.clock import format_time
 from runtime.objects.errors import Obj, StatusError
 from runtime.objects.meta import is_deleting, key_of, labels_of, namespace_of
-from runtime.objects.selectors import Selector
+from runtime.objects.registry import Resource
+from runtime.objects.selectors import Selector, parse_label_selector
 
 from . import hpa_math as math
 from .context import BaseController, Context
-from .lookup import selector_of
 
 RESOURCE = "horizontalpodautoscalers.autoscaling"
 PERIOD = 15.0
@@ -128,24 +129,28 @@ class HorizontalController(BaseController):
             "message": message,
         }
 
-    def _target(self, hpa: Obj) -> str:
+    async def _scale_of(self, hpa: Obj) -> tuple[Resource, Obj]:
+        """The kind of the target and its Scale, whatever kind that is.
+
+        Raises:
+            _NoScale: there is none.
+        """
         reference = hpa["spec"]["scaleTargetRef"]
         resource = self.context.registry.by_kind(reference.get("apiVersion") or "v1", reference["kind"])
-        if resource is None or resource.subresource("scale") is None:
+        if resource is None or resource.scale is None or resource.subresource("scale") is None:
             group = str(reference.get("apiVersion") or "").rpartition("/")[0]
             raise _NoScale(
                 "unable to determine resource for scale target reference: no matches for kind "
                 f'"{reference["kind"]}" in group "{group}"'
             )
-        return resource.group_resource
-
-    async def _reconcile(self, key: str, hpa: Obj, status: Obj, conditions: dict[str, Obj]) -> None:
-        resource = self._target(hpa)
-        namespace, name = namespace_of(hpa), hpa["spec"]["scaleTargetRef"]["name"]
         try:
-            target = await self.client.get(resource, name, namespace)
+            target = await self.client.get(resource.group_resource, reference["name"], namespace_of(hpa))
         except StatusError as error:
             raise _NoScale(error.message) from None
+        return resource, scale_of(resource.scale, target)
+
+    async def _reconcile(self, key: str, hpa: Obj, status: Obj, conditions: dict[str, Obj]) -> None:
+        resource, scale = await self._scale_of(hpa)
         self._set(
             conditions,
             "AbleToScale",
@@ -153,9 +158,9 @@ class HorizontalController(BaseController):
             "SucceededGetScale",
             "the HPA controller was able to get the target's current scale",
         )
-        current = int(target["spec"].get("replicas", 1))
+        current = int(scale["spec"]["replicas"])
         minimum = int(hpa["spec"].get("minReplicas", 1))
-        status["currentReplicas"] = int((target.get("status") or {}).get("replicas") or 0)
+        status["currentReplicas"] = int(scale["status"]["replicas"])
         history = self._history.setdefault(key, _History([(current, self.clock.monotonic())]))
         reason = ""
         if current == 0 and minimum != 0:
@@ -176,7 +181,7 @@ class HorizontalController(BaseController):
         elif current < minimum:
             wanted, reason = minimum, "Current number of replicas below Spec.MinReplicas"
         else:
-            proposal, metric = await self._proposal(hpa, target, current, status, conditions)
+            proposal, metric = await self._proposal(hpa, scale, current, status, conditions)
             wanted = self._limited(hpa, current, proposal, history, conditions)
             if proposal > current:
                 reason = f"{metric} above target"
@@ -185,7 +190,7 @@ class HorizontalController(BaseController):
         status["desiredReplicas"] = wanted
         if wanted == current:
             return
-        await self._scale(hpa, resource, target, current, wanted, reason, conditions)
+        await self._scale(hpa, resource.group_resource, current, wanted, reason, conditions)
         moment = self.clock.monotonic()
         changes = history.ups if wanted > current else history.downs
         changes.append(math.Change(abs(wanted - current), moment))
@@ -219,11 +224,12 @@ class HorizontalController(BaseController):
         return limited.replicas
 
     async def _proposal(
-        self, hpa: Obj, target: Obj, current: int, status: Obj, conditions: dict[str, Obj]
+        self, hpa: Obj, scale: Obj, current: int, status: Obj, conditions: dict[str, Obj]
     ) -> tuple[int, str]:
         """The most that any metric asks for (``computeReplicasForMetrics``)."""
-        matcher = selector_of(target)
-        if matcher.everything or matcher.nothing:
+        text = scale["status"].get("selector")
+        matcher = parse_label_selector(text or "")
+        if not text:
             why = "selector is required"
             self.recorder.event(hpa, "Warning", "SelectorRequired", why)
             raise self._no_size("InvalidSelector", "the HPA target's scale is missing a selector", why)
@@ -273,15 +279,14 @@ class HorizontalController(BaseController):
         for other in self.hpas.list(namespace_of(hpa)):
             if other["metadata"]["name"] == hpa["metadata"]["name"]:
                 continue
-            reference = other["spec"]["scaleTargetRef"]
-            if reference == hpa["spec"]["scaleTargetRef"]:
+            if other["spec"]["scaleTargetRef"] == hpa["spec"]["scaleTargetRef"]:
                 rivals.append(other)
                 continue
             try:
-                target = await self.client.get(self._target(other), reference["name"], namespace_of(hpa))
-            except (_Failure, StatusError):
+                _, scale = await self._scale_of(other)
+            except _NoScale:
                 continue
-            theirs = selector_of(target)
+            theirs = parse_label_selector(scale["status"].get("selector") or "")
             if not theirs.everything and any(theirs.matches(labels_of(pod)) for pod in pods):
                 rivals.append(other)
         if len(rivals) > 1:
@@ -338,7 +343,6 @@ class HorizontalController(BaseController):
         self,
         hpa: Obj,
         resource: str,
-        target: Obj,
         current: int,
         wanted: int,
         reason: str,

@@ -92,23 +92,12 @@ class JobController(BaseController):
             pod = new if new is not None else old
             assert pod is not None
             key = owner_key(self.jobs, pod, "Job")
+            if old is not None and new is not None and controller_of(old) != controller_of(new):
+                before = owner_key(self.jobs, old, "Job")
+                if before is not None:
+                    self.queue.add(before)
             if key is None:
-                reference = controller_of(pod)
-                if (
-                    reference is None
-                    and new is not None
-                    and (old is None or labels_of(old) != labels_of(new))
-                ):
-                    for owner in matching_owners(self.jobs, new):
-                        self.queue.add(owner)
-                elif (
-                    reference is not None
-                    and reference.get("kind") == "Job"
-                    and new is not None
-                    and math.has_tracking(new)
-                    and (is_finished(new) or is_deleting(new))
-                ):
-                    self.spawn(self._release_orphan(new))
+                self._without_job(old, new)
                 continue
             if old is None:
                 self.expectations.created(key)
@@ -116,8 +105,31 @@ class JobController(BaseController):
                 self.expectations.deleted(key, key_of(pod))
             self.queue.add_paced(key, 0.0 if self.expectations.satisfied(key) else 0.05)
 
+    def _without_job(self, old: Obj | None, new: Obj | None) -> None:
+        """A pod that no Job here manages: one may adopt it, and else nobody counts it."""
+        if new is None:
+            return
+        reference = controller_of(new)
+        owners: list[str] = []
+        if reference is None:
+            owners = [
+                key
+                for key in matching_owners(self.jobs, new)
+                if (job := self.jobs.get(key)) is not None and not is_deleting(job)
+            ]
+            if old is None or labels_of(old) != labels_of(new) or controller_of(old) is not None:
+                for owner in owners:
+                    self.queue.add(owner)
+        if (
+            not owners
+            and math.has_tracking(new)
+            and (reference is None or reference.get("kind") == "Job")
+            and (old is None or old["metadata"] != new["metadata"] or is_finished(new))
+        ):
+            self.spawn(self._release_orphan(new))
+
     async def _release_orphan(self, pod: Obj) -> None:
-        """The finalizer of a pod whose job is gone holds it for nothing."""
+        """The finalizer of a pod whose job is gone, or that was let go, holds it for nothing."""
         try:
             job = None
             reference = controller_of(pod)
@@ -178,7 +190,7 @@ class JobController(BaseController):
             failure = await self._remove(key, state, state.active)
         elif earned is not None or suspended or is_deleting(job):
             if not is_deleting(job) and self.expectations.satisfied(key):
-                failure = await self._remove(key, state, state.active)
+                failure = await self._remove(key, state, state.active, uncounted=earned is None)
         elif self.expectations.satisfied(key):
             failure = await self._manage(key, state)
         if not is_deleting(job):
@@ -201,11 +213,11 @@ class JobController(BaseController):
         if math.is_indexed(job):
             active, extra = self._unique_indexes(state)
             if extra:
-                return await self._remove(key, state, extra)
+                return await self._remove(key, state, extra, uncounted=True)
         surplus = len(active) - wanted
         if surplus > 0:
             active = sorted(active, key=lambda pod: (is_ready(pod), bool(pod["spec"].get("nodeName"))))
-            return await self._remove(key, state, active[: min(surplus, BURST)])
+            return await self._remove(key, state, active[: min(surplus, BURST)], uncounted=True)
         missing = -surplus
         if math.only_failed_replaced(job):
             missing -= sum(1 for pod in state.pods if is_deleting(pod) and not is_finished(pod))
@@ -309,11 +321,16 @@ class JobController(BaseController):
             self.expectations.created(key)
         return failure
 
-    async def _remove(self, key: str, state: State, pods: Sequence[Obj]) -> Exception | None:
+    async def _remove(
+        self, key: str, state: State, pods: Sequence[Obj], *, uncounted: bool = False
+    ) -> Exception | None:
+        """Delete pods; ``uncounted`` ones are none of the job's failures, so their finalizers go first."""
         pods = [pod for pod in pods if not is_deleting(pod)]
         if not pods:
             return None
         self.expectations.expect_deletions(key, [key_of(pod) for pod in pods])
+        if uncounted:
+            await asyncio.gather(*(self._lift(pod) for pod in pods if math.has_tracking(pod)))
         failures = await delete_all(self.control, pods, state.job)
         for pod_key, _ in failures:
             self.expectations.deleted(key, pod_key)
@@ -329,7 +346,6 @@ class JobController(BaseController):
         was = known is not None and known["status"] == "True"
         if suspended and not was:
             self._set(state, "Suspended", "True", "JobSuspended", "Job suspended")
-            state.status.pop("startTime", None)
             state.events.append(("Normal", "Suspended", "Job suspended"))
         elif not suspended and was:
             self._set(state, "Suspended", "False", "JobResumed", "Job resumed")
@@ -375,7 +391,8 @@ class JobController(BaseController):
             status["failed"] = int(status.get("failed") or 0) + len(settled_bad)
         if not math.is_indexed(job) and settled_good:
             status["succeeded"] = int(status.get("succeeded") or 0) + len(settled_good)
-        over = earned is not None and earned.kind == "FailureTarget" and not state.active
+        ended = earned is not None and not state.active
+        over = ended and earned is not None and earned.kind == "FailureTarget"
         delayed = {uid_of(pod) for pod in state.delayed.values()} if earned is None else set()
         to_lift: list[Obj] = []
         for pod in state.pods:
@@ -393,11 +410,12 @@ class JobController(BaseController):
                 if not math.is_indexed(job):
                     good.append(uid)
                 to_lift.append(pod)
-            elif math.has_failed(job, pod) or over:  # of a failed job, whatever did not succeed has failed
+            elif over or (math.has_failed(job, pod) and not (ended and phase(pod) != "Failed")):
+                # of a failed job, whatever did not succeed has failed; of another what failed by itself
                 if math.match_failure_policy(job, pod)[0] != "Ignore":
                     bad.append(uid)
                 to_lift.append(pod)
-            elif is_deleting(job) and is_deleting(pod):
+            elif ended or (is_deleting(job) and is_deleting(pod)):  # nobody needs its outcome any more
                 to_lift.append(pod)
         if math.is_indexed(job):
             indexes = math.format_indexes(state.succeeded_indexes)

@@ -200,7 +200,7 @@ def match_failure_policy(job: Obj, pod: Obj) -> tuple[str, str]:
                 *(status.get("containerStatuses") or ()),
                 *(status.get("initContainerStatuses") or ()),
             ):
-                if codes.get("containerName") and entry["name"] != codes["containerName"]:
+                if codes.get("containerName") and entry.get("name") != codes["containerName"]:
                     continue
                 terminated = (entry.get("state") or {}).get("terminated")
                 if not terminated or int(terminated.get("exitCode") or 0) == 0:
@@ -208,7 +208,7 @@ def match_failure_policy(job: Obj, pod: Obj) -> tuple[str, str]:
                 code = int(terminated["exitCode"])
                 if _requirement_holds(codes.get("values") or (), codes.get("operator", "In"), code):
                     return rule["action"], (
-                        f"Container {entry['name']} for pod {key_of(pod)} failed with exit code {code} "
+                        f"Container {entry.get('name', '')} for pod {key_of(pod)} failed with exit code {code} "
                         f"matching {rule['action']} rule at index {number}"
                     )
         for pattern in rule.get("onPodConditions") or ():

@@ -62,6 +62,8 @@ class ReplicaSetController(BaseController):
         self.pods = context.informers.pods()
         self.pods.add_index(ORPHANS, orphan_namespace)
         self.expectations = Expectations(context.clock)
+        self._reported: dict[str, Obj] = {}
+        """The status as it was last written here: any other one is somebody else's."""
         self.control = PodControl(self.client, self.recorder)
         self.owners.add_handler(self._on_owners)
         self.pods.add_handler(self._on_pods)
@@ -73,14 +75,20 @@ class ReplicaSetController(BaseController):
             if new is None:
                 assert old is not None
                 self.expectations.forget(key_of(old))
+                self._reported.pop(key_of(old), None)
                 self.queue.add(key_of(old))
             elif (
                 old is None
                 or old["metadata"].get("generation") != new["metadata"].get("generation")
                 or is_deleting(old) != is_deleting(new)
                 or controller_of(old) != controller_of(new)
+                or self._was_tampered_with(old, new)
             ):  # else it is our own status write, or an annotation of the Deployment's: nothing pods depend on
                 self.queue.add(key_of(new))
+
+    def _was_tampered_with(self, old: Obj, new: Obj) -> bool:
+        status = new.get("status")
+        return old.get("status") != status and self._reported.get(key_of(new)) != status
 
     def _on_pods(self, deltas: Sequence[Delta]) -> None:
         for old, new in deltas:
@@ -270,7 +278,8 @@ class ReplicaSetController(BaseController):
         """One retry on the fresh object: only this controller writes this status, so it can't undo anyone's."""
         for attempt in range(2):
             try:
-                await self.client.update_status({**owner, "status": status})
+                written = await self.client.update_status({**owner, "status": status})
+                self._reported[key_of(owner)] = written["status"]
                 return
             except StatusError as error:
                 if error.code != 409 or attempt:

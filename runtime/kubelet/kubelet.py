@@ -21,6 +21,7 @@ from runtime.kubelet.logs import trim
 from runtime.kubelet.node import NodeFacts, NodeReporter
 from runtime.kubelet.options import KubeletOptions
 from runtime.kubelet.pods.context import PodContext
+from runtime.kubelet.pods.eviction import PERIOD as EVICTION_PERIOD
 from runtime.kubelet.pods.spec import GRACE_LABEL
 from runtime.kubelet.pods.workers import PodWorkers
 from runtime.kubelet.ports import APIClient, Recorder
@@ -81,6 +82,7 @@ class Kubelet:
         self._probes: ProbeManager | None = None
         self._orphans: dict[str, asyncio.Task[None]] = {}
         self._housekeeping: Timer | None = None
+        self._eviction: asyncio.Task[None] | None = None
         self._running = False
         self._learning: asyncio.Task[None] | None = None
 
@@ -125,31 +127,32 @@ class Kubelet:
         self._probes = ProbeManager(
             services.prober, services.timers, services.clock, self._recorder, self._verdict_changed
         )
-        self._workers = PodWorkers(
-            PodContext(
-                services=services,
-                client=self._client,
-                recorder=self._recorder,
-                node_name=self.node_name,
-                options=options,
-                probes=self._probes,
-                crashes=Backoff(services.clock),
-                host_ips=(address,),
-                allocatable=facts.allocatable(),
-                memory_capacity=facts.memory,
-                rootless=info.rootless,
-            )
+        context = PodContext(
+            services=services,
+            client=self._client,
+            recorder=self._recorder,
+            node_name=self.node_name,
+            options=options,
+            probes=self._probes,
+            crashes=Backoff(services.clock),
+            host_ips=(address,),
+            allocatable=facts.allocatable(),
+            memory_capacity=facts.memory,
+            rootless=info.rootless,
         )
+        self._workers = PodWorkers(context)
         self._running = True
         services.node_names.append(self.node_name)
         await self._reporter.start()
         services.cache.subscribe(self)
         services.objects.subscribe(self._workers.files.object_changed)
         services.pods.add_handler(self._pods_changed)
-        self._nodes[self.node_name] = NodeServer(services, self._workers)
+        self._nodes[self.node_name] = NodeServer(context, self._workers)
         await services.pods.wait_for_sync()
         self.runtime_listed()
         self._keep_house(0.0)
+        if services.volumes.files:
+            self._eviction = asyncio.get_running_loop().create_task(self._evicting(), name="kubelet-eviction")
 
     async def stop(self) -> None:
         """Stop following. Containers go on running; the node's lease runs out."""
@@ -166,7 +169,7 @@ class Kubelet:
             self._housekeeping.cancel()
         if self._reporter is not None:
             await self._reporter.stop()
-        tasks = [*self._orphans.values(), *([self._learning] if self._learning else ())]
+        tasks = [*self._orphans.values(), *(task for task in (self._learning, self._eviction) if task)]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -247,6 +250,14 @@ class Kubelet:
             self._orphans.pop(sandbox.uid, None)
 
     # -- housekeeping
+
+    async def _evicting(self) -> None:
+        while True:
+            await self._services.clock.sleep(EVICTION_PERIOD)
+            try:
+                await self.workers.evict_what_is_too_large()
+            except Exception:
+                log.exception("looking at what volumes hold")
 
     def _keep_house(self, delay: float) -> None:
         self._housekeeping = self._services.timers.call_later(delay, self._clean)

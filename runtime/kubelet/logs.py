@@ -60,15 +60,17 @@ def data_start(file: BinaryIO) -> int:
     return start
 
 
-def tail_start(file: BinaryIO, lines: int, start: int = 0) -> int:
+def tail_start(file: BinaryIO, lines: int, start: int = 0, end: int | None = None) -> int:
     """The offset of the last ``lines`` lines; a line in pieces counts once.
 
     Args:
         file: the log.
         lines: how many; 0 gives the end.
         start: where the log begins.
+        end: where it ends; the file's end when it is not given.
     """
-    end = file.seek(0, os.SEEK_END)
+    if end is None:
+        end = file.seek(0, os.SEEK_END)
     if lines <= 0:
         return end
     position = end
@@ -188,18 +190,21 @@ async def read_log(
         return
     left = selection.limit
     try:
+        # What is written from now on is for those who follow: others would never come to an end of a chatty one.
+        end = file.seek(0, os.SEEK_END)
         start = data_start(file)
         if selection.since is not None:
             start = since_start(file, selection.since, start)
         if selection.tail is not None:
-            start = max(start, tail_start(file, selection.tail, start))
-        file.seek(start)
+            start = max(start, tail_start(file, selection.tail, start, end))
+        position = file.seek(start)
         formatter = LineFormatter(selection)
         idle = _IDLE_FIRST
         last_look = False
         while True:
-            data = file.read(BLOCK)
+            data = file.read(BLOCK if selection.follow else max(0, min(BLOCK, end - position)))
             if data:
+                position += len(data)
                 idle, last_look = _IDLE_FIRST, False
                 text = formatter.feed(data)
                 if left is not None:

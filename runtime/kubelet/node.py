@@ -227,6 +227,9 @@ class NodeReporter:
         facts = self.facts
         old: Obj = node.get("status") or {}
         capacity, allocatable = facts.resources()
+        for name, amount in (old.get("capacity") or {}).items():
+            if "/" in name:  # whoever advertised an extended resource by hand keeps it; all of it may be used
+                capacity[name] = allocatable[name] = amount
         images = [
             {"names": list(dict.fromkeys((*image.digests[:1], *image.names)))[:5], "sizeBytes": image.size}
             for image in self._images.images()[:_MAX_IMAGES]

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 
-from runtime.api.node import Connection, LogOptions, StreamSession
+from runtime.api.node import Connection, LogOptions, NodeAnswer, StreamSession
+from runtime.kubelet.endpoints import NodeEndpoints
 from runtime.kubelet.logs import Selection, read_log
+from runtime.kubelet.pods.context import PodContext
 from runtime.kubelet.pods.policy import attempts_of, is_running
 from runtime.kubelet.pods.workers import PodWorkers
-from runtime.kubelet.services import NodeServices
 from runtime.objects.errors import Obj, StatusError, bad_request, internal, unavailable
 from runtime.podman.interface import Container, NoSuchItem, RuntimeFailure, RuntimeUnavailable, Sandbox
 
@@ -71,9 +72,14 @@ def _failure(failure: RuntimeFailure) -> StatusError:
 class NodeServer:
     """A kubelet as the API server sees it (``runtime.api.node.NodeConnection``)."""
 
-    def __init__(self, services: NodeServices, workers: PodWorkers) -> None:
-        self._services = services
+    def __init__(self, context: PodContext, workers: PodWorkers) -> None:
+        self._services = context.services
         self._workers = workers
+        self._endpoints = NodeEndpoints(context, workers)
+
+    async def page(self, path: str) -> NodeAnswer:
+        """What a GET of this path is answered with."""
+        return await self._endpoints.answer(path)
 
     async def logs(self, pod: Obj, options: LogOptions) -> AsyncIterator[bytes]:
         """The container's log as the client wants it.

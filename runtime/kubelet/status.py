@@ -348,6 +348,13 @@ def _conditions(
         for entry in (pod.get("status") or {}).get("conditions") or ()
         if entry["type"] not in OWN_CONDITIONS
     ]
+    if given.failed is not None and given.failed[0] == "Evicted":
+        disrupted = _condition("DisruptionTarget", "True", "TerminationByKubelet", given.failed[1])
+        own_before = [
+            entry for entry in given.old.get("conditions") or () if entry["type"] == "DisruptionTarget"
+        ]
+        stamp = own_before[0] if own_before else {**disrupted, "lastTransitionTime": format_time(given.now)}
+        kept = [*(entry for entry in kept if entry["type"] != "DisruptionTarget"), stamp]
     ready = containers_ready(pod, statuses, phase)
     own = [
         *([_condition(given.resize[0], "True", *given.resize[1:])] if given.resize else ()),

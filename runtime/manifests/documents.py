@@ -21,8 +21,6 @@ Obj = dict[str, Any]
 
 DOCUMENT_LIMIT = 3 * 1024 * 1024
 """Bytes in one document: what an API server takes in one request."""
-FILE_LIMIT = 64 * 1024 * 1024
-"""Bytes in one file."""
 
 _LINES = re.compile(r"[^\n]*\n|[^\n]+")
 _STEP = re.compile(r"([^.\[\]]+)|\[([^\]]*)\]")
@@ -70,10 +68,8 @@ def decode(data: bytes) -> str:
     """The text of a file.
 
     Raises:
-        ManifestError: too large, or not text.
+        ManifestError: not text.
     """
-    if len(data) > FILE_LIMIT:
-        raise ManifestError(f"the file has {len(data)} bytes; at most {FILE_LIMIT} are read")
     if b"\0" in data and not data.startswith((b"\xff\xfe", b"\xfe\xff")):
         line = data.count(b"\n", 0, data.index(b"\0")) + 1
         raise ManifestError("this is not text (it holds a NUL byte)", line)

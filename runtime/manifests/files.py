@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 SUFFIXES = (".yaml", ".yml", ".json")
+FILE_LIMIT = 64 * 1024 * 1024
+"""Bytes in one file."""
 
 
 def is_manifest(name: str) -> bool:
@@ -92,6 +95,10 @@ class Files:
             seen = self._seen.get(path)
             if seen is not None and seen[0] == stamp:
                 return seen[1]
+            if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for without end
+                return Content(b"", "", "can't be read: this is no regular file")
+            if status.st_size > FILE_LIMIT:
+                return Content(b"", "", f"the file has {status.st_size} bytes; at most {FILE_LIMIT} are read")
             data = path.read_bytes()
             content = Content(data, hashlib.sha256(data).hexdigest())
             self._seen[path] = (stamp, content)

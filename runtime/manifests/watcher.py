@@ -116,7 +116,8 @@ class ManifestWatcher:
     async def _run(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._until_next())
+                async with asyncio.timeout(self._until_next()):
+                    await self._wake.wait()
             self._wake.clear()
             try:
                 await self.sync()
@@ -221,6 +222,12 @@ class ManifestWatcher:
             if content.error:
                 source.error = ManifestError(content.error)
                 continue
+            if source.entries and not content.data.strip():
+                # Nobody says "delete everything" so: a save has failed, or has just begun.
+                source.error = ManifestError(
+                    "the file is empty; what it said stays until the file is deleted"
+                )
+                continue
             try:
                 documents = await asyncio.to_thread(read, content.data)
                 self._adopt(source, documents)
@@ -252,7 +259,8 @@ class ManifestWatcher:
         source.error = None
         for identity, entry in source.entries.items():
             if identity not in placed:
-                entry.document = None
+                # A file that is still being written must not lose what comes last in it.
+                entry.document, entry.prune_at = None, None
         for identity, (document, resource) in placed.items():
             found = source.entries.get(identity)
             if found is None:

@@ -9,10 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 Obj = dict[str, Any]
 """A Kubernetes object, or any JSON object inside one, as plain data."""
+
+
+OMITTED: Final = object()
+"""Stands for a value that an error does not show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ class FieldError:
                     "FieldValueTooMany": "Too many",
                     "FieldValueTypeInvalid": "Invalid value",
                 }.get(self.type, "Invalid value")
-                head = f"{word}: {render_value(self.value)}"
+                head = word if self.value is OMITTED else f"{word}: {render_value(self.value)}"
         detail = self.detail
         if self.supported and not detail:
             detail = "supported values: " + ", ".join(f'"{item}"' for item in self.supported)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from . import exits, spec
+from . import exits, processes, spec
 from .interface import Container, ContainerStats, NoSuchItem, RuntimeFailure
 from .pause import PAUSE_IMAGE
 from .transport import Transport
@@ -21,8 +21,8 @@ async def stats(transport: Transport, running: Mapping[str, Container]) -> list[
     try:
         answer = await transport.get("/containers/stats", {"stream": False, "containers": list(running)})
     except RuntimeFailure as error:
-        if "only available for cgroup v2" in error.message:
-            return []  # rootless on cgroup v1: nobody counts
+        if "only available for cgroup v2" in error.message:  # rootless on cgroup v1: Podman does not count
+            return await asyncio.to_thread(processes.container_stats, running, datetime.now(UTC))
         raise
     now = datetime.now(UTC)
     return [

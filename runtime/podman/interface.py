@@ -54,6 +54,8 @@ class RuntimeInfo:
     storage: str = ""
     """Where images and containers are kept; what another storage holds is not seen."""
     warnings: tuple[str, ...] = ()
+    handlers: tuple[str, ...] = ()
+    """What a RuntimeClass may name; empty where any will do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ from .subscribers import Subscribers
 from .transport import Transport
 
 _SETTLE_SECONDS = 5.0
+_LOOK_SECONDS = 5.0
+_POLL_SECONDS = 0.25
 
 
 class Listing:
@@ -49,6 +51,8 @@ class Listing:
         self._ended: dict[str, Container] = {}
         """Containers inspected after their end."""
         self._settling: dict[str, asyncio.Task[None]] = {}
+        self._waiting: dict[str, set[asyncio.Future[None]]] = {}
+        """Container id → who waits for its end."""
         self._made_since: set[str] = set()
         """Sandboxes made while a listing was on its way."""
 
@@ -106,6 +110,7 @@ class Listing:
 
     def forget(self, container_id: str) -> None:
         """A container was just removed."""
+        self._tell(container_id)
         self._watcher.forget(container_id)
         self._owners.pop(container_id, None)
         self._ended.pop(container_id, None)
@@ -225,6 +230,31 @@ class Listing:
 
     # -- ends --
 
+    async def wait_ended(self, container_id: str) -> None:
+        """Return when Podman knows that the container has ended, or knows it no more."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(container_id, set()).add(future)
+        try:
+            while True:
+                watched = self._watcher.watching(container_id) or container_id in self._settling
+                # Even who is told looks now and then: what is told may be lost with the service.
+                await asyncio.wait({future}, timeout=_LOOK_SECONDS if watched else _POLL_SECONDS)
+                if future.done():
+                    return
+                found = await self._inspect(container_id)
+                if found is None or found.state not in ("running", "paused"):
+                    return
+        finally:
+            waiting = self._waiting.get(container_id, set())
+            waiting.discard(future)
+            if not waiting:
+                self._waiting.pop(container_id, None)
+
+    def _tell(self, container_id: str) -> None:
+        for future in self._waiting.get(container_id, ()):
+            if not future.done():
+                future.set_result(None)
+
     def _process_ended(self, container_id: str) -> None:
         if container_id not in self._settling and container_id in self._owners:
             task = asyncio.get_running_loop().create_task(self._settle(container_id))
@@ -249,6 +279,8 @@ class Listing:
                     return  # it runs after all
                 await asyncio.sleep(delay)
                 delay = min(delay * 1.5, 0.1)
+            if found is None or found.state != "running":
+                self._tell(container_id)
             sandbox_id = self._owners.get(container_id, "")
             self._subscribers.publish(
                 RuntimeEvent(

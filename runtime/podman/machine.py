@@ -22,6 +22,14 @@ _PODMAN_NOFILE = 1_048_576
 """What Podman asks for when nobody says otherwise."""
 
 
+DEFAULT_CAPABILITIES = (
+    "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "NET_RAW",
+    "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT",
+)  # fmt: skip
+"""What a container has that asks for nothing, with the runtimes that Kubernetes is used with. Podman's own are fewer,
+and what was made for a cluster may miss them: raw sockets for ping, device nodes, audit for sshd."""
+
+
 @dataclass(frozen=True, slots=True)
 class Machine:
     """Facts about this machine and this user."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import math
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
@@ -44,6 +43,7 @@ from .network import ensure_network
 from .pause import PAUSE_COMMAND, PAUSE_IMAGE, pause_archive
 from .service import PodmanService, parse_version
 from .sessions import HijackedSession, SocketConnection
+from .stopping import stop
 from .subscribers import Subscribers
 from .transport import Transport
 
@@ -217,6 +217,7 @@ class PodmanRuntime:
             rootless=self._rootless,
             cgroup_version=str(host.get("cgroupVersion") or ""),
             storage=str((found.get("store") or {}).get("graphRoot") or ""),
+            handlers=tuple(filter(None, [str((host.get("ociRuntime") or {}).get("name") or "")])),
             warnings=tuple(finding.sentence for finding in findings if finding.level != "ok"),
         )
 
@@ -281,9 +282,12 @@ class PodmanRuntime:
                 return
             except RuntimeUnavailable:
                 raise
-            except RuntimeFailure:
+            except RuntimeFailure as error:
                 if attempt == 3:
                     raise
+                if "paused" in error.message:
+                    with contextlib.suppress(RuntimeFailure):
+                        await self.transport.post(f"/pods/{name}/unpause")
                 await asyncio.sleep(0.1 * attempt)
 
     # -- containers ---------------------------------------------------------------------------------------------
@@ -355,13 +359,7 @@ class PodmanRuntime:
 
     async def stop_container(self, container_id: str, grace_seconds: float) -> None:
         """The stop signal, the grace period, SIGKILL; returns when it has ended. A second call may hurry it."""
-        seconds = max(0, math.ceil(grace_seconds))
-        path = f"/containers/{container_id}/stop"
-        with contextlib.suppress(NoSuchItem):
-            async with await self.transport.stream(
-                "POST", path, params={"timeout": seconds}, timeout=seconds + 60.0
-            ) as answer:
-                await answer.body()
+        await stop(self.transport, self._list(), container_id, grace_seconds)
 
     async def kill_container(self, container_id: str, signal: str) -> None:
         """Send one signal. RuntimeFailure when it does not run."""
@@ -371,7 +369,16 @@ class PodmanRuntime:
 
     async def update_container(self, container_id: str, limits: Limits) -> None:
         """Other limits for a container that runs. RuntimeFailure when the kernel does not let us."""
-        await self.transport.post(f"/containers/{container_id}/update", spec.new_limits(limits))
+        if self._rootless and self.service.machine.cgroups != "v2":
+            raise RuntimeFailure(
+                "an ordinary user's containers have no limits of cpu and memory on this machine"
+            )
+        try:
+            await self.transport.post(f"/containers/{container_id}/update", spec.new_limits(limits))
+        except (NoSuchItem, RuntimeUnavailable):
+            raise
+        except RuntimeFailure as error:
+            raise RuntimeFailure(f"the new limits were refused: {error.message}", "", error.code) from error
 
     async def remove_container(self, container_id: str) -> None:
         """Remove it by force, with its anonymous volumes; no error when it is gone."""

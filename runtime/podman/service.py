@@ -154,7 +154,11 @@ class PodmanService:
         """The text of our ``containers.conf``: the machine's own settings, and over them what we need."""
         # Every exec through the API leaves a monitor process behind for this long; Podman's default is 300 s.
         needed = machines.merge_settings(
-            machines.needed_settings(self.machine), {"engine": {"exit_command_delay": _EXEC_SECONDS}}
+            machines.needed_settings(self.machine),
+            {
+                "engine": {"exit_command_delay": _EXEC_SECONDS},
+                "containers": {"default_capabilities": list(machines.DEFAULT_CAPABILITIES)},
+            },
         )
         if self.storage:
             needed = machines.merge_settings(needed, self.storage.settings())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shlex
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
@@ -10,6 +11,10 @@ from http import HTTPStatus
 from runtime.objects.clock import Clock
 
 _PROMPT = b"/ # "
+# A script that ends by becoming a shell: exec sh, exec $(command -v bash || echo sh).
+_BECOMES_SHELL = re.compile(
+    r"(?:^|[;&\n])\s*exec\s+(?:\$\([^()]*\bsh\s*\)|(?:/\w+)*/?(?:ba|a)?sh)(?:\s+-\S+)*\s*$"
+)
 
 
 class SimulatedExec:
@@ -34,7 +39,7 @@ class SimulatedExec:
         self._mode = "run"
         if stdin and word == "cat" and len(command) == 1:
             self._mode = "cat"
-        elif stdin and word in ("sh", "bash", "ash") and all(part.startswith("-") for part in command[1:]):
+        elif stdin and _is_shell(word, command):
             self._mode = "sh"
             if tty:
                 self._output.put_nowait((1, _PROMPT))
@@ -69,12 +74,35 @@ class SimulatedExec:
             await self._output.put((1, data))
         elif self._mode == "sh":
             if self._tty:
-                await self._output.put((1, data.replace(b"\r", b"\r\n")))
-                data = data.replace(b"\r", b"\n")
+                data = await self._edited(data)
             self._line += data
             while b"\n" in self._line and not self._exit.done():
                 line, self._line = self._line.split(b"\n", 1)
                 await self._command(line.decode("utf-8", "replace").strip())
+
+    async def _edited(self, data: bytes) -> bytes:
+        """What a terminal's line discipline does: echo, erase, interrupt, end of input."""
+        typed = bytearray()
+        for byte in data:
+            if byte == 0x04:  # ctrl+d
+                if not typed and not self._line:
+                    await self._finish(0)
+                    break
+            elif byte in (0x7F, 0x08):
+                if typed or self._line:
+                    self._line, typed = (self._line, typed[:-1]) if typed else (self._line[:-1], typed)
+                    await self._output.put((1, b"\b \b"))
+            elif byte == 0x03:  # ctrl+c
+                self._line = b""
+                typed.clear()
+                await self._output.put((1, b"^C\r\n" + _PROMPT))
+            elif byte == 0x0D:
+                typed += b"\n"
+                await self._output.put((1, b"\r\n"))
+            else:
+                typed.append(byte)
+                await self._output.put((1, bytes((byte,))))
+        return bytes(typed)
 
     async def _command(self, line: str) -> None:
         words = shlex.split(line) if line.count("'") % 2 == 0 and line.count('"') % 2 == 0 else line.split()
@@ -112,6 +140,15 @@ class SimulatedExec:
         while not self._output.empty():
             self._output.get_nowait()
         self._output.put_nowait(None)
+
+
+def _is_shell(word: str, command: Sequence[str]) -> bool:
+    """Whether a command reads its commands from its input."""
+    if word not in ("sh", "bash", "ash"):
+        return False
+    if len(command) == 3 and command[1] == "-c":
+        return _BECOMES_SHELL.search(command[2]) is not None
+    return all(part.startswith("-") for part in command[1:])
 
 
 class SimulatedConnection:

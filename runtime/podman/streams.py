@@ -39,7 +39,7 @@ async def dial(url: str, timeout: float = 5.0) -> tuple[asyncio.StreamReader, as
             parts = urlsplit(url)
             return await asyncio.open_connection(parts.hostname, parts.port, limit=_LIMIT)
     except (OSError, TimeoutError) as error:
-        raise RuntimeUnavailable(f"Podman does not answer at {url}: {error or 'timed out'}") from error
+        raise RuntimeUnavailable(f"Podman does not answer at {url}: {str(error) or 'timed out'}") from error
 
 
 def encode_params(params: Params | None) -> str:

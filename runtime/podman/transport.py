@@ -242,4 +242,4 @@ class Transport:
 def _root(error: BaseException) -> str:
     while error.__cause__ is not None or error.__context__ is not None:
         error = error.__cause__ or error.__context__ or error
-    return str(error)
+    return str(error) or type(error).__name__

@@ -8,6 +8,7 @@ object, so stock TinyDB opens it. Its last table, ``_cluster``, carries format, 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from bisect import bisect_left, insort
 from collections import deque
@@ -29,6 +30,8 @@ from .watch import Watch
 FORMAT = 2
 """Format 1 had no checksum over what ``_cluster`` itself says, and is read as well."""
 _META = b'"_cluster":{"1":'
+_RECORDS_AT_ONCE = 50
+_SYNC_EVERY = 8 * 1024 * 1024
 
 HISTORY_KEPT = 512
 """Events a table always keeps for watches that resume."""
@@ -36,6 +39,10 @@ HISTORY_SECONDS = 300.0
 """How long further events are kept (etcd is compacted every five minutes upstream)."""
 HISTORY_LIMIT = 10_000
 """Events a table keeps at the most."""
+UNFOLDED = 256
+"""How many of the newest events keep the objects that they replaced at hand, for watches that are not yet there."""
+HISTORY_BYTES = 64 * 1024 * 1024
+"""Bytes of JSON in a table's events at the most, so that large objects that change often don't fill the memory."""
 
 
 class ObjectTable(Table):
@@ -49,6 +56,8 @@ class ObjectTable(Table):
         self.records: dict[tuple[str, str], Record] = {}
         self.order: list[tuple[str, str]] = []
         self.history: deque[Event] = deque()
+        self.history_size = 0
+        """Bytes of JSON in those events."""
         self.watches: list[Watch] = []
         self.forgotten = 0
         """The newest version of which this table no longer has the event."""
@@ -74,10 +83,24 @@ class ObjectTable(Table):
         """Keep an event for watches that resume, and let old ones go."""
         history = self.history
         history.append(event)
+        self.history_size += event.size
+        if len(history) > UNFOLDED:
+            old = history[-UNFOLDED - 1]
+            if old.previous is not None:
+                old.previous.fold()
+            if old.type == "DELETED":
+                old.record.fold()
         while len(history) > HISTORY_KEPT and (
             len(history) > HISTORY_LIMIT or history[0].time < event.time - HISTORY_SECONDS
         ):
-            self.forgotten = history.popleft().version
+            self._forget()
+        while self.history_size > HISTORY_BYTES and len(history) > 1:
+            self._forget()
+
+    def _forget(self) -> None:
+        oldest = self.history.popleft()
+        self.history_size -= oldest.size
+        self.forgotten = oldest.version
 
     def select(self, namespace: str = "") -> list[Record]:
         """All records (of a namespace), in order."""
@@ -178,17 +201,22 @@ class ObjectDatabase(TinyDB):
 
 
 def encode_snapshot(tables: Iterable[tuple[str, list[Record]]], epoch: str, revision: int) -> Iterator[bytes]:
-    """The pieces of a snapshot file."""
+    """The pieces of a snapshot file, each small enough that what is done with it keeps nobody waiting for long."""
     checksum, separator = 0, b"{"
     for name, records in tables:
         if not records:
             continue
         head = separator + orjson.dumps(name) + b":{"
-        body = b",".join([b'"%d":%s' % (number, record.json) for number, record in enumerate(records, 1)])
-        piece = head + body + b"}"
+        for start in range(0, len(records), _RECORDS_AT_ONCE):
+            some = records[start : start + _RECORDS_AT_ONCE]
+            lines = [b'"%d":%b' % (number, record.written()) for number, record in enumerate(some, start + 1)]
+            piece = head + b",".join(lines)
+            head = b","
+            checksum = crc32(piece, checksum)
+            yield piece
+        checksum = crc32(b"}", checksum)
+        yield b"}"
         separator = b",\n"
-        checksum = crc32(piece, checksum)
-        yield piece
     meta = {"format": FORMAT, "epoch": epoch, "revision": revision, "crc32": f"{checksum:08x}"}
     meta["own"] = _own_checksum(meta)
     yield (separator if separator == b"{" else b",\n") + _META + orjson.dumps(meta) + b"}}\n"
@@ -203,22 +231,40 @@ def _own_checksum(meta: Obj) -> str:
 def write_snapshot(path: Path, tables: Iterable[tuple[str, list[Record]]], epoch: str, revision: int) -> int:
     """Write a snapshot beside ``path``, then put it in its place. The size in bytes."""
     beside = path.with_name(path.name + ".new")
-    size = 0
-    with open(beside, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        for piece in encode_snapshot(tables, epoch, revision):
-            size += file.write(piece)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    size = synced = 0
+    try:
+        with open(beside, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            for piece in encode_snapshot(tables, epoch, revision):
+                size += file.write(piece)
+                if size - synced > _SYNC_EVERY:
+                    # All at once at the end, it would keep the disk from the journal for as long as it takes.
+                    file.flush()
+                    os.fdatasync(file.fileno())
+                    synced = size
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError:
+        # Half a file is of no use to anybody, and the disk may be full.
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise
     sync_folder(path.parent)
     return size
+
+
+def _read(path: Path) -> bytearray:
+    with path.open("rb") as file:
+        data = bytearray(os.fstat(file.fileno()).st_size)
+        del data[file.readinto(data) :]
+    return data
 
 
 class Snapshot:
     """A snapshot file, read and checked."""
 
     def __init__(self, path: Path) -> None:
-        data = path.read_bytes()
+        data = _read(path)
         self.path = path
         self.size = len(data)
         self.epoch, self.revision = "", 0
@@ -229,7 +275,7 @@ class Snapshot:
         else:
             self._read_own(data, start)
 
-    def _read_own(self, data: bytes, start: int) -> None:
+    def _read_own(self, data: bytearray, start: int) -> None:
         path = self.path
         try:
             meta = orjson.loads(data[start + len(_META) :].rstrip()[:-2])
@@ -237,18 +283,24 @@ class Snapshot:
             checksum = str(meta["crc32"])
         except (ValueError, KeyError, TypeError) as error:
             raise Damaged(path, f"byte {start}", "the table _cluster can't be read") from error
-        body = data[: start - 2] if data[start - 2 : start] == b",\n" else b""
-        if f"{crc32(body):08x}" != checksum:
+        end = start - 2 if data[start - 2 : start] == b",\n" else 0
+        # Views, not copies: it may be hundreds of megabytes.
+        if f"{crc32(memoryview(data)[:end]):08x}" != checksum:
             raise Damaged(path, f"bytes 0 to {start}", "the checksum does not fit the contents")
-        try:
-            tables: dict[str, dict[str, Obj]] = orjson.loads(body + b"}") if body else {}
-        except orjson.JSONDecodeError as error:
-            raise Damaged(path, f"byte {error.pos}", str(error)) from error
+        tables: dict[str, dict[str, Obj]] = {}
+        if end:
+            data[end] = ord("}")
+            try:
+                tables = orjson.loads(memoryview(data)[: end + 1])
+            except orjson.JSONDecodeError as error:
+                raise Damaged(path, f"byte {error.pos}", str(error)) from error
         self.tables = {name: list(documents.values()) for name, documents in tables.items()}
 
-    def _read_plain(self, data: bytes) -> None:
+    def _read_plain(self, data: bytearray) -> None:
         """A file that stock TinyDB wrote: somebody opened ours with it and saved a change. It has no checksum."""
         path = self.path
+        if not data.strip(b"\0 \n"):
+            raise Damaged(path, "byte 0", "it is empty")
         if data.lstrip()[:1] != b"{":
             raise Foreign(f"{path} is not a kubetui database")
         try:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import time
 import uuid
 from collections import deque
@@ -21,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .database import HISTORY_LIMIT, Snapshot, write_snapshot
-from .errors import Damaged, InUse, StoreError
+from .errors import Damaged, Foreign, InUse, StoreError
 from .journal import Batch, JournalReader, sync_folder
 from .records import Event, Key, Record, tombstone
 
@@ -29,6 +30,9 @@ SNAPSHOT = "cluster.json"
 JOURNAL = "journal"
 OLD_JOURNAL = "journal.old"
 LOCK = "lock"
+REPLACED = ".replaced"
+"""Added to the name of a file that a restore took the place of."""
+_PATIENCE_SECONDS = 0.1
 
 
 class FolderLock:
@@ -46,14 +50,25 @@ class FolderLock:
             self._fd = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise StoreError(f"can't use the state folder {folder}: {error.strerror}") from error
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                # Somebody may only be looking whether it is in use.
+                if time.monotonic() < deadline:
+                    time.sleep(0.02)
+                    continue
+                pid = os.pread(self._fd, 32, 0).strip()
+                os.close(self._fd)
+                raise InUse(folder, int(pid) if pid.isdigit() else 0) from error
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, b"%d\n" % os.getpid(), 0)
         except OSError as error:
-            pid = os.pread(self._fd, 32, 0).strip()
             os.close(self._fd)
-            raise InUse(folder, int(pid) if pid.isdigit() else 0) from error
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, b"%d\n" % os.getpid(), 0)
+            raise StoreError(f"can't use the state folder {folder}: {error.strerror}") from error
 
     def release(self) -> None:
         """Let the folder go."""
@@ -193,7 +208,8 @@ def back_up(folder: Path, target: Path) -> State:
     Raises:
         StoreError: the state can't be read, or the file can't be written.
     """
-    if not (folder / SNAPSHOT).exists() and not (folder / JOURNAL).exists():
+    # In the order in which what was written moves on from one to the next.
+    if not any((folder / name).exists() for name in (JOURNAL, OLD_JOURNAL, SNAPSHOT)):
         raise StoreError(f"{folder} holds no cluster")
     state = _load_steady(folder)
     try:
@@ -208,7 +224,8 @@ def restore(folder: Path, source: Path) -> int:
 
     The backup is read and checked first; until the one rename that puts it in place the old state is untouched.
     It starts a new epoch, so that the old journals no longer count, and versions go on rising from the higher
-    of the two, so that no client sees one twice. The old snapshot stays beside as ``cluster.json.replaced``.
+    of the two, so that no client sees one twice. The old state stays beside as ``cluster.json.replaced``, a backup
+    like any other; if it can't be read, its files stay under their names with ``.replaced`` behind them.
 
     Raises:
         Damaged, Foreign: the backup is not good.
@@ -229,15 +246,19 @@ def restore(folder: Path, source: Path) -> int:
         records.append((resource, table))
     lock = FolderLock(folder)
     try:
+        snapshot = folder / SNAPSHOT
         try:
-            revision = load(folder).revision
-        except Damaged:
+            old = load(folder)
+        except (Damaged, Foreign):
             # A restore is how a damaged state is mended; its versions can't be known, so leap well past them.
             revision = backup.revision + 1_000_000
-        snapshot, replaced = folder / SNAPSHOT, folder / (SNAPSHOT + ".replaced")
-        if snapshot.exists():
-            replaced.unlink(missing_ok=True)
-            os.link(snapshot, replaced)
+            for name in (SNAPSHOT, OLD_JOURNAL, JOURNAL):
+                if (folder / name).exists():
+                    shutil.copy2(folder / name, folder / (name + REPLACED))
+        else:
+            revision = old.revision
+            if revision:
+                write_snapshot(folder / (SNAPSHOT + REPLACED), old.by_resource(), old.epoch, revision)
         write_snapshot(snapshot, records, uuid.uuid4().hex, max(revision, backup.revision) + 1)
         for name in (OLD_JOURNAL, JOURNAL):
             (folder / name).unlink(missing_ok=True)

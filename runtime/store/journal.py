@@ -124,6 +124,9 @@ class JournalWriter:
         except OSError as error:
             # The kernel may have dropped the pages, and would report success next time.
             raise StoreFailed(f"{self.path}: {error.strerror}") from error
+        if not os.fstat(self._fd).st_nlink:
+            # The disk has it, under no name: it would be gone with this process.
+            raise StoreFailed(f"{self.path} was deleted")
         self.size += len(data)
 
     def _put(self, data: bytes) -> None:

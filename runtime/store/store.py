@@ -12,7 +12,9 @@ without an ``await`` between them can't conflict.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import os
 import queue
 import threading
 import time
@@ -27,7 +29,7 @@ from .errors import StoreError, StoreFailed, StoreFull, VersionMismatch
 from .folder import JOURNAL, OLD_JOURNAL, SNAPSHOT, FolderLock, load
 from .journal import Header, JournalWriter, sync_folder
 from .pace import Pace
-from .records import Change, Event, Key, Record, tombstone
+from .records import Change, Event, EventType, Key, Record, dumps, tombstone
 from .watch import Watch
 
 log = logging.getLogger(__name__)
@@ -214,7 +216,7 @@ class Store:
                 lines.append(place + b",null]")
                 continue
             change.obj["metadata"]["resourceVersion"] = str(version)
-            json = orjson.dumps(change.obj)
+            json = dumps(change.obj)
             writes.append((key, Record(key, change.obj, version, json)))
             lines.append(place + b"," + json + b"]")
         self._next = version + 1
@@ -308,7 +310,8 @@ class Store:
                 table = self._table(key.resource)
                 if record is not None:
                     previous = table.put(record)
-                    event = Event("MODIFIED" if previous else "ADDED", record, previous, now)
+                    kind: EventType = "MODIFIED" if previous else "ADDED"
+                    event = Event(kind, record, previous, now, len(record.json))
                 else:
                     previous = table.drop(key)
                     if previous is None:
@@ -397,17 +400,28 @@ class Store:
         return storage.save(tables, self._epoch, revision)
 
     def _rotate(self, revision: int) -> None:
-        path = self.folder / JOURNAL
-        path.replace(self.folder / OLD_JOURNAL)
+        path, old = self.folder / JOURNAL, self.folder / OLD_JOURNAL
+        beside = path.with_name(JOURNAL + ".new")
         try:
-            fresh = JournalWriter.create(path, Header(self._epoch, revision))
+            fresh = JournalWriter.create(beside, Header(self._epoch, revision))
         except OSError as error:
-            # The old journal goes on under its own name.
-            path.unlink(missing_ok=True)
-            (self.folder / OLD_JOURNAL).replace(path)
-            raise StoreFull(f"{path}: {error.strerror}") from error
+            with contextlib.suppress(OSError):
+                beside.unlink(missing_ok=True)
+            raise StoreFull(f"{beside}: {error.strerror}") from error
+        # Who reads the folder meanwhile (a backup) finds the batches under one name or both, never under none.
+        try:
+            os.link(path, old)
+        except OSError:  # a file system without links
+            path.replace(old)
+        beside.replace(path)
+        fresh.path = path
         self._journal.close()
         self._journal = fresh
+        try:
+            sync_folder(self.folder)
+        except OSError as error:
+            self.failure = StoreFailed(f"{self.folder}: {error.strerror}")
+            raise self.failure from error
 
     async def _job(self, work: Callable[[], None]) -> None:
         """Run something on the writer thread, between two batches."""

@@ -10,6 +10,8 @@ from .records import Event
 
 LIMIT = 20_000
 """Undelivered events after which a reader is cut off, so that it can't hold memory without bound."""
+LIMIT_BYTES = 64 * 1024 * 1024
+"""The same for the JSON in them."""
 
 
 class Watch:
@@ -28,6 +30,7 @@ class Watch:
     ) -> None:
         self.namespace = namespace
         self._events: list[Event] = list(backlog)
+        self._size = 0
         self._revision = revision
         self._on_close = on_close
         self._limit = limit
@@ -44,7 +47,8 @@ class Watch:
         """Take one event (called by the store)."""
         if self.namespace and event.record.key.namespace != self.namespace:
             return
-        if len(self._events) >= self._limit:
+        self._size += event.size
+        if len(self._events) >= self._limit or (self._size > LIMIT_BYTES and self._events):
             self._overrun = True
             self._events.clear()
             self.close()
@@ -68,7 +72,7 @@ class Watch:
                 await self._waiter
             finally:
                 self._waiter = None
-        events, self._events = self._events, []
+        events, self._events, self._size = self._events, [], 0
         return events
 
     def close(self) -> None:

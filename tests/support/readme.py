@@ -22,6 +22,8 @@ def keys() -> str:
     for action in ACTIONS:
         shown = " ".join(f"`{key_name(key)}`" for key in action.keys)
         words = [action.help] if action.help else []
+        if action.words:
+            words.append(" ".join(f"`:{word}`" for word in action.words))
         if action.kubectl:
             words.append(f"`{action.kubectl}`".replace("|", "\\|"))
         groups.setdefault(action.group, []).append(f"| {shown} | {action.label} | {'; '.join(words)} |")

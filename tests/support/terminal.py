@@ -94,6 +94,12 @@ class Terminal:
         line = "\t".join(f"#{{{name}}}" for name in names)
         return self._tmux("display-message", "-p", line).rstrip("\n").split("\t")
 
+    def signal(self, number: int) -> None:
+        """Send a signal to the program (tmux's shell waits for it)."""
+        (shell,) = self.state("pane_pid")
+        found = subprocess.run(["pgrep", "-P", shell], capture_output=True, text=True, check=True)
+        os.kill(int(found.stdout.split()[0]), number)
+
     def clipboard(self) -> str:
         """What a program in the window has put there (OSC 52)."""
         return self._tmux("show-buffer", check=False)

@@ -29,3 +29,15 @@ def test_the_terminal_can_be_imported_without_the_cluster() -> None:
         "assert not loaded, loaded\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_no_cancellation_is_lost() -> None:
+    """Before Python 3.12 ``asyncio.wait_for`` drops a cancellation that comes together with the awaited result: the
+    task lives on, and who waits for its end hangs. ``asyncio.timeout`` has no such gap."""
+    users = [
+        str(path.relative_to(ROOT))
+        for room in ("kubetui", "runtime")
+        for path in (ROOT / room).rglob("*.py")
+        if "wait_for(" in path.read_text("utf-8")
+    ]
+    assert users == []

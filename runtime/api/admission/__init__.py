@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from runtime.api.authorization import Authorizer
 from runtime.objects.clock import Clock
+from runtime.objects.registry import Registry
 
 from .certificates import CertificateRequests
 from .chain import Chain
@@ -15,6 +17,7 @@ from .pods import (
     RuntimeClassAdmission,
     ServiceAccountAdmission,
 )
+from .policies import ValidatingPolicies
 from .quota import ResourceQuota
 from .security import PodSecurity
 from .services import ServiceAllocation, well_known_addresses
@@ -22,7 +25,13 @@ from .services import ServiceAllocation, well_known_addresses
 __all__ = ["Chain", "default_chain", "well_known_addresses"]
 
 
-def default_chain(clock: Clock, service_cidr: str, reserved_addresses: tuple[str, ...]) -> Chain:
+def default_chain(
+    clock: Clock,
+    service_cidr: str,
+    reserved_addresses: tuple[str, ...],
+    registry: Registry,
+    authorizer: Authorizer,
+) -> Chain:
     """Upstream's default plugins that mean something here, in upstream's order; quota is always last."""
     return Chain(
         [
@@ -39,6 +48,7 @@ def default_chain(clock: Clock, service_cidr: str, reserved_addresses: tuple[str
             CertificateRequests(clock),
             DefaultIngressClass(),
             ServiceAllocation(service_cidr, reserved_addresses),
+            ValidatingPolicies(registry, authorizer),
             ResourceQuota(),
         ]
     )

@@ -3,8 +3,8 @@
 Plugins are pure against a view of the store; what has to be undone when the write does not happen (an address
 taken, a port reserved) or written together with it (a quota's usage) is noted on the request's attributes.
 Mutating plugins run in the order of the chain, then the object is validated, then the validating ones run.
-Webhooks and CEL policies have their place in the API itself, around the synchronous part, because they wait for
-others; nothing in this chain waits.
+Webhooks would have their place in the API itself, around the synchronous part, because they wait for others;
+nothing in this chain waits.
 """
 
 from __future__ import annotations

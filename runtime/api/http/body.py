@@ -18,6 +18,7 @@ from runtime.objects.depth import DEPTH_LIMIT, too_deep
 from runtime.objects.errors import Obj, bad_request
 from runtime.objects.yamltext import YAMLTextError, build, compose
 
+from .jsonerrors import go_json_error
 from .protobuf import InvalidMessage, decode_body
 
 BODY_LIMIT = 3 * 1024 * 1024
@@ -110,7 +111,8 @@ def parse_json(body: bytes) -> Any:
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise bad_request(f"couldn't get version/kind; json parse error: {error}") from error
+        why = go_json_error(body) or str(error)
+        raise bad_request(f"couldn't get version/kind; json parse error: {why}") from error
     # Nearly no body has so many brackets; of those that have, nearly all are wide rather than deep.
     if body.count(b"{") + body.count(b"[") > DEPTH_LIMIT and too_deep(value):
         raise bad_request(

@@ -1,4 +1,5 @@
-"""``pods/NAME/proxy`` and ``services/NAME/proxy``: an HTTP request passed on into a pod.
+"""``pods/NAME/proxy`` and ``services/NAME/proxy``: an HTTP request passed on into a pod. ``nodes/NAME/proxy``: to a
+kubelet.
 
 The request is written to a connection into the pod with ``Connection: close``, and then the client's connection is
 handed over: what the pod answers goes back byte for byte, so that streams and upgrades (WebSocket) need nothing of
@@ -90,14 +91,14 @@ class Proxy:
                 f"{resource.plural}/proxy", verb or request.method.lower(), resource.group
             )
         exchange.verb = verb
-        _, name, port = split_name(info.name)
         self._api.authorize(exchange.context, verb, resource, info.namespace, info.name, "proxy")
+        if resource.plural == "nodes":
+            return await self._node_page(info.name, info.rest, request.method)
+        _, name, port = split_name(info.name)
         if resource.plural == "pods":
             target = self._pod(info.namespace, name, port)
-        elif resource.plural == "services":
-            target = self._service(info.namespace, name, port)
         else:
-            raise unavailable(f"{resource.plural} have no HTTP endpoint of their own here")
+            target = self._service(info.namespace, name, port)
         node = self._api.node_connection(target.pod)
         try:
             connection = await node.port_forward(target.pod, target.port)
@@ -112,6 +113,19 @@ class Proxy:
         finally:
             await connection.close()
         return web.Response()
+
+    async def _node_page(self, name: str, path: str, method: str) -> web.Response:
+        """A page of the node's kubelet, which has no port of its own."""
+        name = name.removeprefix("https:").partition(":")[0]
+        if self._api.view.get("nodes", "", name) is None:
+            raise not_found("nodes", name)
+        node = self._api.nodes.get(name)
+        if node is None:
+            raise unavailable(f"error trying to reach service: node {name} is not connected")
+        if method not in ("GET", "HEAD"):
+            return web.Response(status=405, text="Method Not Allowed\n")
+        page = await node.page(path)
+        return web.Response(status=page.status, body=page.body, headers={"Content-Type": page.content_type})
 
     def _pod(self, namespace: str, name: str, port: str) -> Target:
         pod = self._api.view.get("pods", namespace, name)

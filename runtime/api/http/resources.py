@@ -19,6 +19,7 @@ from runtime.api.context import Answer, RequestContext, User
 from runtime.api.listing import check_not_ahead
 from runtime.objects.clock import Clock
 from runtime.objects.errors import (
+    StatusError,
     bad_request,
     method_not_allowed,
     path_not_found,
@@ -28,6 +29,7 @@ from runtime.objects.registry import Registry, Resource, Subresource
 
 from . import tables
 from .body import BODY_LIMIT, duplicate_fields, is_json, parse, parse_json, read_object, written_alike
+from .jsonerrors import go_json_error, summary
 from .metrics import Metrics
 from .negotiation import (
     PARTIAL,
@@ -321,7 +323,14 @@ class Resources:
         body = await read_body(exchange.request)
         format_ = body_format(exchange.request.headers.get("Content-Type", ""))
         exchange.context.body_size = len(body)
-        return await self._parse(exchange, body, format_)
+        try:
+            return await self._parse(exchange, body, format_)
+        except StatusError as error:
+            sub = resource.subresource(exchange.info.subresource)
+            kind = sub.kind if sub is not None else resource.kind
+            raise bad_request(
+                f"the object provided is unrecognized (must be of type {kind}): {error.message} ({summary(body)})"
+            ) from error
 
     async def _parse(self, exchange: Exchange, body: bytes, format_: str) -> Any:
         """The object in a body; what stands twice in it is left to who reads its fields."""
@@ -384,7 +393,12 @@ class Resources:
             if context.repeated and options.field_validation == "Strict":
                 raise bad_request(f"error strict decoding YAML: {', '.join(context.repeated)}")
         else:
-            body = parse_json(raw)
+            try:
+                body = parse_json(raw)
+            except StatusError as error:
+                why = go_json_error(raw) or error.message
+                prefix = "" if kind == "strategic" else "error decoding patch: "
+                raise bad_request(prefix + why) from error
             if options.field_validation != "Ignore" and not written_alike(raw, body):
                 prefix = "json patch " if kind == "json" else ""
                 context.repeated = [f'{prefix}duplicate field "{path}"' for path in duplicate_fields(raw)]

@@ -11,6 +11,7 @@ import contextlib
 import errno
 import socket
 import ssl
+from asyncio.sslproto import SSLProtocol
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,9 @@ MAX_HEADER = 64 * 1024
 """Bytes in a request line or one header: selectors and tokens are long."""
 MAX_HEADERS = 256
 BACKLOG = 1024
+TLS_BUFFER = 32 * 1024
+"""Bytes that asyncio sets aside for what comes in on a TLS connection; its own 256 KiB make a thousand idle watches
+cost a quarter of a gigabyte."""
 DRAIN_SECONDS = 0.5
 """How long watches may take to write their end when the server stops."""
 STOP_SECONDS = 2.0
@@ -137,6 +141,7 @@ class HTTPServer:
             AddressUnavailable: the address can't be used.
         """
         loop = asyncio.get_running_loop()
+        SSLProtocol.max_size = TLS_BUFFER
         listener = self._bind()
         self.stopping = False
         self.port = listener.getsockname()[1]

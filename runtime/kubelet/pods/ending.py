@@ -11,6 +11,8 @@ import logging
 
 from runtime.kubelet.pods.admission import Refusal
 from runtime.kubelet.pods.context import PodContext
+from runtime.kubelet.pods.eviction import GRACE as EVICTION_GRACE
+from runtime.kubelet.pods.eviction import REASON as EVICTED
 from runtime.kubelet.pods.files import FileKeeper
 from runtime.kubelet.pods.observer import Observer
 from runtime.kubelet.pods.policy import is_running, is_terminal
@@ -50,7 +52,8 @@ class Ender:
         if sandbox is not None:
             running = [entry for entry in sandbox.containers if is_running(entry)]
             if running:
-                await self._stopper.stop_all(state, running)
+                evicted = state.failed is not None and state.failed[0] == EVICTED
+                await self._stopper.stop_all(state, running, EVICTION_GRACE if evicted else None)
                 await self._cache.refresh(state.uid)
                 await self._observer.containers(state, self._cache.get(state.uid))
         await self.finish(state)

@@ -275,14 +275,11 @@ def not_honoured(pod: Obj) -> list[str]:
     """Fields of this pod that this node accepts and does not act upon, one sentence each."""
     spec = pod["spec"]
     found: list[str] = []
-    for field in ("runtimeClassName", "resourceClaims", "overhead"):
+    for field in ("resourceClaims",):
         if spec.get(field):
             found.append(f"spec.{field} has no effect on this node")
     if spec.get("hostUsers") is False:
         found.append("spec.hostUsers: pods share the user namespace of the container runtime")
-    for volume in spec.get("volumes") or ():
-        if (volume.get("emptyDir") or {}).get("sizeLimit"):
-            found.append(f"spec.volumes[{volume['name']}].emptyDir.sizeLimit is not enforced")
     contexts = [("spec.securityContext", spec.get("securityContext") or {})]
     for field in ("initContainers", "containers", "ephemeralContainers"):
         for container in spec.get(field) or ():

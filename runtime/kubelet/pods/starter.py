@@ -32,7 +32,7 @@ from runtime.kubelet.pods.stopper import Stopper
 from runtime.kubelet.probes.prober import HookFailure, Target
 from runtime.kubelet.resources import qos_class
 from runtime.kubelet.volumes.content import ContentContext, VolumeFailure
-from runtime.objects.errors import Obj
+from runtime.objects.errors import Obj, StatusError
 from runtime.podman.interface import (
     Container,
     Image,
@@ -108,6 +108,7 @@ class Starter:
             state.said = True
             for sentence in not_honoured(state.pod):
                 self._context.say(state, "Warning", "NotHonoured", sentence)
+        await self._check_handler(state)
         spec = sandbox_spec(
             state.pod, self._context.node_name, self._context.options, self._services.host_dns
         )
@@ -122,6 +123,26 @@ class Starter:
             raise NotYet from None
         self._cache.put(state.uid, sandbox)
         return sandbox
+
+    async def _check_handler(self, state: PodState) -> None:
+        """A RuntimeClass chooses how containers are run; there is the one way that this Podman has."""
+        name = state.pod["spec"].get("runtimeClassName")
+        handlers = self._services.info.handlers if self._services.info else ()
+        if not name or not handlers:
+            return
+        try:
+            found = await self._context.client.get("runtimeclasses.node.k8s.io", name)
+        except StatusError as error:
+            words = error.message
+        else:
+            handler = found.get("handler") or ""
+            if handler in handlers:
+                return
+            words = f'no runtime for "{handler}" is configured; this node has {", ".join(handlers)}'
+        self._context.say(
+            state, "Warning", "FailedCreatePodSandBox", f"Failed to create pod sandbox: {words}"
+        )
+        raise NotYet
 
     # -- a container
 

@@ -19,6 +19,8 @@ from runtime.kubelet.pods.actions import Verdicts, compute_actions
 from runtime.kubelet.pods.admission import Commitments, NodeRoom, needs_admission, refusal
 from runtime.kubelet.pods.context import PodContext
 from runtime.kubelet.pods.ending import Ender
+from runtime.kubelet.pods.eviction import REASON as EVICTED
+from runtime.kubelet.pods.eviction import exceeded, storage_limits
 from runtime.kubelet.pods.files import FileKeeper
 from runtime.kubelet.pods.observer import Observer
 from runtime.kubelet.pods.policy import attempts_of, is_running, is_terminal, specs_of
@@ -125,6 +127,19 @@ class PodWorkers:
         state.dirty = True
         if state.task is None and not self._stopped:
             state.task = asyncio.get_running_loop().create_task(self._run(state), name="kubelet-pod")
+
+    async def evict_what_is_too_large(self) -> None:
+        """End the pods that hold more than their volumes may."""
+        for state in list(self.states.values()):
+            limits = storage_limits(state.pod)
+            if limits is None or state.failed or state.done or state.volumes is None or state.terminating:
+                continue
+            logs = self._services.volumes.pod_dir(state.uid) / "logs"
+            words = await asyncio.to_thread(exceeded, state.pod, limits, state.volumes.paths, logs)
+            if words and not state.failed:
+                state.failed = (EVICTED, words)
+                self._context.say(state, "Warning", EVICTED, words)
+                self.wake(state)
 
     def learn(self, allocatable: Mapping[str, float], memory: int, rootless: bool) -> None:
         """What machine this is became known late."""

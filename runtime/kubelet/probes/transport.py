@@ -128,7 +128,8 @@ async def dial(
     where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:
         if direct:
-            reader, writer = await asyncio.wait_for(asyncio.open_connection(host, port), timeout)
+            async with asyncio.timeout(timeout):
+                reader, writer = await asyncio.open_connection(host, port)
             return _Direct(reader, writer)
         return await runtime.connect(sandbox_id, port, timeout, host=host)
     except TimeoutError:

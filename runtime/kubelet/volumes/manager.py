@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Protocol
 
 from runtime.kubelet.env import expand
-from runtime.kubelet.volumes import atomic, places
+from runtime.kubelet.resources import bytes_of
+from runtime.kubelet.volumes import atomic, memory, places
 from runtime.kubelet.volumes.content import (
     ContentContext,
     ContentSource,
@@ -174,11 +175,8 @@ class VolumeManager:
                 if changed:
                     log.debug("volume %s of pod %s: files replaced", name, uid)
         elif "emptyDir" in volume:
-            if (volume["emptyDir"] or {}).get("medium") == "Memory" and self.files:
-                self.root.mkdir(parents=True, exist_ok=True)
-                path = places.memory_path(self.root, uid, name) or path
             if self.files:
-                places.make_empty_dir(path)
+                path = await asyncio.to_thread(self._make_empty_dir, uid, name, volume["emptyDir"] or {})
                 _owner(pod)(path)
         elif len(volume) == 1:  # no source at all is an emptyDir (SetDefaults_Volume)
             if self.files:
@@ -196,6 +194,19 @@ class VolumeManager:
         elif used or not self.files:
             raise VolumeFailure(f"volume type {places.unsupported(volume)} is not supported on this node")
         volumes.paths[name] = path
+
+    def _make_empty_dir(self, uid: str, name: str, spec: Obj) -> Path:
+        path = self.root / uid / "volumes" / name
+        in_memory = None
+        if spec.get("medium") == "Memory":
+            self.root.mkdir(parents=True, exist_ok=True)
+            in_memory = memory.memory_root(self.root)
+        if in_memory is not None:
+            path = in_memory / uid / name
+        places.make_empty_dir(path)
+        if in_memory is not None and spec.get("sizeLimit") is not None:
+            memory.limit_size(path, bytes_of(spec["sizeLimit"]))
+        return path
 
     # -- what a container sees
 
@@ -271,18 +282,19 @@ class VolumeManager:
     async def clean_up(self, uid: str) -> None:
         """Remove everything of a pod, logs too. What can't be removed is said and left."""
         folder = self.root / uid
-        if not folder.exists():
-            return
-        memory = places.memory_path(self.root, uid, "")
-        for path in (folder, memory):
+        in_memory = memory.memory_root(self.root)
+        for path in (in_memory / uid if in_memory else None, folder):
             if path is None or not path.exists():
                 continue
+            if path is not folder:
+                await asyncio.to_thread(memory.unmount_below, path)
             await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
             if path.exists() and self._remove_tree is not None:
                 # Files of a rootless container's users belong to ids that only its user namespace may touch.
                 await self._remove_tree(path)
             if path.exists():
                 log.warning("%s could not be removed", path)
+        memory.forget_if_empty(self.root)
 
 
 def _owner(pod: Obj, *, writable: bool = True) -> Callable[[Path], None]:

@@ -15,8 +15,6 @@ from typing import Protocol
 from runtime.kubelet.volumes.content import VolumeFailure
 from runtime.objects.errors import Obj
 
-MEMORY_ROOT = Path("/dev/shm")
-
 _CHECKS = {
     "Directory": (stat.S_ISDIR, "directory"),
     "File": (stat.S_ISREG, "file"),
@@ -62,14 +60,6 @@ def make_sub_path(volume: Path, path: Path) -> None:
                 folder.chmod(stat.S_IMODE(look.st_mode))
     except OSError as error:
         raise VolumeFailure(f"failed to create subPath directory: {error.strerror}") from None
-
-
-def memory_path(pods_root: Path, uid: str, volume: str) -> Path | None:
-    """Where an emptyDir of medium Memory lives: one tmpfs folder that all containers share, or None."""
-    if not (MEMORY_ROOT.is_dir() and os.access(MEMORY_ROOT, os.W_OK)):
-        return None
-    owner = pods_root.stat().st_ino
-    return MEMORY_ROOT / f"kubetui-{os.getuid()}-{owner}" / uid / volume
 
 
 def host_path(spec: Obj) -> Path:

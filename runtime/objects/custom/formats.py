@@ -12,7 +12,6 @@ import ipaddress
 import re
 from collections.abc import Callable
 from email.utils import parseaddr
-from functools import lru_cache
 from urllib.parse import urlsplit
 
 Check = Callable[[str], bool]
@@ -187,32 +186,3 @@ def known_format(kind: str, name: str) -> bool:
         case "number":
             return name in ("float", "double")
     return False
-
-
-@lru_cache(maxsize=1024)
-def go_pattern(text: str) -> re.Pattern[str] | None:
-    """A regular expression of Go as one of Python; None where it can't be said (then it is no restriction).
-
-    Go's classes are ASCII, and its ``$`` is the end of the text, not the place before a last newline.
-    """
-    out: list[str] = []
-    index, in_class = 0, False
-    while index < len(text):
-        letter = text[index]
-        if letter == "\\" and index + 1 < len(text):
-            pair = text[index + 1]
-            out.append(r"\Z" if pair == "z" and not in_class else text[index : index + 2])
-            index += 2
-            continue
-        if letter == "[" and not in_class:
-            in_class = True
-        elif letter == "]" and in_class and out[-1] not in ("[", "[^"):
-            in_class = False
-        elif letter == "$" and not in_class and not text.startswith("(?m)"):
-            letter = r"\Z"
-        out.append("[^" if letter == "[" and text[index + 1 : index + 2] == "^" else letter)
-        index += 2 if out[-1] == "[^" else 1
-    try:
-        return re.compile("".join(out), re.ASCII)
-    except re.error:
-        return None

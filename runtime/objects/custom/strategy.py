@@ -14,6 +14,7 @@ from ..registry import ScalePaths, Strategy
 from ..selectors import label_key_errors
 from ..validation.meta import check_meta, check_meta_update
 from ..validation.names import label_1035, path_segment_name, subdomain_name
+from .rules import blocked_rules, check_rules, has_rules
 from .structural import Structural
 from .values import ABSENT, Errors, check_values, same_json
 
@@ -33,6 +34,7 @@ class CustomStrategy(Strategy):
         self._namespaced = namespaced
         self._status = status
         self._scale = scale
+        self._has_rules = has_rules(schema)
         self.generation_counts_status = not status
 
     def prepare_for_create(self, obj: Obj) -> None:
@@ -62,7 +64,8 @@ class CustomStrategy(Strategy):
         errors: Errors = []
         check_meta(obj, errors, namespaced=self._namespaced, name=subdomain_name)
         errors += check_values(obj, self._schema.raw)
-        return [*errors, *self._common(obj), *check_lists(obj, self._schema)]
+        errors += [*self._common(obj), *check_lists(obj, self._schema)]
+        return [*errors, *self._check_rules(obj, None, errors)]
 
     def validate_update(self, new: Obj, old: Obj) -> list[FieldError]:
         """As on create; values and lists that were wrong before and did not change may stay."""
@@ -72,7 +75,13 @@ class CustomStrategy(Strategy):
         errors += self._common(new)
         if not check_lists(old, self._schema):
             errors += check_lists(new, self._schema)
-        return errors
+        return [*errors, *self._check_rules(new, old, errors)]
+
+    def _check_rules(self, new: Obj, old: Obj | None, errors: Errors) -> Errors:
+        """The schema's rules, unless the object is too wrong to ask them."""
+        if not self._has_rules:
+            return []
+        return blocked_rules(errors) or check_rules(new, self._schema, old).errors
 
     def _common(self, obj: Obj) -> Errors:
         return [
@@ -89,10 +98,11 @@ class CustomStrategy(Strategy):
             errors += check_values(new["status"], schema.raw, old.get("status", ABSENT), prefix="status")
             if not check_lists(old.get("status"), schema, "status"):
                 errors += check_lists(new["status"], schema, "status")
-        return [*errors, *_check_scale(new, self._scale, spec=False)]
+        errors += _check_scale(new, self._scale, spec=False)
+        return [*errors, *self._check_rules(new, old, errors)]
 
     def warnings(self, obj: Obj, old: Obj | None) -> list[str]:
-        """Finalizers that were added and may clash with other people's."""
+        """Finalizers that were added and may clash with other people's, rules that were broken before already."""
         found: list[str] = []
         before = set(finalizers_of(old)) if old is not None else set()
         for name in sorted(set(finalizers_of(obj)) - before):
@@ -104,6 +114,8 @@ class CustomStrategy(Strategy):
                     f"{shown}: prefer a domain-qualified finalizer name{path} to avoid accidental conflicts with "
                     "other finalizer writers"
                 )
+        if old is not None and self._has_rules:
+            found += map(str, check_rules(obj, self._schema, old).tolerated)
         return found
 
 

@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from ..errors import FieldError, Obj, invalid, required, too_long
-from .formats import FORMATS, go_pattern, known_format, normal
+from ..regexps import go_pattern
+from .formats import FORMATS, known_format, normal
 
 NOWHERE: Final = "<nil>"
 """The field of an error that is about no field in particular."""

@@ -10,6 +10,7 @@ from .facts import (
     kinds_of,
     type_of,
 )
+from .mismatch import find_unrestorable
 
 __all__ = [
     "ANY",
@@ -19,6 +20,7 @@ __all__ = [
     "definition_of",
     "definitions",
     "description_of",
+    "find_unrestorable",
     "kinds_of",
     "strict_error",
     "type_of",

@@ -172,6 +172,56 @@ def find_mismatch(info: TypeInfo, value: Any) -> str:
     return _find(info, value, "", ()) or "json: cannot unmarshal the object"
 
 
+_GO_KINDS = {str: "string", bool: "bool", int: "int64", float: "float64", list: "slice", dict: "map"}
+
+
+def _unrestorable(info: TypeInfo, value: Any) -> str:
+    if value is None or info.kind == "any":
+        return ""
+    kind = _GO_KINDS[type(value)]
+    if info.kind == "scalar":
+        return _unrestorable_scalar(info, value, kind)
+    if info.kind == "list":
+        if not isinstance(value, list):
+            return f"cannot restore slice from {kind}"
+        return next(filter(None, (_unrestorable(info.element, item) for item in value)), "")
+    if not isinstance(value, dict):
+        return f"cannot restore {'map from' if info.kind == 'map' else 'struct from:'} {kind}"
+    if info.kind == "map":
+        return next(filter(None, (_unrestorable(info.element, item) for item in value.values())), "")
+    below = (_unrestorable(field, value[name]) for name, field in info.fields.items() if name in value)
+    return next(filter(None, below), "")
+
+
+def _unrestorable_scalar(info: TypeInfo, value: Any, kind: str) -> str:
+    if info.format in ("int-or-string", "quantity", "date-time", "micro-time"):
+        return _scalar(info, value, "")  # these read themselves
+    if info.format == "byte":
+        return _byte(info, value, "") if isinstance(value, str) else f"cannot restore slice from {kind}"
+    wanted = _NAMES.get(info.format, info.format)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if info.format in _WIDTH:
+        if number and float(value).is_integer():
+            return ""
+        return f"cannot convert {kind} to {wanted}" if number else f"unrecognized type: {wanted}"
+    if info.format == "number":
+        return "" if number else f"unrecognized type: {wanted}"
+    if kind == wanted:
+        return ""
+    if wanted == "string" and isinstance(value, int) and number:
+        return f"cannot convert int64 to {go_name(info)}"
+    return f"unrecognized type: {wanted}"
+
+
+def find_unrestorable(info: TypeInfo, value: Any) -> str:
+    """What a strategic merge patch says of the first value of a wrong type, or an empty string.
+
+    Upstream does not decode such a result as JSON but copies it field by field (apimachinery
+    ``pkg/runtime/converter.go``), and its sentences name neither field nor value.
+    """
+    return _unrestorable(info, value)
+
+
 def _unknown(info: TypeInfo, value: Any, path: str, found: list[str]) -> None:
     if isinstance(value, dict):
         if info.kind == "struct":

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..custom.formats import go_pattern, known_format
+from ..custom.formats import known_format
+from ..custom.rule_checks import check_rule_expressions, check_rule_texts
 from ..custom.structural import META_FIELDS, Structural, prune
 from ..custom.values import check_values, same_json
 from ..errors import Obj, forbidden_field, invalid, required
 from ..meta import copy
+from ..regexps import go_pattern
 from .meta import Errors, unsupported
 
 TYPES = ("array", "boolean", "integer", "number", "object", "string")
@@ -79,6 +81,7 @@ def check_schema(schema: Obj, path: str, errors: Errors, *, status: bool) -> Non
         _check_root(schema, path, errors)
     if schema.get("nullable"):
         errors.append(forbidden_field(f"{path}.nullable", "nullable cannot be true at the root"))
+    tree = Structural(schema)
     structural: Errors = []
     _structure(schema, path, structural, "root")
     for name in _JUNCTORS:
@@ -88,9 +91,12 @@ def check_schema(schema: Obj, path: str, errors: Errors, *, status: bool) -> Non
         _complete(schema["not"], schema, path, f"{path}.not", structural)
     structural.sort(key=str)
     if not structural:
-        _defaults(Structural(schema), path, structural)
+        _defaults(tree, path, structural)
     errors += structural
     _openapi(schema, path, errors, root=True)
+    check_rule_texts(tree, path, errors)
+    if not errors:
+        check_rule_expressions(tree, path, errors)
 
 
 def _check_root(schema: Obj, path: str, errors: Errors) -> None:
@@ -294,10 +300,6 @@ def _openapi(
     _extension(schema, "map", "object", ("atomic", "granular"), path, errors)
     _extension(schema, "list", "array", ("atomic", "set", "map"), path, errors)
     _list_keys(schema, path, errors)
-    for index, rule in enumerate(schema.get("x-kubernetes-validations") or ()):
-        if not str(rule.get("rule") or "").strip():
-            place = f"{path}.x-kubernetes-validations[{index}].rule"
-            errors.append(required(place, "rule is not specified"))
 
 
 def _extension(
@@ -384,7 +386,6 @@ def _nodes(schema: Obj) -> Iterator[Obj]:
 def schema_warnings(schema: Obj) -> list[str]:
     """What is accepted in a schema and means nothing, or less than it seems to."""
     found: list[str] = []
-    rules = 0
     for node in _nodes(schema):
         if node.get("format") and not known_format(node.get("type") or "", node["format"]):
             found.append(f'unrecognized format "{node["format"]}"')
@@ -394,7 +395,4 @@ def schema_warnings(schema: Obj) -> list[str]:
                 f'x-kubernetes-list-type: set for items of type "{items["type"]}" is not supported by '
                 "server-side apply or CEL validation rules"
             )
-        rules += len(node.get("x-kubernetes-validations") or ())
-    if rules:
-        found.append("x-kubernetes-validations: CEL rules are kept, but this server does not evaluate them")
     return found

@@ -5,8 +5,11 @@ Follows pkg/apis/admissionregistration/validation and pkg/apis/flowcontrol/valid
 
 from __future__ import annotations
 
+import re
 import urllib.parse
 
+from ..custom.rule_checks import Reader
+from ..custom.structural import Structural
 from ..errors import Obj, duplicate, forbidden_field, invalid, required
 from .meta import (
     Errors,
@@ -153,6 +156,58 @@ def check_webhooks_update(new: Obj, old: Obj) -> Errors:
     return errors
 
 
+_REASONS = ("Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized")
+_CEL_NAME = re.compile("[_a-zA-Z][_a-zA-Z0-9]*")
+_ANYTHING = {"x-kubernetes-preserve-unknown-fields": True}
+
+
+def _expressions(spec: Obj, errors: Errors) -> None:
+    """The expressions of a validating policy can be read and speak of what there is."""
+    known: dict[str, Structural | None] = dict.fromkeys(
+        ("object", "oldObject", "request", "namespaceObject", *(("params",) if spec.get("paramKind") else ()))
+    )
+    asking: dict[str, Structural | None] = {**known, "authorizer": None}
+    for index, one in enumerate(spec.get("matchConditions") or ()):
+        _expression(
+            one.get("expression"), f"spec.matchConditions[{index}].expression", asking, "bool", errors
+        )
+    variables: Obj = {}
+    for index, one in enumerate(spec.get("variables") or ()):
+        path, name = f"spec.variables[{index}]", one.get("name") or ""
+        if not name:
+            errors.append(required(f"{path}.name", "name is not specified"))
+        elif not _CEL_NAME.fullmatch(name):
+            errors.append(invalid(f"{path}.name", name, "name is not a valid CEL identifier"))
+        if not (one.get("expression") or "").strip():
+            errors.append(required(f"{path}.expression", "expression is not specified"))
+        shape = Structural({"type": "object", "properties": dict(variables)})
+        _expression(one.get("expression"), f"{path}.expression", {**asking, "variables": shape}, "", errors)
+        variables[name] = _ANYTHING
+    shape = Structural({"type": "object", "properties": variables})
+    for index, one in enumerate(spec.get("validations") or ()):
+        path = f"spec.validations[{index}]"
+        _expression(
+            one.get("expression"), f"{path}.expression", {**asking, "variables": shape}, "bool", errors
+        )
+        telling = {**known, "variables": shape}
+        _expression(one.get("messageExpression"), f"{path}.messageExpression", telling, "string", errors)
+    for index, one in enumerate(spec.get("auditAnnotations") or ()):
+        path = f"spec.auditAnnotations[{index}].valueExpression"
+        _expression(one.get("valueExpression"), path, {**asking, "variables": shape}, "", errors)
+
+
+def _expression(
+    text: str | None, path: str, types: dict[str, Structural | None], wanted: str, errors: Errors
+) -> None:
+    if not text or not text.strip():
+        return
+    reader = Reader(text, types)
+    if reader.problem:
+        errors.append(invalid(path, text, f"compilation failed: {reader.problem}"))
+    elif wanted and reader.kind not in ("", wanted):
+        errors.append(invalid(path, text, f"must evaluate to {wanted}"))
+
+
 def _policy(obj: Obj, errors: Errors) -> None:
     spec = obj.get("spec") or {}
     one_of(spec.get("failurePolicy"), ("Fail", "Ignore"), "spec.failurePolicy", errors, needed=False)
@@ -174,6 +229,7 @@ def _policy(obj: Obj, errors: Errors) -> None:
             if not kind.get(name):
                 errors.append(required(f"spec.paramKind.{name}"))
     if obj.get("kind") == "ValidatingAdmissionPolicy":
+        _expressions(spec, errors)
         if not spec.get("validations") and not spec.get("auditAnnotations"):
             sentence = "validations or auditAnnotations must contain at least one item"
             errors.append(required("spec.validations", sentence))
@@ -182,6 +238,8 @@ def _policy(obj: Obj, errors: Errors) -> None:
                 errors.append(
                     required(f"spec.validations[{index}].expression", "expression is not specified")
                 )
+            if one.get("reason") not in (None, *_REASONS):
+                errors.append(unsupported(f"spec.validations[{index}].reason", one["reason"], _REASONS))
     elif not spec.get("mutations"):
         errors.append(required("spec.mutations", "mutations must contain at least one item"))
 

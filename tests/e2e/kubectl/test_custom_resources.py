@@ -32,6 +32,9 @@ spec:
           spec:
             type: object
             required: [cronSpec]
+            x-kubernetes-validations:
+            - {rule: 'self.replicas >= oldSelf.replicas', message: replicas only grow, fieldPath: .replicas}
+            - {rule: "!self.cronSpec.startsWith('*') || size(self.steps) <= 1", message: busy jobs are short}
             properties:
               cronSpec: {type: string, description: When it runs., pattern: '^[0-9* ]+$'}
               replicas: {type: integer, default: 1, minimum: 1, maximum: 10}
@@ -39,6 +42,8 @@ spec:
                 type: array
                 x-kubernetes-list-type: map
                 x-kubernetes-list-map-keys: [name]
+                default: []
+                maxItems: 9
                 items: {type: object, required: [name], properties: {name: {type: string}, run: {type: string}}}
           status: {type: object, properties: {replicas: {type: integer}}}
     subresources:
@@ -107,6 +112,21 @@ def test_what_does_not_fit_is_refused_with_its_field(k: InNamespace, group: str)
     done = k.run("create", "-f", "-", stdin=crontab(group, replica=1), check=False)
     # kubectl before 1.27 judges by the published schema itself, and in its own words
     assert done.returncode == 1 and re.search(r'unknown field "(spec\.)?replica"', done.stderr)
+
+
+def test_rules_are_asked_of_what_is_written(k: InNamespace, group: str) -> None:
+    steps = [{"name": "one"}, {"name": "two"}]
+    done = k.run("apply", "-f", "-", stdin=crontab(group, cronSpec="* * * * *", steps=steps), check=False)
+    assert done.returncode == 1 and "spec: Invalid value" in done.stderr
+    assert "busy jobs are short" in done.stderr
+    k("apply", "-f", "-", stdin=crontab(group, replicas=2))
+    done = k.run("scale", f"crontabs.{group}/nightly", "--replicas=1", check=False)
+    assert done.returncode == 1 and "spec.replicas: Invalid value" in done.stderr
+    assert "replicas only grow" in done.stderr
+    k("scale", f"crontabs.{group}/nightly", "--replicas=3")
+    broken = DEFINITION.replace("GROUP", group).replace("self.cronSpec.", "self.spec.")
+    done = k.run("apply", "-f", "-", stdin=broken, check=False)
+    assert done.returncode == 1 and "undefined field 'spec'" in done.stderr
 
 
 def test_two_managers_of_one_list(k: InNamespace, group: str) -> None:

@@ -424,3 +424,19 @@ async def test_what_an_image_holds_is_a_volume(node: Rig) -> None:
         return [entry for entry in statuses if entry["state"]["waiting"]["reason"] == "ErrImageNeverPull"]
 
     await eventually(waiting)
+
+
+async def test_capabilities_are_those_of_any_cluster(node: Rig) -> None:
+    script = "grep CapEff /proc/self/status"
+    user = {"securityContext": {"runAsUser": 1000}}
+    for name, more in (
+        ("root", {}),
+        ("user", user),
+        ("few", {"securityContext": {"capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN"]}}}),
+    ):
+        await node.make(no_token(shell(name, script, spec={"restartPolicy": "Never"}, **more)))
+    found = {}
+    for name in ("root", "user", "few"):
+        await ended(node, name)
+        found[name] = (await text_of(node, name)).split()[1]
+    assert found == {"root": "00000000a80425fb", "user": "0" * 16, "few": "0000000000001000"}

@@ -36,7 +36,7 @@ class Cluster:
         return container
 
     async def limits_hold(self) -> bool:
-        """Rootless Podman on cgroup v1 neither limits nor counts."""
+        """Rootless Podman on cgroup v1 neither limits nor counts: what is used is summed up by processes there."""
         info = await self.runtime.info()
         return not (info.rootless and info.cgroup_version == "v1")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from pathlib import Path
 
@@ -41,6 +42,25 @@ def test_leaving_while_it_starts(terminal: Open, tmp_path: Path, key: str) -> No
     window.keys(key)
     window.shows("exit-code=0")
     assert "Traceback" not in window.screen()
+    assert window.state("cursor_flag", "mouse_any_flag", "alternate_on") == ["1", "0", "0"]
+
+
+def test_stopped_and_gone_on_and_ended_from_outside(terminal: Open, tmp_path: Path) -> None:
+    posix = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    state = ("--state-dir", str(tmp_path / "state"))
+    window = terminal(*state, *SIMULATED, attach=False, environment=posix)
+    window.shows("⎈ kubetui")
+    window.shows("Nothing runs in default")
+    window.signal(signal.SIGTSTP)
+    eventually(
+        "the screen is given back", lambda: window.state("alternate_on", "mouse_any_flag") == ["0", "0"]
+    )
+    window.signal(signal.SIGCONT)
+    window.shows("⎈ kubetui.*all well")
+    window.shows("Nothing runs in default")
+    window.signal(signal.SIGTERM)
+    window.shows("Containers keep running")
+    window.shows("exit-code=0")
     assert window.state("cursor_flag", "mouse_any_flag", "alternate_on") == ["1", "0", "0"]
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from runtime.api.api import API
 from runtime.api.context import RequestContext, system_user
 from runtime.api.http import HTTPServer, write_kubeconfig
-from runtime.api.node import LogOptions, Nodes
+from runtime.api.node import LogOptions, NodeAnswer, Nodes
 from runtime.objects.clock import SystemClock
 from runtime.objects.errors import Obj, StatusError
 from runtime.objects.kinds import builtin_registry
@@ -169,6 +169,9 @@ class LocalNode:
     ) -> ProcessSession:
         command = ("sh", "-c", "echo attached; cat; exit 9")
         return await self.exec(pod, container, command, tty=tty, stdin=stdin, stdout=stdout, stderr=stderr)
+
+    async def page(self, path: str) -> NodeAnswer:
+        return NodeAnswer(404 if path == "nothing" else 200, "text/plain", f"page {path}".encode())
 
     async def port_forward(self, pod: Obj, port: int) -> SocketConnection:
         return SocketConnection(*await asyncio.open_connection("127.0.0.1", port))

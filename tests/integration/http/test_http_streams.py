@@ -320,6 +320,22 @@ async def test_proxy(cluster: Cluster, admin: aiohttp.ClientSession) -> None:
     server.close()
 
 
+async def test_proxy_to_a_node(cluster: Cluster, admin: aiohttp.ClientSession) -> None:
+    body = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node1"}}
+    async with admin.post("/api/v1/nodes", json=body) as answer:
+        assert answer.status == 201
+    for name in ("node1", "node1:10250", "https:node1:10250"):
+        async with admin.get(f"/api/v1/nodes/{name}/proxy/metrics/resource") as answer:
+            assert (answer.status, answer.content_type) == (200, "text/plain")
+            assert await answer.text() == "page metrics/resource"
+    async with admin.get("/api/v1/nodes/node1/proxy/nothing") as answer:
+        assert answer.status == 404
+    async with admin.post("/api/v1/nodes/node1/proxy/pods") as answer:
+        assert answer.status == 405
+    async with admin.get("/api/v1/nodes/nobody/proxy/healthz") as answer:
+        assert (await answer.json())["message"] == 'nodes "nobody" not found'
+
+
 async def test_proxy_to_a_service(cluster: Cluster, admin: aiohttp.ClientSession) -> None:
     await cluster.run_pod()
 

@@ -1,7 +1,8 @@
 """``kill -9`` at random instants: all that was acknowledged is there, nothing is there by half.
 
 A forked child writes under load and tells each acknowledged write through a pipe before it goes on. The parent
-kills it and reads the folder back. Some rounds make the child compact or the parent back up at the same time.
+kills it and reads the folder back. The child compacts all the time; some rounds have it write alone, some begin with
+what an older program left, in some the parent makes a backup at the same time.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ import random
 import signal
 import time
 from pathlib import Path
+from zlib import crc32
+
+import orjson
 
 from runtime.store import Change, Key, Store, back_up, check
 from runtime.store import store as store_module
@@ -20,7 +24,26 @@ ROUNDS = 200
 WRITERS = 8
 
 
-def serve(folder: Path, out: int, start: int) -> None:
+def age(folder: Path) -> None:
+    """Put what the first format's program would have left after a clean stop in the place of the state."""
+    state = check(folder)
+    tables = [
+        b"%b:{%b}"
+        % (
+            orjson.dumps(name),
+            b",".join(b'"%d":%b' % (number, record.json) for number, record in enumerate(records, 1)),
+        )
+        for name, records in state.by_resource()
+    ]
+    body = b"{" + b",".join(tables)
+    meta = {"format": 1, "epoch": state.epoch, "revision": state.revision, "crc32": f"{crc32(body):08x}"}
+    for name in ("journal.old", "journal.new"):
+        (folder / name).unlink(missing_ok=True)
+    (folder / "cluster.json").write_bytes(body + b',\n"_cluster":{"1":%b}}\n' % orjson.dumps(meta))
+    (folder / "journal").write_bytes(b"kubetui-journal 1 %b %d\n" % (state.epoch.encode(), state.revision))
+
+
+def serve(folder: Path, out: int, start: int, writers: int) -> None:
     """The child: pairs of objects written together, each acknowledged pair told as one line."""
     store_module.COMPACT_BYTES = 20_000
 
@@ -41,7 +64,7 @@ def serve(folder: Path, out: int, start: int) -> None:
     async def main() -> None:
         store = Store.open(folder)
         os.write(out, b"ready\n")
-        await asyncio.gather(*[write(store, writer) for writer in range(WRITERS)])
+        await asyncio.gather(*[write(store, writer) for writer in range(writers)])
 
     asyncio.run(main())
 
@@ -52,12 +75,14 @@ def test_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
     newest_version, count = 0, 0
     acknowledged = 0
     for round_number in range(ROUNDS):
+        if round_number % 10 == 5:
+            age(folder)
         reader, writer = os.pipe()
         child = os.fork()
         if child == 0:
             os.close(reader)
             try:
-                serve(folder, writer, count)
+                serve(folder, writer, count, 1 if round_number % 4 == 3 else WRITERS)
             finally:
                 os._exit(1)
         os.close(writer)

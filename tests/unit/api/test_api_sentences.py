@@ -60,6 +60,36 @@ async def test_a_strategic_patch_that_does_not_fit_is_shown_itself(plane) -> Non
     assert r'patch: Invalid value: "{\"apiVersion\":' in refused.value.message
 
 
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"metadata": {"labels": "x"}}, "cannot restore map from string"),
+        ({"spec": []}, "cannot restore struct from: slice"),
+        ({"spec": {"template": {"spec": {"volumes": "x"}}}}, "cannot restore slice from string"),
+        ({"spec": {"replicas": "x"}}, "unrecognized type: int32"),
+        ({"spec": {"replicas": 1.5}}, "cannot convert float64 to int32"),
+        ({"spec": {"paused": "x"}}, "unrecognized type: bool"),
+        ({"metadata": {"labels": {"a": 1}}}, "cannot convert int64 to string"),
+        ({"metadata": {"labels": {"a": True}}}, "unrecognized type: string"),
+    ],
+)
+async def test_strategic_patches_are_copied_field_by_field(plane, change, why) -> None:
+    await plane.client.create(deployment("d"), "default")
+    with pytest.raises(StatusError) as refused:
+        await plane.client.patch("deployments.apps", "d", "default", change, type="strategic")
+    assert refused.value.code == 422 and refused.value.message.endswith(f": {why}")
+
+
+async def test_other_patches_are_read_again_as_a_whole(plane) -> None:
+    await plane.client.create(deployment("d"), "default")
+    with pytest.raises(StatusError) as refused:
+        await plane.client.patch(
+            "deployments.apps", "d", "default", {"spec": {"replicas": "x"}}, type="merge"
+        )
+    sentence = "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32"
+    assert refused.value.message.endswith(f'": {sentence}')
+
+
 async def test_patches_can_not_pile_up_depth(plane) -> None:
     revision = {
         "apiVersion": "apps/v1",

@@ -96,7 +96,15 @@ async def test_eviction_within_the_budget(plane) -> None:
     await plane.client.create_subresource(
         "pods", "a", "default", "eviction", _eviction("a", gracePeriodSeconds=5)
     )
-    assert (await plane.client.get("pods", "a", "default"))["metadata"]["deletionGracePeriodSeconds"] == 5
+    evicted = await plane.client.get("pods", "a", "default")
+    assert evicted["metadata"]["deletionGracePeriodSeconds"] == 5
+    why = meta.condition(evicted, "DisruptionTarget")
+    assert (why["status"], why["reason"], why["message"]) == (
+        "True",
+        "EvictionByEvictionAPI",
+        "Eviction API: evicting",
+    )
+    assert meta.is_true(evicted, "Ready"), "the other conditions stay"
     budget = await plane.client.get("poddisruptionbudgets.policy", "db", "default")
     assert budget["status"]["disruptionsAllowed"] == 0 and set(budget["status"]["disruptedPods"]) == {"a"}
     assert meta.condition(budget, "DisruptionAllowed")["reason"] == "InsufficientPods"

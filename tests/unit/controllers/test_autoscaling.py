@@ -177,3 +177,90 @@ async def test_size_follows_use(tmp_path: Path) -> None:
         assert conditions["AbleToScale"] == ("True", "SucceededRescale")
         await controller.stop()
         await recorder.stop()
+
+
+def scalable() -> dict[str, Any]:
+    """The definition of a kind of its own that can be scaled, its selector in its status."""
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    paths = {
+        "specReplicasPath": ".spec.replicas",
+        "statusReplicasPath": ".status.replicas",
+        "labelSelectorPath": ".status.selector",
+    }
+    names = {"plural": "fleets", "singular": "fleet", "kind": "Fleet", "listKind": "FleetList"}
+    version = {
+        "name": "v1",
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": schema},
+        "subresources": {"scale": paths},
+    }
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "fleets.example.com"},
+        "spec": {"group": "example.com", "scope": "Namespaced", "names": names, "versions": [version]},
+    }
+
+
+async def test_custom_resources_are_scaled_and_counted_like_any_workload(tmp_path: Path) -> None:
+    class Busy:
+        async def pods(self, namespace: str, selector: Any) -> list[PodMetrics]:
+            return [
+                PodMetrics(meta.name_of(pod), plane.clock.now(), 15.0, {"main": {"memory": 90}})
+                for pod in plane.all("pods", namespace)
+                if selector.matches(meta.labels_of(pod))
+            ]
+
+    async with autoscaled(tmp_path, Busy()) as (plane, controller):
+        await plane.client.create(scalable())
+        await plane.until(lambda: plane.registry.find("fleets.example.com"))
+        fleet = await plane.client.create(
+            {
+                "apiVersion": "example.com/v1",
+                "kind": "Fleet",
+                "metadata": {"name": "web", "namespace": "default"},
+                "spec": {"replicas": 2},
+                "status": {"replicas": 2, "selector": "app=web"},
+            }
+        )
+        for number in range(2):
+            container = {"name": "main", "image": "app:1", "resources": {"requests": {"memory": "100"}}}
+            await plane.client.create(
+                {
+                    "apiVersion": "v1",
+                    "kind": "Pod",
+                    "metadata": {
+                        "name": f"web-{number}",
+                        "namespace": "default",
+                        "labels": {"app": "web"},
+                        "ownerReferences": [meta.controller_reference(fleet)],
+                    },
+                    "spec": {"containers": [container]},
+                }
+            )
+        await plane.client.create(
+            {
+                "apiVersion": "policy/v1",
+                "kind": "PodDisruptionBudget",
+                "metadata": {"name": "web", "namespace": "default"},
+                "spec": {"selector": {"matchLabels": {"app": "web"}}, "minAvailable": "50%"},
+            }
+        )
+        await plane.until(lambda: sum(meta.is_true(pod, "Ready") for pod in plane.all("pods")) == 2)
+        await plane.until(
+            lambda: (
+                (plane.get("poddisruptionbudgets.policy", "web") or {})
+                .get("status", {})
+                .get("currentHealthy")
+                == 2
+            )
+        )
+        status = plane.get("poddisruptionbudgets.policy", "web")["status"]
+        assert (status["expectedPods"], status["disruptionsAllowed"]) == (2, 1)
+        target = {"type": "Utilization", "averageUtilization": 50}
+        obj = autoscaler("web", kind="Fleet", type="Resource", resource={"name": "memory", "target": target})
+        obj["spec"]["scaleTargetRef"]["apiVersion"] = "example.com/v1"
+        await plane.client.create(obj)
+        await controller.start()
+        await plane.until(lambda: plane.get("fleets.example.com", "web")["spec"]["replicas"] == 4)

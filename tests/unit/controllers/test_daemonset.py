@@ -9,6 +9,7 @@ from control_plane import control_plane
 
 from runtime.controllers.daemonset_math import group_by_node, in_order, manage
 from runtime.objects import meta
+from runtime.objects.clock import ManualClock
 from runtime.objects.errors import Obj
 from runtime.objects.meta import name_of
 
@@ -112,11 +113,37 @@ async def test_twin_revisions_become_one_and_take_their_pods_along(tmp_path: Pat
             "revision": 2,
         }
         await plane.client.create(twin, "default")
+        labels = {"metadata": {"labels": {"touched": "yes"}}}
+        await plane.client.patch("daemonsets.apps", "agent", "default", labels)
         await plane.until(
             lambda: [name_of(entry) for entry in plane.all("controllerrevisions.apps")] == ["agent-twin"]
         )
         [only] = plane.all("pods")
         assert meta.labels_of(only)["controller-revision-hash"] == "twin"
+
+
+async def test_a_surging_pod_takes_over_when_it_has_been_ready_long_enough(tmp_path: Path) -> None:
+    async with control_plane(tmp_path, nodes=2, clock=ManualClock()) as plane:
+        plane.step = 0.5
+        plane.beating = {"node-0", "node-1"}
+        strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "100%", "maxUnavailable": 0}}
+        await plane.client.create(daemon_set(updateStrategy=strategy, minReadySeconds=5))
+
+        def status() -> Obj:
+            found = plane.get("daemonsets.apps", "agent") or {"metadata": {}}
+            told: Obj = found.get("status") or {}
+            return told if told.get("observedGeneration") == found["metadata"].get("generation") else {}
+
+        await plane.until(lambda: status().get("numberAvailable") == 2)
+        body = {"spec": {"template": {"spec": {"containers": [{"name": "main", "image": "app:2"}]}}}}
+        await plane.client.patch("daemonsets.apps", "agent", "default", body, type="strategic")
+        await plane.until(lambda: sum(meta.is_true(entry, "Ready") for entry in plane.all("pods")) == 4)
+        began = plane.clock.monotonic()
+        await plane.until(
+            lambda: status().get("updatedNumberScheduled") == 2 and status().get("numberAvailable") == 2
+        )
+        assert 3 <= plane.clock.monotonic() - began <= 10
+        await plane.until(lambda: len(plane.all("pods")) == 2)
 
 
 async def test_a_daemon_set_on_its_way_out_makes_no_history(tmp_path: Path) -> None:

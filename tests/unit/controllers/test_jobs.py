@@ -54,6 +54,51 @@ async def test_a_job_past_its_deadline_has_failed_when_its_pods_are_gone(tmp_pat
         assert plane.all("pods") == []
 
 
+async def test_pods_that_the_job_itself_does_without_are_no_failures(tmp_path: Path) -> None:
+    async with control_plane(tmp_path) as plane:
+        await plane.client.create(job(parallelism=3, completions=9, backoffLimit=0))
+        await plane.until(lambda: _job_status(plane).get("ready") == 3)
+        await plane.client.patch("jobs.batch", "sum", "default", {"spec": {"parallelism": 1}})
+        await plane.until(lambda: _job_status(plane).get("ready") == 1 and len(plane.all("pods")) == 1)
+        await plane.client.patch("jobs.batch", "sum", "default", {"spec": {"suspend": True}})
+        await plane.until(lambda: "Suspended" in _conditions(plane) and not plane.all("pods"))
+        await plane.client.patch("jobs.batch", "sum", "default", {"spec": {"suspend": False}})
+        await plane.until(lambda: _job_status(plane).get("ready") == 1)
+        assert _job_status(plane).get("failed", 0) == 0
+        assert "Failed" not in _conditions(plane)
+
+
+async def test_pods_of_a_job_that_let_them_go_can_be_deleted(tmp_path: Path) -> None:
+    async with control_plane(tmp_path) as plane:
+        await plane.client.create(job(parallelism=2, completions=2))
+        await plane.until(lambda: _job_status(plane).get("ready") == 2)
+        await plane.client.delete("jobs.batch", "sum", "default", propagation_policy="Orphan")
+        await plane.until(lambda: plane.get("jobs.batch", "sum") is None)
+        await plane.until(
+            lambda: not any(meta.owners_of(pod) or meta.finalizers_of(pod) for pod in plane.all("pods"))
+        )
+        assert len(plane.all("pods")) == 2
+        for pod in plane.all("pods"):
+            await plane.client.delete("pods", meta.name_of(pod), "default")
+        await plane.until(lambda: not plane.all("pods"))
+
+
+async def test_what_a_success_policy_ends_is_no_failure(tmp_path: Path) -> None:
+    async with control_plane(tmp_path) as plane:
+        plane.kubelet.outcome = lambda pod: (
+            "Succeeded" if meta.annotations_of(pod)[INDEX] == "0" else "Running"
+        )
+        policy = {"rules": [{"succeededIndexes": "0"}]}
+        await plane.client.create(
+            job(parallelism=3, completions=3, completionMode="Indexed", successPolicy=policy)
+        )
+        await plane.until(lambda: _conditions(plane) == ["SuccessCriteriaMet", "Complete"])
+        status = _job_status(plane)
+        assert (status["succeeded"], status.get("failed", 0), status["completedIndexes"]) == (1, 0, "0")
+        await plane.until(lambda: len(plane.all("pods")) == 1)
+        assert not meta.finalizers_of(plane.all("pods")[0])
+
+
 async def test_an_index_with_a_limit_of_its_own_waits_for_its_own_failures(tmp_path: Path) -> None:
     async with control_plane(tmp_path, clock=ManualClock()) as plane:
         plane.step = 0.5

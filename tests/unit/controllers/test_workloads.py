@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from control_plane import control_plane
 
 from runtime.objects import meta
@@ -264,3 +265,49 @@ async def test_cronjob_starts_jobs(tmp_path: Path) -> None:
         await plane.until(lambda: plane.events("SawCompletedJob"))
         assert "active" not in plane.get("cronjobs.batch", "tick")["status"]
         assert any("too many missed start times" in text for text in plane.events("TooManyMissedTimes"))
+
+
+async def test_a_status_that_somebody_else_wrote_is_put_right(tmp_path: Path) -> None:
+    async with control_plane(tmp_path) as plane:
+        await plane.client.create(_workload("ReplicaSet", "apps/v1", "web", 2))
+
+        def ready():
+            return _status(plane, "replicasets.apps", "web").get("readyReplicas")
+
+        await plane.until(lambda: ready() == 2)
+        await plane.until(lambda: not any(len(c.queue) for c in plane.manager.controllers))
+        mark = {"type": "Marked", "status": "True"}
+        body = {"status": {"readyReplicas": 0, "availableReplicas": 0, "conditions": [mark]}}
+        await plane.client.patch("replicasets.apps", "web", "default", body, subresource="status")
+        await plane.until(lambda: ready() == 2)
+        assert meta.is_true(plane.get("replicasets.apps", "web"), "Marked")
+
+
+@pytest.mark.parametrize(
+    ("kind", "api", "resource"),
+    [
+        ("ReplicaSet", "apps/v1", "replicasets.apps"),
+        ("StatefulSet", "apps/v1", "statefulsets.apps"),
+        ("DaemonSet", "apps/v1", "daemonsets.apps"),
+        ("Job", "batch/v1", "jobs.batch"),
+    ],
+)
+async def test_a_pod_whose_owner_was_taken_off_is_adopted_again(
+    tmp_path: Path, kind: str, api: str, resource: str
+) -> None:
+    async with control_plane(tmp_path) as plane:
+        obj = _workload(kind, api, "web", **({"serviceName": "web"} if kind == "StatefulSet" else {}))
+        if kind == "Job":
+            del obj["spec"]["selector"]
+            obj["spec"]["template"]["spec"]["restartPolicy"] = "Never"
+        made = await plane.client.create(obj)
+        [pod] = await plane.until(lambda: [p for p in plane.all("pods") if meta.is_true(p, "Ready")])
+        await plane.until(lambda: not any(len(c.queue) for c in plane.manager.controllers))
+        body = {"metadata": {"ownerReferences": None}}
+        await plane.client.patch("pods", name_of(pod), "default", body)
+
+        def owners():
+            return [reference["uid"] for reference in meta.owners_of(plane.get("pods", name_of(pod)))]
+
+        await plane.until(lambda: owners() == [meta.uid_of(made)])
+        assert len(plane.all("pods")) == 1

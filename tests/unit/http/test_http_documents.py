@@ -48,6 +48,11 @@ def test_legacy_discovery() -> None:
     )
 
 
+def test_the_first_openapi_document_says_what_lists_and_watches_can_be_asked() -> None:
+    said = orjson.dumps(build_v2(list(REGISTRY), "v1.36.0")).decode()
+    assert "list of returned objects" in said and "Watch for changes to the described resources" in said
+
+
 def test_aggregated_discovery_agrees_with_the_legacy_one() -> None:
     core = document("/api", V2)["items"]
     assert len(core) == 1 and "name" not in core[0]["metadata"]

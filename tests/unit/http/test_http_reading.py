@@ -7,6 +7,7 @@ from multidict import MultiDict
 
 from runtime.api.http.body import duplicate_fields, parse_json, parse_yaml, read_object
 from runtime.api.http.deadline import deadline, parse_duration
+from runtime.api.http.jsonerrors import go_json_error, summary
 from runtime.api.http.negotiation import (
     PATCH_TYPES,
     body_format,
@@ -321,3 +322,32 @@ def test_wide_and_moderately_deep_bodies_are_read() -> None:
 def test_a_body_has_to_be_an_object(body: bytes) -> None:
     with pytest.raises(StatusError, match="cannot unmarshal"):
         read_object(body, "json", "Warn")
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b"", "unexpected end of JSON input"),
+        (b'{"a": ', "unexpected end of JSON input"),
+        (b'{"a": "b', "unexpected end of JSON input"),
+        (b"apiVersion: v1", "invalid character 'a' looking for beginning of value"),
+        (b"{a: 1}", "invalid character 'a' looking for beginning of object key string"),
+        (b'{"a" 1}', "invalid character '1' after object key"),
+        (b'{"a": 1 "b": 2}', "invalid character '\"' after object key:value pair"),
+        (b'{"a": [1 2]}', "invalid character '2' after array element"),
+        (b'{"a": [1,]}', "invalid character ']' looking for beginning of value"),
+        (b'{"a": 1,}', "invalid character '}' looking for beginning of object key string"),
+        (b"{} {}", "invalid character '{' after top-level value"),
+        (b'{"a": "\\q"}', "invalid character 'q' in string escape code"),
+        (b'{"a": 1}', ""),
+    ],
+)
+def test_what_is_no_json_is_told_in_gos_sentences(body: bytes, why: str) -> None:
+    assert go_json_error(body) == why
+
+
+def test_bodies_that_are_not_understood_are_shown_by_their_beginning() -> None:
+    assert summary(b"") == "<empty>"
+    assert summary(b'{"a": 1}') == '{"a": 1}'
+    assert summary(b"{" + b"a" * 40) == "{" + "a" * 29 + " ..."
+    assert summary(b"kind: Pod") == "6b696e643a20506f64"

@@ -224,3 +224,19 @@ def test_which_attempt_is_meant(pod: dict[str, object], previous: bool, expected
     with pytest.raises(StatusError) as failure:
         log_attempt(pod, "c", previous=previous)
     assert (failure.value.code, failure.value.message) == (400, expected)
+
+
+@pytest.mark.parametrize("tail", [None, 2])
+async def test_who_does_not_follow_sees_what_was_there_when_he_asked(
+    tmp_path: Path, tail: int | None
+) -> None:
+    """A container that prints faster than it is read must not keep ``kubectl logs`` for ever."""
+    path = tmp_path / "0.log"
+    line = b"2026-01-01T00:00:00.000000000+00:00 stdout F " + b"x" * 200 + b"\n"
+    path.write_bytes(line * 1000)
+    read = 0
+    with path.open("ab", buffering=0) as writer:
+        async for part in read_log(path, Selection(tail=tail), SystemClock()):
+            read += part.count(b"\n")
+            writer.write(line * 1000)
+    assert read == (1000 if tail is None else tail)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from node_rig import NODE, Rig, config_map, one_container
@@ -418,18 +419,33 @@ async def test_readiness_gates_of_others_are_kept_and_counted(node: Rig) -> None
     await node.until(is_ready)
 
 
+async def test_a_runtime_class_that_this_node_does_not_have_makes_no_sandbox(node: Rig) -> None:
+    services = node.kubelets[0].workers._services
+    assert services.info is not None
+    services.info = replace(services.info, handlers=("runc",))
+    for name, handler in (("known", "runc"), ("strange", "kata")):
+        body = {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "handler": handler}
+        await node.client.create({**body, "metadata": {"name": name}}, "")
+        await node.make(one_container(name, spec={"runtimeClassName": name}))
+    await node.phase("known", "Running")
+    await node.quiet()
+    (message,) = says(await node.events("strange"), "FailedCreatePodSandBox")
+    assert 'no runtime for "kata" is configured' in message
+    assert (await node.status("strange"))["phase"] == "Pending"
+
+
 async def test_what_is_not_honoured_is_said(node: Rig) -> None:
     await node.make(
         one_container(
             spec={
                 "hostUsers": False,
-                "volumes": [{"name": "v", "emptyDir": {"sizeLimit": "1Mi"}}],
+                "securityContext": {"appArmorProfile": {"type": "Unconfined"}},
             }
         )
     )
     await node.phase("a", "Running")
     sentences = says(await node.events("a"), "NotHonoured")
-    assert len(sentences) == 2 and any("sizeLimit" in sentence for sentence in sentences)
+    assert len(sentences) == 2 and any("appArmorProfile" in sentence for sentence in sentences)
 
 
 async def test_ephemeral_containers_start_in_a_running_pod(node: Rig) -> None:

@@ -305,3 +305,17 @@ async def test_a_node_that_others_write_to_at_once_registers_all_the_same(
         node = await found.client.get("nodes", NODE)
         assert node["metadata"]["annotations"]["touched"] == "2"
         assert meta.is_true(node, "Ready")
+
+
+async def test_resources_advertised_by_hand_stay_and_can_be_allocated(node: Rig) -> None:
+    body = {"status": {"capacity": {"example.com/dongle": "4"}}}
+    await node.client.patch("nodes", NODE, "", body, subresource="status")
+
+    async def told() -> bool:
+        fresh = await node.client.get("nodes", NODE)
+        return bool(fresh["status"]["allocatable"].get("example.com/dongle") == "4")
+
+    for _ in range(3):
+        await node.clock.advance(10)
+    await node.until(told)
+    assert (await node.client.get("nodes", NODE))["status"]["capacity"]["example.com/dongle"] == "4"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from runtime.kubelet.volumes import atomic
+from runtime.kubelet.volumes import atomic, memory
 from runtime.kubelet.volumes.atomic import FileContent
 from runtime.kubelet.volumes.content import ContentContext, VolumeFailure
 from runtime.kubelet.volumes.manager import PodVolumes, VolumeManager
@@ -336,3 +336,26 @@ async def test_fs_group(manager: VolumeManager) -> None:
         assert found.st_gid == 12345 and found.st_mode & 0o2070 == 0o2070
     else:
         assert found.st_mode & 0o007 == 0o007
+
+
+async def test_memory_volumes_have_their_size_and_leave_nothing_behind(
+    manager: VolumeManager, tmp_path: Path
+) -> None:
+    manager.root.mkdir()
+    place = memory.memory_root(manager.root)
+    if place is None:
+        pytest.skip("there is no shared memory here")
+    pod = pod_with({"emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}})
+    path = (await manager.set_up(pod, CONTEXT)).paths["v"]
+    assert path.is_relative_to(place) and path.stat().st_mode & 0o777 == 0o777
+    if path.is_mount():  # where we may mount
+        size = os.statvfs(path)
+        assert size.f_blocks * size.f_frsize == 1 << 20
+    (path / "kept").write_text("x")
+    assert (await manager.set_up(pod, CONTEXT)).paths["v"] == path and (path / "kept").exists()
+    await manager.clean_up("u1")
+    assert not place.exists() and str(place) not in Path("/proc/self/mounts").read_text()
+
+    await manager.set_up(pod, CONTEXT)
+    memory.remove_all(manager.root)
+    assert not place.exists() and str(place) not in Path("/proc/self/mounts").read_text()

@@ -105,6 +105,9 @@ class FakeAPI:
         self.requests: list[tuple[str, str, Any]] = []
         self.refuse: Status | None = None
         self.down = False
+        self.silent = False  # packets get lost: no answers, no events, and no connection is closed
+        self.sick: Status | None = None  # what everything is answered with
+        self.slow = 0.0  # seconds that a GET takes
         self.page = 500
         self.loop: asyncio.AbstractEventLoop | None = None
         self.url = ""
@@ -167,7 +170,7 @@ class FakeAPI:
             self.loop.call_soon_threadsafe(self._fan_out, kind, word, obj)
 
     def _fan_out(self, kind: Kind, word: str, obj: Obj) -> None:
-        for watcher in self.watchers:
+        for watcher in self.watchers if not self.silent else ():
             if watcher.kind is kind and matches(watcher.namespace, watcher.labels, watcher.fields, obj):
                 watcher.queue.put_nowait((word, obj))
 
@@ -255,7 +258,13 @@ class FakeAPI:
             assert request.transport is not None
             request.transport.close()
             return web.Response(status=503)
+        while self.silent:  # noqa: ASYNC110 - set from another thread
+            await asyncio.sleep(0.05)
+        if self.slow and request.method == "GET":
+            await asyncio.sleep(self.slow)
         try:
+            if self.sick is not None:
+                raise self.sick
             return await self._route(request)
         except Status as status:
             return web.json_response(status.body(), status=status.code)

@@ -15,6 +15,8 @@ from kubetui.screens.browser import BrowserScreen
 from kubetui.screens.dashboard import Dashboard
 from kubetui.screens.dialogs import Confirm
 
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+
 
 async def test_scale_up(term: Terminal) -> None:
     await term.workload("web")
@@ -358,3 +360,29 @@ async def test_a_change_while_nobody_answers_is_said_in_words(term: Terminal) ->
         lambda: any("the server closed the connection" in n.message for n in term.app._notifications)
     )
     assert not term.app.undo_stack
+
+
+async def test_roll_back_keeps_what_changed_while_one_looked(term: Terminal) -> None:
+    await open_rollback(term)
+    term.api.change("Deployment", "web", lambda d: d["metadata"]["annotations"].update({LAST_APPLIED: "new"}))
+    await term.press("enter")
+    await yes(term)
+    _, body = await term.request("PATCH", "deployments/web")
+    assert next(op["value"] for op in body if op["path"] == "/metadata/annotations")[LAST_APPLIED] == "new"
+
+
+async def test_marks_that_a_filter_hides_are_counted_and_spared(term: Terminal) -> None:
+    await term.press("ctrl+a")
+    await term.sees("7 marked")
+    await term.press("slash", "w", "e", "b", "enter")
+    await term.sees("7 marked (6 hidden)")
+    assert [r.name for r in term.app.dashboard.refs()] == ["web"]
+
+
+async def test_the_difference_can_be_searched_from_its_revisions(term: Terminal) -> None:
+    screen = await open_rollback(term)
+    await term.press("slash", "i", "m", "a", "g", "e", "enter")
+    await term.wait(lambda: len(screen.difference.hits) >= 1)
+    before = screen.difference.hit
+    await term.press("n")
+    assert len(screen.difference.hits) == 1 or screen.difference.hit != before

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-import pytest
-from steps import answer, current, pick, shown
-from terminal import Terminal
+import copy
+import time
+from pathlib import Path
 
+import pytest
+from fakeapi import FakeAPI, now_text
+from steps import answer, current, pick, shown
+from terminal import Terminal, terminal
+from textual import events
+
+from kubetui.app import KubetuiApp
+from kubetui.connection import Access
 from kubetui.screens.browser import BrowserScreen
 from kubetui.screens.dialogs import Picker
 
@@ -41,6 +49,22 @@ async def test_broken(term: Terminal) -> None:
     await term.wait(lambda: shown(term) == ["mailer", "web", "worker"])
 
 
+async def test_a_pod_that_stays_pending_is_broken(term: Terminal) -> None:
+    began = time.time()
+    term.app.clock = lambda: began
+    pod = copy.deepcopy(term.api.get("Pod", "db-0"))
+    pod["metadata"].update(name="stays", uid="stays", creationTimestamp=now_text(began - 30))
+    pod["status"] = {"phase": "Pending"}
+    term.api.put(pod)
+    await term.command("pods")
+    await term.sees("stays")
+    table = term.app.screen.table
+    await term.press("b")
+    await term.wait(lambda: not table.rows["stays"].shown)
+    term.app.clock = lambda: began + 40
+    await term.wait(lambda: table.rows["stays"].shown)
+
+
 async def test_first_error(term: Terminal) -> None:
     await term.workload("agent")
     await term.press("exclamation_mark")
@@ -71,6 +95,12 @@ async def test_sort_age(term: Terminal) -> None:
 async def test_sort_name(term: Terminal) -> None:
     await term.press("A", "N")
     await term.wait(lambda: shown(term) == sorted(shown(term)))
+
+
+async def test_sort_status(term: Terminal) -> None:
+    await term.workload("api")
+    await term.press("S")
+    await term.wait(lambda: term.app.dashboard.workloads.table.sort_key == "state")
 
 
 async def test_wide(term: Terminal) -> None:
@@ -174,3 +204,47 @@ async def test_a_word_for_a_pane_leads_back_to_it(term: Terminal) -> None:
 async def test_quit_by_word(term: Terminal) -> None:
     await term.command("q!")
     await term.wait(lambda: term.app.return_code == 0)
+
+
+async def test_another_context_and_back_to_the_own_cluster(
+    api: FakeAPI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", api.kubeconfig(tmp_path / "mine"))
+
+    def embedded(app: KubetuiApp) -> None:
+        app.connection._access = Access(lambda: str(tmp_path / "kubeconfig"), None)
+        app.options.kubeconfig = lambda: "started twice"
+
+    async with terminal(api, tmp_path, prepare=embedded, own_cluster=True) as term:
+        await term.command("ctx nowhere")
+        await term.sees("There is no context 'nowhere'. There are: fake, other.")
+        await term.command("ctx other")
+        await term.wait(lambda: term.app.connection_state.context == "other", 10)
+        assert not term.app.options.own_cluster
+        await term.press("ctrl+k")
+        await pick(term, "this machine")
+        await term.wait(lambda: term.app.connection_state.context == "fake", 10)
+        assert term.app.options.own_cluster
+        await term.wait(lambda: "web" in shown(term))
+
+
+async def test_what_is_typed_behind_a_key_is_meant_for_its_dialog(term: Terminal) -> None:
+    term.api.slow = 0.6
+    term.app.post_message(events.Key("n", "n"))
+    for letter in "monitoring":
+        term.app.post_message(events.Key(letter, letter))
+    await term.sees("the server is being asked")
+    term.app.post_message(events.Key("enter", None))
+    await term.wait(lambda: term.app.namespaces == ("monitoring",))
+    assert term.app.screen is term.app.dashboard
+    assert not term.sent("PATCH")
+
+
+async def test_escape_gives_up_waiting(term: Terminal) -> None:
+    term.api.slow = 3.0
+    await term.press("n")
+    await term.sees("the server is being asked")
+    await term.press("s", "escape")
+    await term.wait(lambda: "the server is being asked" not in term.text(), 1)
+    await term.press("2")
+    assert term.app.dashboard.pane_of_focus().id == "pods"

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from steps import copy, echo, forward
 from terminal import Terminal
+from textual import events
 
 
 async def test_shell(term: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
 
-    def run(loop: Any, stream: Any, output: Any, title: str) -> Any:
+    def run(loop: Any, stream: Any, output: Any, title: str, ahead: bytes) -> Any:
         async def talk() -> Any:
             await stream.resize(80, 24)
             await stream.write(b"exit\r")
@@ -32,10 +33,30 @@ async def test_shell(term: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "web-6b7c4d9f8-4kx2p/app" in seen[0]
 
 
+async def test_what_is_typed_while_a_shell_opens_goes_into_it(
+    term: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(loop: Any, stream: Any, output: Any, title: str, ahead: bytes) -> Any:
+        async def talk() -> Any:
+            await stream.write(ahead + b"exit\r")
+            return await stream.run()
+
+        return asyncio.run_coroutine_threadsafe(talk(), loop).result(5)
+
+    monkeypatch.setattr("kubetui.commands.connect.run_terminal", run)
+    await term.workload("web")
+    await term.pod("web-6b7c4d9f8-4kx2p")
+    term.api.slow = 0.5
+    for letter in ("s", "l", "s"):
+        term.app.post_message(events.Key(letter, letter))
+    term.app.post_message(events.Key("enter", "\r"))
+    await term.wait(lambda: b"\x00ls\rexit\r" in term.api.exec_received)
+
+
 async def test_attach(term: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     ended = asyncio.Event()
 
-    def run(loop: Any, stream: Any, output: Any, title: str) -> Any:
+    def run(loop: Any, stream: Any, output: Any, title: str, ahead: bytes) -> Any:
         async def talk() -> Any:
             await stream.write(b"exit")
             return await stream.run()

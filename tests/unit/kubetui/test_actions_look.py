@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from steps import open_logs
 from terminal import Terminal
 
@@ -167,3 +168,18 @@ async def test_long_lines_of_a_page_are_folded(term: Terminal) -> None:
     assert view.line_total() == len(view.lines)
     strips = term.app.screen._compositor.render_strips(term.app.screen.size)
     assert all(strip.cell_length == term.app.screen.size.width for strip in strips)
+
+
+async def test_copy_text(term: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    copied: list[str] = []
+    monkeypatch.setattr(term.app, "copy_to_clipboard", copied.append)
+    await open_logs(term)
+    await term.press("c")
+    await term.wait(lambda: copied)
+    assert "GET /" in copied[0]
+    await term.press("escape", "y")
+    await term.sees("kind: Deployment")
+    await term.press("c")
+    await term.wait(lambda: len(copied) == 2)
+    assert copied[1].startswith("apiVersion: apps/v1\nkind: Deployment\nmetadata:\n")
+    await term.sees("Copied")

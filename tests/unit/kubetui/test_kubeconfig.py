@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +94,7 @@ async def test_several_files_are_one(tmp_path: Path, monkeypatch: pytest.MonkeyP
     third = write(tmp_path / "c", {"token": "other"}, "two", current="one")
     files = [first, tmp_path / "absent", second, third]
     monkeypatch.setenv("KUBECONFIG", ":".join(str(f) for f in files))
-    assert [name for name, _ in await list_contexts(None)] == ["one", "two"]
+    assert [name for name, _ in list_contexts(None)] == ["one", "two"]
     assert (await load_credentials(None, None)).token == "b"
     assert (await load_credentials(None, "one")).token == "a"
 
@@ -227,5 +229,17 @@ async def test_credentials_that_cannot_be_renewed(stranger: Stranger) -> None:
     try:
         with pytest.raises(ApiError, match="please log in"):
             await client.get("/api")
+    finally:
+        await client.close()
+
+
+async def test_the_servers_clock_is_another(stranger: Stranger) -> None:
+    client = KubeClient(Credentials(stranger.url))
+    try:
+        for ahead, seen in ((-600, -600), (3600, 3600), (1, 0)):
+            date = formatdate(time.time() + ahead, usegmt=True)
+            stranger.answers = [web.json_response({"kind": "Pod"}, headers={"Date": date})]
+            await client.get("/api/v1/namespaces/a/pods/b")
+            assert abs(client.skew - seen) < 3
     finally:
         await client.close()

@@ -6,7 +6,8 @@ import json
 from concurrent.futures import Future
 from pathlib import Path
 
-from fakeapi import FakeAPI
+import pytest
+from fakeapi import FakeAPI, Status
 from fakeworld import World
 from terminal import Terminal, terminal
 
@@ -172,9 +173,15 @@ async def test_configuration_with_markup_and_keys_that_no_terminal_sends(
         "theme: 'no[/red]'\nkeys:\n  '[/]': x\n  quit: '[/]'\n  wide: [W, ctrl+shift+nonsense]\n"
     )
     async with terminal(api, tmp_path, (160, 50)) as term:
+        said = "\n".join(term.app.config.problems)
+        await term.wait(
+            lambda: all(p in [n.message for n in term.app._notifications] for p in said.splitlines())
+        )
+        assert "there is no theme 'no[/red]'" in said
+        assert "there is no action '[/]'" in said
+        assert "quit: there is no key '[/]'" in said
+        assert "wide: there is no key 'ctrl+shift+nonsense'" in said
         await term.sees("'no[/red]'")
-        await term.sees("quit: there is no")
-        await term.sees("'ctrl+shift+nonsense'")
         assert term.app.registry.keys["quit"] == ("q", "ctrl+q")
         assert term.app.registry.keys["wide"] == ("W",)
 
@@ -219,6 +226,40 @@ async def test_a_server_that_was_never_reached_is_explained(api: FakeAPI, tmp_pa
         api.down = False
         await term.wait(lambda: "web" in names(term), 15)
         await term.wait(lambda: "It is tried again" not in term.text())
+
+
+async def test_a_server_that_is_not_well_is_not_live(api: FakeAPI, tmp_path: Path) -> None:
+    async with terminal(api, tmp_path) as term:
+        api.sick = Status(500, "InternalError", "etcdserver: [red]leader changed[/]")
+        api.cut()
+        await term.sees("reconnecting: etcdserver: [red]leader changed[/]", 10)
+        assert "all well" not in term.text()
+        api.sick = None
+        await term.wait(lambda: term.app.connection_state.kind == "live", 10)
+
+
+async def test_a_network_that_was_silent_leaves_nothing_deaf(
+    api: FakeAPI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kubetui.connection.HEARTBEAT_SECONDS", 0.6)
+    monkeypatch.setattr("kubetui.connection.SILENCE_SECONDS", 0.5)
+    async with terminal(api, tmp_path) as term:
+        api.silent = True
+        World(api).deployment("newcomer", "new:1", 1, 1)
+        await term.sees("reconnecting: the server does not answer", 10)
+        api.silent = False
+        await term.wait(lambda: "newcomer" in names(term), 10)
+
+
+async def test_kinds_that_are_defined_later(api: FakeAPI, tmp_path: Path) -> None:
+    api.absent.add("example.com")
+    async with terminal(api, tmp_path) as term:
+        assert term.app.catalog.find("widgets") is None
+        api.absent.clear()
+        await term.press("colon")
+        await term.wait(lambda: term.app.catalog.find("widgets") is not None)
+        await term.press("w", "d")
+        await term.sees("widgets")
 
 
 async def test_the_cursor_stays_on_its_object(api: FakeAPI, tmp_path: Path) -> None:

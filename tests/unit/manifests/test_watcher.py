@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -415,6 +416,52 @@ async def test_what_was_deleted_while_nobody_watched_is_made_again(world: World)
     await world.watcher._load()
     await world.sync()
     assert await world.get("configmaps", "a") is not None
+
+
+async def test_a_save_that_left_nothing_removes_nothing(world: World) -> None:
+    path = world.write("a.yaml", config("a"))
+    await world.sync()
+    for nothing in ("", "\n \n"):
+        path.write_text(nothing)
+        await world.prune()
+        assert await world.get("configmaps", "a") is not None
+        assert "the file is empty" in (await world.status(path))["error"]["message"]
+    path.write_text(config("a", "2"))
+    await world.sync()
+    assert (await world.get("configmaps", "a"))["data"]["value"] == "2"
+    assert (await world.status(path))["error"] is None
+    new = world.write("new.yaml", "")
+    await world.sync()
+    assert world.watcher.sources[new].error is None, "a file that never said anything may be empty"
+    path.unlink()
+    await world.prune()
+    assert await world.get("configmaps", "a") is None
+
+
+async def test_a_file_that_is_written_slowly_keeps_what_is_to_come(world: World) -> None:
+    whole = [config("a"), config("b"), config("c")]
+    path = world.write("a.yaml", "---\n".join(whole))
+    await world.sync()
+    for written in range(3):
+        path.write_text("---\n".join([*whole[:written], f"# {written}\n"]))
+        await world.sync()
+        await world.clock.advance(1.5)
+    assert await world.get("configmaps", "c") is not None
+    path.write_text("---\n".join(whole))
+    await world.prune()
+    assert all([await world.get("configmaps", name) for name in "abc"])
+
+
+async def test_what_is_no_file_of_text_is_named_and_not_waited_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe, big = world.files / "pipe.yaml", world.write("big.yaml", config("big"))
+    os.mkfifo(pipe)
+    monkeypatch.setattr("runtime.manifests.files.FILE_LIMIT", 10)
+    await asyncio.wait_for(world.sync(), 20)
+    errors = {path: source.error.message for path, source in world.watcher.sources.items() if source.error}
+    assert errors[pipe] == "can't be read: this is no regular file"
+    assert errors[big].endswith("at most 10 are read")
 
 
 async def test_a_vanished_folder_is_not_an_empty_one(world: World) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runtime.objects.custom.formats import FORMATS, go_pattern, normal
+from runtime.objects.custom.formats import FORMATS, normal
 from runtime.objects.custom.structural import Structural, drop_nulls, fill_defaults, prune, type_info
 from runtime.objects.custom.values import check_values
 
@@ -199,14 +199,6 @@ def test_a_part_is_named_with_its_place_but_spoken_of_as_itself() -> None:
 )
 def test_formats(name, good, bad) -> None:
     assert FORMATS[normal(name)](good) and not FORMATS[normal(name)](bad)
-
-
-def test_gos_patterns_end_at_the_end_of_the_text() -> None:
-    pattern = go_pattern(r"^[a$\]]+$")
-    assert pattern is not None
-    assert pattern.search("a$]") and not pattern.search("a\n") and not pattern.search("b")
-    assert go_pattern(r"\d$").search("٣") is None  # type: ignore[union-attr]  # ASCII only
-    assert go_pattern("(") is None
 
 
 def test_pruning_keeps_what_is_known_and_tells_the_rest() -> None:

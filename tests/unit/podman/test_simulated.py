@@ -193,6 +193,21 @@ async def test_exec_sessions_have_input_output_and_exit_codes(runtime):
     assert await cat.wait() == 0
 
 
+async def test_a_script_that_becomes_a_shell_is_one_with_a_terminal(runtime):
+    _, container = await launch(runtime)
+    script = "TERM=xterm; export TERM; exec $(command -v bash || command -v ash || echo sh)"
+    flags = {"tty": True, "stdout": True, "stderr": False}
+    shell = await runtime.exec(container, ["/bin/sh", "-c", script], stdin=True, **flags)
+    await shell.write(b"ecx\x7fho hi\r")
+    await shell.write(b"false\x03")
+    await shell.write(b"\x04")
+    seen = b""
+    while (piece := await shell.read()) is not None:
+        seen += piece[1]
+    assert seen == b"/ # ecx\b \bho hi\r\nhi\r\n/ # false^C\r\n/ # "
+    assert await shell.wait() == 0
+
+
 async def test_restarting_starts_the_life_again(runtime, clock):
     _, container = await launch(runtime, image="sim/run:5")
     await settle()

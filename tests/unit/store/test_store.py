@@ -6,7 +6,10 @@ import asyncio
 import os
 import threading
 import time
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -20,6 +23,7 @@ from runtime.store import (
     Foreign,
     InUse,
     Key,
+    Record,
     SlowReader,
     Store,
     StoreError,
@@ -31,6 +35,8 @@ from runtime.store import (
 from runtime.store import database as database_module
 from runtime.store import pace as pace_module
 from runtime.store import store as store_module
+from runtime.store import watch as watch_module
+from runtime.store.folder import load
 from runtime.store.journal import JournalWriter
 
 
@@ -198,6 +204,69 @@ async def test_history_is_bounded_and_says_so(tmp_path: Path, monkeypatch: pytes
     await store.close()
 
 
+async def test_large_objects_shorten_the_history_and_what_a_reader_may_leave(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "HISTORY_BYTES", 50_000)
+    monkeypatch.setattr(watch_module, "LIMIT_BYTES", 100_000)
+    store = Store.open(tmp_path)
+    slow, fast = store.watch("pods"), store.watch("pods")
+    seen = 0
+    for number in range(30):
+        await store.submit([put("a", f"{number:010000}")])
+        seen += len(await fast.next())
+    table = store.database.objects("pods")
+    assert seen == 30
+    assert sum(len(event.record.json) for event in table.history) <= 50_000
+    assert len(await store.watch("pods", since=27).next()) == 3
+    with pytest.raises(Compacted):
+        store.watch("pods", since=20)
+    with pytest.raises(SlowReader):
+        await slow.next()
+    for number in range(1000):
+        await store.submit([put("a", number)])
+    assert len(table.history) > 100
+    assert table.history_size == sum(event.size for event in table.history)
+    await store.close()
+
+
+async def test_what_was_replaced_long_ago_is_kept_as_text_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "UNFOLDED", 5)
+    store = Store.open(tmp_path)
+    first = (await store.submit([put("a", 0)]))[0]
+    for number in range(1, 10):
+        await store.submit([put("a", number)])
+    await store.submit([drop("a")])
+    for number in range(10):
+        await store.submit([put("b", number)])
+    assert first._obj is None
+    assert (first.obj["value"], first.obj["metadata"]["resourceVersion"]) == (0, "1")
+    history = store.database.objects("pods").history
+    folded = [event.previous._obj is None for event in history if event.previous is not None]
+    assert folded == sorted(folded, reverse=True) and 2 <= folded.count(False) <= 5
+    gone = next(event for event in history if event.type == "DELETED")
+    assert gone.record._obj is None and gone.record.obj["value"] == 9
+    current = store.get(pod_key("b"))
+    assert current is not None and current._obj is current.obj
+    assert [event.record.obj["value"] for event in await store.watch("pods", since=0).next()] == [
+        *range(10),
+        9,
+        *range(10),
+    ]
+    await store.close()
+
+
+def test_text_that_is_kept_takes_no_more_room_than_it_is_long() -> None:
+    records = [Record(pod_key(f"p{number}"), pod(f"p{number}"), number) for number in range(200)]
+    tracemalloc.start()
+    size = sum(len(record.json) for record in records)
+    taken = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert taken < size + 100 * len(records)
+
+
 async def test_a_slow_reader_is_cut_off_and_others_are_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -250,6 +319,21 @@ async def test_a_snapshot_is_taken_while_writes_go_on(tmp_path: Path) -> None:
     assert state.revision == written
     assert state.floor > 0
     await store.close()
+
+
+async def test_a_snapshot_is_written_in_small_pieces_and_keeps_no_text(tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    await store.submit([put(f"p{number:04}", "x" * 1000) for number in range(2000)])
+    await store.close()
+    store = Store.open(tmp_path)
+    records = store.list("pods")
+    pieces = list(database_module.encode_snapshot([("pods", records)], "e", 1))
+    assert sum(map(len, pieces)) > 2_000_000
+    assert max(map(len, pieces)) < 128 * 1024
+    await store.compact()
+    assert all(record._json is None for record in records)
+    await store.close()
+    assert list(check(tmp_path).records) == [record.key for record in records]
 
 
 async def test_the_journal_is_compacted_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -352,6 +436,34 @@ async def test_a_backup_of_a_running_store_is_of_one_version(tmp_path: Path) -> 
     await store.close()
     assert not problems
     assert len(list(copies.iterdir())) > 1
+
+
+async def test_a_reader_never_finds_the_folder_without_what_was_acknowledged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read at every step that changes a name while the journal is being put aside."""
+    store = Store.open(tmp_path)
+    await store.submit([put("a")])
+    await store.submit([put("b")])
+    seen: list[int] = []
+
+    def looking(call: Callable[..., Any]) -> Callable[..., Any]:
+        def look(*arguments: Any, **options: Any) -> Any:
+            done = call(*arguments, **options)
+            seen.append(load(tmp_path).revision)
+            return done
+
+        return look
+
+    for owner, name in ((os, "link"), (Path, "replace"), (Path, "unlink")):
+        monkeypatch.setattr(owner, name, looking(getattr(owner, name)))
+    await store.compact()
+    await store.submit([put("c")])
+    monkeypatch.undo()
+    assert len(seen) >= 4
+    assert set(seen) == {2}
+    assert check(tmp_path).revision == 3
+    await store.close()
 
 
 async def test_restore_brings_a_backup_back_with_rising_versions(tmp_path: Path) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
+import stat
+import threading
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -14,12 +17,15 @@ from store_helpers import drop, pod, pod_key, put
 
 from runtime.store import (
     Damaged,
+    FolderLock,
     Foreign,
     Store,
     StoreError,
     StoreFailed,
     StoreFull,
+    back_up,
     check,
+    restore,
 )
 from runtime.store import pace as pace_module
 from runtime.store.folder import load
@@ -218,7 +224,8 @@ async def test_a_damaged_snapshot_is_reported(tmp_path: Path) -> None:
     for bad, what in [
         (good.replace(b'"value":"value"', b'"value":"velue"'), "checksum"),
         (good[: len(good) // 2], "missing"),
-        (b"", "not a kubetui"),
+        (b"", "empty"),
+        (bytes(4096), "empty"),
         (b"hello", "not a kubetui"),
     ]:
         snapshot.write_bytes(bad)
@@ -293,3 +300,73 @@ async def test_after_a_failed_sync_nothing_more_is_taken(
         store.submit([put("c", 1)])
     assert store.get(pod_key("a")) is not None
     await store.close()
+
+
+async def test_a_snapshot_that_finds_no_room_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store.open(tmp_path)
+    await store.submit([put("a", 1)])
+
+    sync = os.fsync
+
+    def fail(fd: int) -> None:
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            sync(fd)
+        else:
+            raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="No space"):
+        await store.compact()
+    monkeypatch.undo()
+    assert not (tmp_path / "cluster.json.new").exists()
+    await store.submit([put("b", 1)])
+    assert sorted(key.name for key in check(tmp_path).records) == ["a", "b"]
+    await store.close()
+
+
+async def test_a_write_into_a_deleted_journal_is_not_acknowledged(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    store = Store.open(folder)
+    await store.submit([put("a", 1)])
+    shutil.rmtree(folder)
+    with pytest.raises(StoreFailed, match="was deleted"):
+        await store.submit([put("b", 1)])
+    with pytest.raises(StoreFailed):
+        store.submit([put("c", 1)])
+    assert store.get(pod_key("a")) is not None
+    await store.close()
+
+
+async def test_a_state_that_can_not_be_read_is_restored_and_kept_beside(tmp_path: Path) -> None:
+    folder, copy = tmp_path / "state", tmp_path / "copy.json"
+    store = Store.open(folder)
+    await store.submit([put("a", 1)])
+    await store.close()
+    back_up(folder, copy)
+    for damage in (b"", b"hello", copy.read_bytes().replace(b'"value":1', b'"value":2')):
+        (folder / "cluster.json").write_bytes(damage)
+        with pytest.raises(StoreError):
+            Store.open(folder)
+        assert restore(folder, copy) == 1
+        assert (folder / "cluster.json.replaced").read_bytes() == damage
+        assert (folder / "journal.replaced").exists()
+        assert check(folder).records[pod_key("a")].obj["value"] == 1
+
+
+async def test_a_restore_keeps_all_of_the_old_state_as_a_backup(tmp_path: Path) -> None:
+    await write_three(tmp_path / "state")
+    other = Store.open(tmp_path / "other")
+    await other.submit([put("x")])
+    await other.close()
+    restore(tmp_path / "state", tmp_path / "other" / "cluster.json")
+    assert [key.name for key in check(tmp_path / "state").records] == ["x"]
+    assert restore(tmp_path / "state", tmp_path / "state" / "cluster.json.replaced") == 3
+    assert sorted(key.name for key in check(tmp_path / "state").records) == ["a", "b", "c"]
+
+
+def test_somebody_who_only_looks_does_not_keep_a_server_from_its_folder(tmp_path: Path) -> None:
+    held = FolderLock(tmp_path)
+    threading.Timer(0.03, held.release).start()
+    FolderLock(tmp_path).release()

@@ -71,8 +71,14 @@ LIST_PARAMETERS: dict[str, Obj] = {
     for entry in (
         _query("allowWatchBookmarks", "boolean", "Allow watch events of type BOOKMARK."),
         _query("continue", "string", "The token of the page before this one."),
-        _query("fieldSelector", "string", "Restrict the list to objects with these field values."),
-        _query("labelSelector", "string", "Restrict the list to objects with these labels."),
+        _query(
+            "fieldSelector",
+            "string",
+            "Restrict the list of returned objects to those with these field values.",
+        ),
+        _query(
+            "labelSelector", "string", "Restrict the list of returned objects to those with these labels."
+        ),
         _query("limit", "integer", "The most items to answer with; the rest follows with continue."),
         _query("resourceVersion", "string", "Which version the answer may be served from."),
         _query("resourceVersionMatch", "string", "How resourceVersion is meant: Exact or NotOlderThan."),
@@ -82,7 +88,11 @@ LIST_PARAMETERS: dict[str, Obj] = {
             "Begin the watch with the objects there are, followed by a bookmark.",
         ),
         _query("timeoutSeconds", "integer", "End the watch after so many seconds."),
-        _query("watch", "boolean", "Answer with a stream of changes in place of a list."),
+        _query(
+            "watch",
+            "boolean",
+            "Watch for changes to the described resources: answer with a stream of them in place of a list.",
+        ),
     )
 }
 

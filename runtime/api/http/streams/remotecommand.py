@@ -313,7 +313,8 @@ class SPDYStreams:
             if name in self._streams:
                 await self._streams[name].close_write()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.closed.wait(), FINISH_SECONDS)
+            async with asyncio.timeout(FINISH_SECONDS):
+                await self.closed.wait()
 
 
 def negotiate(offered: Sequence[str], supported: Sequence[str]) -> str | None:

@@ -145,7 +145,8 @@ class Session:
                 while any(stream.buffered > HIGH_WATER for stream in self._streams.values()):
                     self._progress.clear()
                     try:
-                        await asyncio.wait_for(self._progress.wait(), PING_INTERVAL)
+                        async with asyncio.timeout(PING_INTERVAL):
+                            await self._progress.wait()
                     except TimeoutError:
                         self._connection.ping()
                         await self._flush()
@@ -162,7 +163,8 @@ class Session:
         self._window.set()
         self._connection.go_away()
         with contextlib.suppress(ConnectionError, TimeoutError):
-            await asyncio.wait_for(self._flush(), 1.0)
+            async with asyncio.timeout(1.0):
+                await self._flush()
         self._wire.close()
 
     def _handle(self, event: spdy.Event) -> None:
@@ -197,7 +199,8 @@ class Session:
         """
         self._refusing = "the server is stopping"
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.closed.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self.closed.wait()
 
     async def _flush(self) -> None:
         async with self._writing:

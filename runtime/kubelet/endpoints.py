@@ -1,0 +1,289 @@
+"""What a kubelet's own HTTP server answers, reached through ``nodes/NAME/proxy``: health, pods, statistics, metrics.
+
+Follows ``pkg/kubelet/server/server.go`` and its ``stats`` and ``metrics/collectors``: Prometheus scrapes these, and
+tools read ``stats/summary``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from runtime.api.node import NodeAnswer
+from runtime.kubelet.pods.context import PodContext
+from runtime.kubelet.pods.policy import is_running, is_terminal
+from runtime.kubelet.pods.workers import PodWorkers
+from runtime.objects.clock import format_time
+from runtime.objects.errors import Obj
+from runtime.podman.interface import Container, ContainerStats, RuntimeFailure, Sandbox
+
+_TEXT = "text/plain; charset=utf-8"
+_METRICS = "text/plain; version=0.0.4; charset=utf-8"
+_Sample = tuple[Mapping[str, str], float]
+
+
+class NodeEndpoints:
+    """The read-only pages of one kubelet."""
+
+    def __init__(self, context: PodContext, workers: PodWorkers) -> None:
+        self._context = context
+        self._services = context.services
+        self._workers = workers
+
+    async def answer(self, path: str) -> NodeAnswer:
+        """The page at a path without its leading slash."""
+        match path.strip("/"):
+            case "healthz" | "healthz/ping" | "healthz/log" | "healthz/syncloop":
+                return NodeAnswer(200, _TEXT, b"ok")
+            case "pods":
+                return _json(_pod_list([state.pod for state in self._workers.states.values()]))
+            case "runningpods":
+                return _json(_pod_list([_running_pod(sandbox) for sandbox in self._sandboxes()]))
+            case "configz":
+                return _json({"kubeletconfig": self._configuration()})
+            case "stats/summary":
+                return _json(await self._summary())
+            case "metrics":
+                return _text(self._own_metrics())
+            case "metrics/resource":
+                return _text(await self._resource_metrics())
+            case "metrics/cadvisor":
+                return _text(await self._container_metrics())
+            case "metrics/probes":
+                return _text("")
+        return NodeAnswer(404, _TEXT, b"404 page not found\n")
+
+    # -- what is looked at
+
+    def _sandboxes(self) -> list[Sandbox]:
+        return [
+            sandbox
+            for sandbox in self._services.cache.all()
+            if sandbox.node == self._context.node_name and any(map(is_running, sandbox.containers))
+        ]
+
+    async def _samples(self) -> tuple[dict[str, ContainerStats], bool]:
+        """By container id, and whether they could be had."""
+        try:
+            return {sample.container_id: sample for sample in await self._services.runtime.stats()}, True
+        except RuntimeFailure:
+            return {}, False
+
+    def _configuration(self) -> Obj:
+        options = self._context.options
+        return {
+            "kind": "KubeletConfiguration",
+            "apiVersion": "kubelet.config.k8s.io/v1beta1",
+            "clusterDomain": options.cluster_domain,
+            "clusterDNS": list(options.cluster_dns),
+            "maxPods": options.max_pods,
+            "podCIDR": options.pod_cidr,
+            "nodeLeaseDurationSeconds": options.lease_seconds,
+            "nodeStatusReportFrequency": f"{options.status_report_period:g}s",
+            "containerLogMaxSize": str(options.log_keep_bytes),
+        }
+
+    # -- statistics
+
+    async def _summary(self) -> Obj:
+        samples, _ = await self._samples()
+        now = self._services.clock.now()
+        pods = [self._pod_stats(sandbox, samples) for sandbox in self._sandboxes()]
+        total = _sum(samples.get(one.id) for sandbox in self._sandboxes() for one in sandbox.containers)
+        node: Obj = {"nodeName": self._context.node_name, **_cpu_and_memory(now, *total)}
+        node["memory"]["availableBytes"] = max(0, self._context.memory_capacity - total[1])
+        return {"node": node, "pods": pods}
+
+    def _pod_stats(self, sandbox: Sandbox, samples: Mapping[str, ContainerStats]) -> Obj:
+        now = self._services.clock.now()
+        containers = []
+        for one in sandbox.containers:
+            sample = samples.get(one.id)
+            if sample is not None:
+                entry: Obj = {"name": one.name}
+                if one.started_at is not None:
+                    entry["startTime"] = format_time(one.started_at)
+                numbers = _cpu_and_memory(sample.time, sample.cpu_nanoseconds, sample.memory)
+                usage = self._services.stats.container(one.id)
+                if usage is not None:
+                    numbers["cpu"]["usageNanoCores"] = round(usage.cpu * 1e9)
+                containers.append({**entry, **numbers})
+        found = [samples.get(one.id) for one in sandbox.containers]
+        result: Obj = {
+            "podRef": {"name": sandbox.name, "namespace": sandbox.namespace, "uid": sandbox.uid},
+            "containers": containers,
+            **_cpu_and_memory(now, *_sum(found)),
+        }
+        if sandbox.created_at is not None:
+            result["startTime"] = format_time(sandbox.created_at)
+        network = next(
+            (sample for sample in found if sample and (sample.network_in or sample.network_out)), None
+        )
+        if network is not None:
+            result["network"] = {
+                "time": format_time(network.time),
+                "name": "eth0",
+                "rxBytes": network.network_in,
+                "txBytes": network.network_out,
+            }
+        return result
+
+    # -- metrics
+
+    def _own_metrics(self) -> str:
+        states = self._workers.states.values()
+        counts: dict[str, int] = {}
+        for sandbox in self._services.cache.all():
+            if sandbox.node == self._context.node_name:
+                for one in sandbox.containers:
+                    counts[one.state] = counts.get(one.state, 0) + 1
+        active = sum(not is_terminal(state.pod) for state in states)
+        return _family(
+            "kubelet_node_name", "gauge", "The node's name.", [({"node": self._context.node_name}, 1)]
+        ) + (
+            _family(
+                "kubelet_running_pods",
+                "gauge",
+                "Pods with a running sandbox.",
+                [({}, len(self._sandboxes()))],
+            )
+            + _family(
+                "kubelet_running_containers",
+                "gauge",
+                "Containers by state.",
+                [({"container_state": state}, count) for state, count in sorted(counts.items())],
+            )
+            + _family("kubelet_active_pods", "gauge", "Pods that have not ended.", [({"static": ""}, active)])
+        )
+
+    async def _resource_metrics(self) -> str:
+        samples, had = await self._samples()
+        cpu: list[_Sample] = []
+        memory: list[_Sample] = []
+        started: list[_Sample] = []
+        pod_cpu: list[_Sample] = []
+        pod_memory: list[_Sample] = []
+        for sandbox in self._sandboxes():
+            pod = {"namespace": sandbox.namespace, "pod": sandbox.name}
+            for one, sample in _measured(sandbox, samples):
+                labels = {"container": one.name, **pod}
+                cpu.append((labels, sample.cpu_nanoseconds / 1e9))
+                memory.append((labels, sample.memory))
+                if one.started_at is not None:
+                    started.append((labels, one.started_at.timestamp()))
+            nanoseconds, size = _sum(samples.get(one.id) for one in sandbox.containers)
+            pod_cpu.append((pod, nanoseconds / 1e9))
+            pod_memory.append((pod, size))
+        node_cpu, node_memory = sum(value for _, value in pod_cpu), sum(value for _, value in pod_memory)
+        seconds, amount = "Cumulative cpu time in core-seconds.", "Current working set in bytes."
+        return "".join(
+            (
+                _family("container_cpu_usage_seconds_total", "counter", seconds, cpu),
+                _family("container_memory_working_set_bytes", "gauge", amount, memory),
+                _family("container_start_time_seconds", "gauge", "Start time since unix epoch.", started),
+                _family("node_cpu_usage_seconds_total", "counter", seconds, [({}, node_cpu)]),
+                _family("node_memory_working_set_bytes", "gauge", amount, [({}, node_memory)]),
+                _family("pod_cpu_usage_seconds_total", "counter", seconds, pod_cpu),
+                _family("pod_memory_working_set_bytes", "gauge", amount, pod_memory),
+                _family(
+                    "resource_scrape_error", "gauge", "1 if there was an error.", [({}, 0 if had else 1)]
+                ),
+            )
+        )
+
+    async def _container_metrics(self) -> str:
+        samples, _ = await self._samples()
+        cpu: list[_Sample] = []
+        memory: list[_Sample] = []
+        limits: list[_Sample] = []
+        received: list[_Sample] = []
+        sent: list[_Sample] = []
+        for sandbox in self._sandboxes():
+            pod = {"namespace": sandbox.namespace, "pod": sandbox.name}
+            for index, (one, sample) in enumerate(_measured(sandbox, samples)):
+                labels = {"container": one.name, "id": one.id, "image": one.image, "name": one.id, **pod}
+                cpu.append(({**labels, "cpu": "total"}, sample.cpu_nanoseconds / 1e9))
+                memory.append((labels, sample.memory))
+                limits.append((labels, sample.memory_limit))
+                if index == 0:
+                    interface = {"interface": "eth0", **pod}
+                    received.append((interface, sample.network_in))
+                    sent.append((interface, sample.network_out))
+        return "".join(
+            (
+                _family(
+                    "container_cpu_usage_seconds_total", "counter", "Cumulative cpu time in seconds.", cpu
+                ),
+                _family(
+                    "container_memory_working_set_bytes", "gauge", "Current working set in bytes.", memory
+                ),
+                _family("container_spec_memory_limit_bytes", "gauge", "Memory limit, 0 for none.", limits),
+                _family("container_network_receive_bytes_total", "counter", "Bytes received.", received),
+                _family("container_network_transmit_bytes_total", "counter", "Bytes sent.", sent),
+            )
+        )
+
+
+def _measured(
+    sandbox: Sandbox, samples: Mapping[str, ContainerStats]
+) -> Iterable[tuple[Container, ContainerStats]]:
+    for one in sandbox.containers:
+        sample = samples.get(one.id)
+        if sample is not None:
+            yield one, sample
+
+
+def _sum(samples: Iterable[ContainerStats | None]) -> tuple[int, int]:
+    """Nanoseconds and bytes."""
+    found = [sample for sample in samples if sample is not None]
+    return sum(one.cpu_nanoseconds for one in found), sum(one.memory for one in found)
+
+
+def _cpu_and_memory(time: datetime, nanoseconds: int, size: int) -> Obj:
+    stamp = format_time(time)
+    return {
+        "cpu": {"time": stamp, "usageCoreNanoSeconds": nanoseconds},
+        "memory": {"time": stamp, "workingSetBytes": size},
+    }
+
+
+def _running_pod(sandbox: Sandbox) -> Obj:
+    return {
+        "metadata": {"name": sandbox.name, "namespace": sandbox.namespace, "uid": sandbox.uid},
+        "spec": {
+            "containers": [
+                {"name": one.name, "image": one.image, "resources": {}}
+                for one in sandbox.containers
+                if is_running(one)
+            ]
+        },
+        "status": {},
+    }
+
+
+def _pod_list(pods: list[Obj]) -> Obj:
+    return {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": pods}
+
+
+def _json(value: Any) -> NodeAnswer:
+    return NodeAnswer(200, "application/json", orjson.dumps(value))
+
+
+def _text(text: str) -> NodeAnswer:
+    return NodeAnswer(200, _METRICS, text.encode())
+
+
+def _family(name: str, kind: str, words: str, samples: Iterable[_Sample]) -> str:
+    """One metric in Prometheus' text format."""
+    lines = [f"# HELP {name} {words}", f"# TYPE {name} {kind}"]
+    for labels, value in samples:
+        inside = ",".join(f'{key}="{_escape(labels[key])}"' for key in sorted(labels))
+        lines.append(f"{name}{{{inside}}} {value:.10g}" if inside else f"{name} {value:.10g}")
+    return "\n".join(lines) + "\n"
+
+
+def _escape(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')

@@ -1,0 +1,613 @@
+"""CEL's operators and standard functions: arithmetic, conversions, strings, lists, times.
+
+After cel-spec ``doc/langdef.md`` (standard definitions) and cel-go ``ext/{strings,lists,math,sets}.go``. A member
+call ``a.f(b)`` comes as ``f(a, b)``; a wrong number of arguments is the TypeError that the caller words.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
+from functools import cmp_to_key
+from itertools import pairwise
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from ..regexps import go_pattern
+from .libraries import LIBRARY, LIBRARY_QUALIFIED
+from .values import NO_VALUE, CelError, Optional, Type, Uint, compare, equal, is_number, type_name
+
+_INT: Final = 2**63
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[-+]\d\d:\d\d)")
+_SPAN = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
+_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
+
+
+def no_overload() -> CelError:
+    """The types do not fit any form of the function."""
+    return CelError("no such overload")
+
+
+def text(value: Any) -> str:
+    """A string argument."""
+    if isinstance(value, str):
+        return value
+    raise no_overload()
+
+
+def items(value: Any) -> list[Any]:
+    """A list argument."""
+    if isinstance(value, list):
+        return value
+    raise no_overload()
+
+
+def whole(value: Any) -> int:
+    """An int argument."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise no_overload()
+
+
+def _ranged(value: int, like: Any = 0) -> int:
+    if isinstance(like, Uint):
+        if not 0 <= value < 2 * _INT:
+            raise CelError("unsigned integer overflow")
+        return Uint(value)
+    if not -_INT <= value < _INT:
+        raise CelError("integer overflow")
+    return value
+
+
+# -- arithmetic ----------------------------------------------------------------------------------------------------
+
+
+def _pair(one: Any, other: Any) -> str:
+    return f"{type_name(one)},{type_name(other)}"
+
+
+def add(one: Any, other: Any) -> Any:
+    """``+``"""
+    if is_number(one) and type(one) is type(other):
+        return one + other if isinstance(one, float) else _ranged(int(one) + int(other), one)
+    if isinstance(one, str) and isinstance(other, str):
+        return one + other
+    if isinstance(one, bytes) and isinstance(other, bytes):
+        return one + other
+    if isinstance(one, list) and isinstance(other, list):
+        plus: Callable[[list[Any]], list[Any]] | None = getattr(one, "plus", None)
+        return plus(other) if plus is not None else [*one, *other]
+    if isinstance(one, timedelta) and isinstance(other, timedelta | datetime):
+        return other + one
+    if isinstance(one, datetime) and isinstance(other, timedelta):
+        return one + other
+    raise no_overload()
+
+
+def subtract(one: Any, *rest: Any) -> Any:
+    """``-``, with one operand or two."""
+    if not rest:
+        if isinstance(one, float):
+            return -one
+        if is_number(one) and not isinstance(one, Uint):
+            return _ranged(-one)
+        raise no_overload()
+    (other,) = rest
+    if is_number(one) and type(one) is type(other):
+        return one - other if isinstance(one, float) else _ranged(int(one) - int(other), one)
+    if isinstance(one, datetime) and isinstance(other, datetime | timedelta):
+        return one - other
+    if isinstance(one, timedelta) and isinstance(other, timedelta):
+        return one - other
+    raise no_overload()
+
+
+def multiply(one: Any, other: Any) -> Any:
+    """``*``"""
+    if is_number(one) and type(one) is type(other):
+        return one * other if isinstance(one, float) else _ranged(int(one) * int(other), one)
+    raise no_overload()
+
+
+def divide(one: Any, other: Any) -> Any:
+    """``/``, towards zero."""
+    if not (is_number(one) and type(one) is type(other)):
+        raise no_overload()
+    if isinstance(one, float):
+        if other == 0:
+            return (
+                math.nan
+                if one == 0 or math.isnan(one)
+                else math.copysign(math.inf, one) * math.copysign(1, other)
+            )
+        return one / other
+    if other == 0:
+        raise CelError("division by zero")
+    quotient = abs(int(one)) // abs(int(other))
+    return _ranged(quotient if (one < 0) == (other < 0) else -quotient, one)
+
+
+def modulo(one: Any, other: Any) -> Any:
+    """``%``, with the sign of the dividend."""
+    if not (is_number(one) and type(one) is type(other)) or isinstance(one, float):
+        raise no_overload()
+    if other == 0:
+        raise CelError("modulus by zero")
+    rest = abs(int(one)) % abs(int(other))
+    return _ranged(-rest if one < 0 else rest, one)
+
+
+# -- conversions ---------------------------------------------------------------------------------------------------
+
+
+def to_int(value: Any) -> int:
+    """``int(x)``"""
+    if isinstance(value, datetime):
+        return int(value.timestamp())
+    if isinstance(value, float):
+        if not -_INT < value < _INT:
+            raise CelError("integer overflow")
+        return int(value)
+    if isinstance(value, str):
+        if not re.fullmatch(r"[-+]?\d+", value, re.ASCII):
+            raise CelError(f'strconv.ParseInt: parsing "{value}": invalid syntax')
+        return _ranged(int(value))
+    if is_number(value):
+        return _ranged(int(value))
+    raise no_overload()
+
+
+def to_uint(value: Any) -> int:
+    """``uint(x)``"""
+    if isinstance(value, str):
+        if not re.fullmatch(r"\d+", value, re.ASCII):
+            raise CelError(f'strconv.ParseUint: parsing "{value}": invalid syntax')
+        return _ranged(int(value), Uint())
+    if is_number(value):
+        return _ranged(int(value), Uint())
+    raise no_overload()
+
+
+def to_double(value: Any) -> float:
+    """``double(x)``"""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            raise CelError(f'strconv.ParseFloat: parsing "{value}": invalid syntax') from None
+    if is_number(value):
+        return float(value)
+    raise no_overload()
+
+
+def to_bool(value: Any) -> bool:
+    """``bool(x)``"""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        if value in ("1", "t", "T", "true", "TRUE", "True"):
+            return True
+        if value in ("0", "f", "F", "false", "FALSE", "False"):
+            return False
+        raise CelError(f'strconv.ParseBool: parsing "{value}": invalid syntax')
+    raise no_overload()
+
+
+def number_text(value: int | float) -> str:
+    """A double as Go prints the shortest form of it."""
+    if isinstance(value, float):
+        if math.isnan(value):
+            return "NaN"
+        if math.isinf(value):
+            return "+Inf" if value > 0 else "-Inf"
+        if value.is_integer() and abs(value) < 1e21:
+            return str(int(value))
+        return repr(value)
+    return str(int(value))
+
+
+def span_text(value: timedelta) -> str:
+    """A duration in seconds, as protobuf writes it."""
+    total = value / timedelta(microseconds=1)
+    whole_seconds, rest = divmod(abs(int(total)), 1_000_000)
+    sign = "-" if total < 0 else ""
+    return (
+        f"{sign}{whole_seconds}.{rest:06d}".rstrip("0").rstrip(".") + "s"
+        if rest
+        else f"{sign}{whole_seconds}s"
+    )
+
+
+def to_string(value: Any) -> str:
+    """``string(x)``"""
+    match value:
+        case str():
+            return value
+        case bool():
+            return "true" if value else "false"
+        case bytes():
+            try:
+                return value.decode()
+            except UnicodeDecodeError:
+                raise CelError("invalid UTF-8 in bytes, cannot convert to string") from None
+        case datetime():
+            shown = value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
+            return shown.rstrip("0").rstrip(".") + "Z"
+        case timedelta():
+            return span_text(value)
+    if is_number(value):
+        return number_text(value)
+    shown_by: Callable[[], str] | None = getattr(value, "cel_text", None)
+    if shown_by is not None:
+        return shown_by()
+    raise no_overload()
+
+
+def to_bytes(value: Any) -> bytes:
+    """``bytes(x)``"""
+    if isinstance(value, bytes):
+        return value
+    return text(value).encode()
+
+
+def to_duration(value: Any) -> timedelta:
+    """``duration("1h30m")``"""
+    if isinstance(value, timedelta):
+        return value
+    shown = text(value)
+    body = shown.lstrip("+-")
+    if body == "0":
+        return timedelta()
+    if not re.fullmatch(f"(?:{_SPAN.pattern})+", body):
+        raise CelError(f'time: invalid duration "{shown}"')
+    seconds = sum(float(number) * _SECONDS[unit] for number, unit in _SPAN.findall(body))
+    return timedelta(seconds=-seconds if shown.startswith("-") else seconds)
+
+
+def to_timestamp(value: Any) -> datetime:
+    """``timestamp("2026-01-01T00:00:00Z")``"""
+    if isinstance(value, datetime):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return datetime.fromtimestamp(value, UTC)
+    shown = text(value)
+    match = _MOMENT.fullmatch(shown)
+    if match is None:
+        raise CelError(
+            f'parsing time "{shown}" as "2006-01-02T15:04:05Z07:00": cannot parse "{shown}" as "2006"'
+        )
+    zone = "+00:00" if match[3] == "Z" else match[3]
+    fraction = (match[2] or "").ljust(6, "0")[:6]
+    try:
+        return datetime.fromisoformat(f"{match[1]}.{fraction}{zone}")
+    except ValueError as error:
+        raise CelError(f'parsing time "{shown}": {error}') from None
+
+
+# -- strings and lists ---------------------------------------------------------------------------------------------
+
+
+def size(value: Any) -> int:
+    """``size(x)``"""
+    if isinstance(value, str | bytes | list | dict):
+        return len(value)
+    raise no_overload()
+
+
+def contains(one: Any, other: Any) -> bool:
+    """``s.contains(t)``"""
+    return text(other) in text(one)
+
+
+def matches(value: Any, pattern: Any) -> bool:
+    """``s.matches(re)``"""
+    found = go_pattern(text(pattern))
+    if found is None:
+        raise CelError(f"error parsing regexp: `{pattern}`")
+    return found.search(text(value)) is not None
+
+
+def _char_at(value: Any, index: Any) -> str:
+    if not 0 <= whole(index) <= len(text(value)):
+        raise CelError(f"index out of range: {index}")
+    return text(value)[index : index + 1]
+
+
+def _index_of(value: Any, part: Any, start: Any = 0) -> int:
+    if isinstance(value, list):
+        return next((index for index, item in enumerate(value) if equal(item, part)), -1)
+    if not 0 <= whole(start) <= len(text(value)):
+        raise CelError(f"index out of range: {start}")
+    return text(value).find(text(part), start)
+
+
+def _last_index_of(value: Any, part: Any, *last: Any) -> int:
+    if isinstance(value, list):
+        return max((index for index, item in enumerate(value) if equal(item, part)), default=-1)
+    if last:
+        return text(value).rfind(text(part), 0, whole(last[0]) + len(part))
+    return text(value).rfind(text(part))
+
+
+def _ascii(change: Callable[[str], str]) -> Callable[[Any], str]:
+    return lambda value: "".join(change(c) if c.isascii() else c for c in text(value))
+
+
+def _replace(value: Any, old: Any, new: Any, limit: Any = -1) -> str:
+    return text(value).replace(text(old), text(new), whole(limit))
+
+
+def _split(value: Any, separator: Any, limit: Any = -1) -> list[str]:
+    if whole(limit) == 0:
+        return []
+    if not text(separator):
+        letters = list(text(value))
+        return letters if limit < 0 else [*letters[: limit - 1], "".join(letters[limit - 1 :])]
+    return text(value).split(separator, limit - 1 if limit > 0 else -1)
+
+
+def _substring(value: Any, start: Any, *end: Any) -> str:
+    stop = whole(end[0]) if end else len(text(value))
+    for bound in (whole(start), stop):
+        if not 0 <= bound <= len(text(value)):
+            raise CelError(f"index out of range: {bound}")
+    if start > stop:
+        raise CelError(f"invalid substring range. start: {start}, end: {stop}")
+    return text(value)[start:stop]
+
+
+def _join(values: Any, separator: Any = "") -> str:
+    return text(separator).join(text(one) for one in items(values))
+
+
+def _reverse(value: Any) -> Any:
+    return value[::-1] if isinstance(value, str) else items(value)[::-1]
+
+
+def _format(pattern: Any, arguments: Any) -> str:
+    values = iter(items(arguments))
+
+    def clause(match: re.Match[str]) -> str:
+        verb = match[2]
+        if verb == "%":
+            return "%"
+        try:
+            value = next(values)
+        except StopIteration:
+            raise CelError("index out of range") from None
+        precision = int(match[1][1:]) if match[1] else 6
+        match verb:
+            case "s":
+                return _shown(value)
+            case "d":
+                return number_text(value) if is_number(value) else _shown(value)
+            case "f":
+                return f"{float(value):.{precision}f}"
+            case "e":
+                return f"{float(value):.{precision}e}"
+            case "b":
+                return f"{int(value):b}"
+            case "o":
+                return f"{int(value):o}"
+        shown = (
+            (value.encode() if isinstance(value, str) else value).hex()
+            if isinstance(value, str | bytes)
+            else f"{int(value):x}"
+        )
+        return shown.upper() if verb == "X" else shown
+
+    return re.sub(r"%(\.\d+)?([sdfebxXo%])", clause, text(pattern))
+
+
+def _shown(value: Any) -> str:
+    match value:
+        case None:
+            return "null"
+        case list():
+            return "[" + ", ".join(map(_shown, value)) + "]"
+        case dict():
+            return (
+                "{"
+                + ", ".join(f"{_shown(key)}: {_shown(value[key])}" for key in sorted(value, key=str))
+                + "}"
+            )
+        case Type():
+            return value.name
+    return to_string(value)
+
+
+def _ordered(values: list[Any]) -> list[Any]:
+    for one, other in pairwise(values):
+        compare(one, other)
+    return values
+
+
+def _sorted(values: Any) -> bool:
+    return all(compare(one, other) <= 0 for one, other in pairwise(items(values)))
+
+
+def _sum(values: Any) -> Any:
+    if not items(values):
+        return 0
+    total = values[0]
+    for one in values[1:]:
+        total = add(total, one)
+    return total
+
+
+def _extreme(sign: int) -> Callable[[Any], Any]:
+    def find(values: Any) -> Any:
+        if not items(values):
+            raise CelError(f"{'min' if sign < 0 else 'max'} called on empty list")
+        best = values[0]
+        for one in values[1:]:
+            if compare(one, best) * sign > 0:
+                best = one
+        return best
+
+    return find
+
+
+def _arguments(find: Callable[[Any], Any]) -> Callable[..., Any]:
+    """``math.greatest`` and ``math.least`` take their numbers one by one, or a list."""
+    return lambda *values: find(
+        values[0] if len(values) == 1 and isinstance(values[0], list) else list(values)
+    )
+
+
+def _flatten(values: Any, depth: Any = 1) -> list[Any]:
+    result: list[Any] = []
+    for one in items(values):
+        if isinstance(one, list) and whole(depth) > 0:
+            result += _flatten(one, depth - 1)
+        else:
+            result.append(one)
+    return result
+
+
+def _distinct(values: Any) -> list[Any]:
+    result: list[Any] = []
+    for one in items(values):
+        if not any(equal(one, other) for other in result):
+            result.append(one)
+    return result
+
+
+def _sort(values: Any) -> list[Any]:
+    return sorted(_ordered(items(values)), key=cmp_to_key(compare))
+
+
+def _slice(values: Any, start: Any, end: Any) -> list[Any]:
+    if not 0 <= whole(start) <= whole(end) <= len(items(values)):
+        raise CelError(f"cannot slice({start}, {end}), list is length {len(values)}")
+    return items(values)[start:end]
+
+
+# -- times ---------------------------------------------------------------------------------------------------------
+
+
+def _zone(name: Any) -> Any:
+    shown = text(name)
+    offset = re.fullmatch(r"([-+]?)(\d\d):(\d\d)", shown)
+    if offset:
+        delta = timedelta(hours=int(offset[2]), minutes=int(offset[3]))
+        return timezone(-delta if offset[1] == "-" else delta)
+    try:
+        return ZoneInfo(shown)
+    except (KeyError, ValueError, OSError):
+        raise CelError(f"unknown time zone {shown}") from None
+
+
+def _part(
+    read: Callable[[datetime], int], span: Callable[[timedelta], float] | None = None
+) -> Callable[..., int]:
+    def ask(value: Any, *zone: Any) -> int:
+        if isinstance(value, timedelta) and span is not None:
+            return int(span(value))
+        if isinstance(value, datetime):
+            return read(value.astimezone(_zone(zone[0]) if zone else UTC))
+        raise no_overload()
+
+    return ask
+
+
+def _value_of(value: Any) -> Any:
+    if not isinstance(value, Optional):
+        raise no_overload()
+    if not value.present:
+        raise CelError("optional.none() dereference")
+    return value.value
+
+
+def _zeroless(value: Any) -> Optional:
+    empty = value is None or (not isinstance(value, datetime) and not value)
+    return NO_VALUE if empty else Optional(True, value)
+
+
+def _has_value(value: Any) -> bool:
+    if not isinstance(value, Optional):
+        raise no_overload()
+    return value.present
+
+
+_HOUR = timedelta(hours=1)
+_MINUTE = timedelta(minutes=1)
+_SECOND = timedelta(seconds=1)
+_MILLI = timedelta(milliseconds=1)
+
+FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
+    **LIBRARY,
+    "+": add,
+    "-": subtract,
+    "*": multiply,
+    "/": divide,
+    "%": modulo,
+    "int": to_int,
+    "uint": to_uint,
+    "double": to_double,
+    "bool": to_bool,
+    "string": to_string,
+    "bytes": to_bytes,
+    "duration": to_duration,
+    "timestamp": to_timestamp,
+    "dyn": lambda value: value,
+    "type": lambda value: Type(type_name(value)),
+    "size": size,
+    "contains": contains,
+    "startsWith": lambda one, other: text(one).startswith(text(other)),
+    "endsWith": lambda one, other: text(one).endswith(text(other)),
+    "matches": matches,
+    "charAt": _char_at,
+    "indexOf": _index_of,
+    "lastIndexOf": _last_index_of,
+    "lowerAscii": _ascii(str.lower),
+    "upperAscii": _ascii(str.upper),
+    "replace": _replace,
+    "split": _split,
+    "substring": _substring,
+    "trim": lambda value: text(value).strip(),
+    "join": _join,
+    "reverse": _reverse,
+    "format": _format,
+    "isSorted": _sorted,
+    "sum": _sum,
+    "min": _extreme(-1),
+    "max": _extreme(1),
+    "flatten": _flatten,
+    "distinct": _distinct,
+    "sort": _sort,
+    "slice": _slice,
+    "getFullYear": _part(lambda moment: moment.year),
+    "getMonth": _part(lambda moment: moment.month - 1),
+    "getDate": _part(lambda moment: moment.day),
+    "getDayOfMonth": _part(lambda moment: moment.day - 1),
+    "getDayOfWeek": _part(lambda moment: moment.isoweekday() % 7),
+    "getDayOfYear": _part(lambda moment: moment.timetuple().tm_yday - 1),
+    "getHours": _part(lambda moment: moment.hour, lambda span: span / _HOUR),
+    "getMinutes": _part(lambda moment: moment.minute, lambda span: span / _MINUTE),
+    "getSeconds": _part(lambda moment: moment.second, lambda span: span / _SECOND),
+    "getMilliseconds": _part(lambda moment: moment.microsecond // 1000, lambda span: span / _MILLI),
+    "hasValue": _has_value,
+    "value": _value_of,
+}
+QUALIFIED: Final[dict[str, Callable[..., Any]]] = {
+    **LIBRARY_QUALIFIED,
+    "optional.of": lambda value: Optional(True, value),
+    "optional.none": lambda: NO_VALUE,
+    "optional.ofNonZeroValue": _zeroless,
+    "math.greatest": _arguments(_extreme(1)),
+    "math.least": _arguments(_extreme(-1)),
+    "math.abs": abs,
+    "math.ceil": lambda value: float(math.ceil(value)),
+    "math.floor": lambda value: float(math.floor(value)),
+    "math.sign": lambda value: type(value)((value > 0) - (value < 0)),
+    "sets.contains": lambda one, other: all(any(equal(a, b) for b in items(one)) for a in items(other)),
+    "sets.intersects": lambda one, other: any(any(equal(a, b) for b in items(one)) for a in items(other)),
+    "sets.equivalent": lambda one, other: (
+        all(any(equal(a, b) for b in items(one)) for a in items(other))
+        and all(any(equal(a, b) for b in other) for a in one)
+    ),
+    "lists.range": lambda count: list(range(whole(count))),
+}
