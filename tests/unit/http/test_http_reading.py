@@ -11,6 +11,7 @@ from runtime.api.http.jsonerrors import go_json_error, summary
 from runtime.api.http.negotiation import (
     PATCH_TYPES,
     body_format,
+    concerns_protobuf,
     negotiate,
     parse_accept,
     patch_type,
@@ -150,6 +151,23 @@ TABLES = frozenset({"Table"})
 def test_accept(header: str, wanted: tuple[str, str]) -> None:
     accepted = negotiate(header, TABLES)
     assert (accepted.media, accepted.transform) == wanted
+
+
+def test_protobuf_is_answered_where_it_is_preferred_and_there_is_any() -> None:
+    protobuf = "application/vnd.kubernetes.protobuf"
+    both, metadata = f"{protobuf},application/json", f"{protobuf};as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+    assert negotiate(both, protobuf=True).media == protobuf
+    assert negotiate(both).media == "application/json"
+    assert negotiate(f"{protobuf};q=0.1,application/json", protobuf=True).media == "application/json"
+    assert negotiate("application/json,*/*", protobuf=True).media == "application/json"
+    assert negotiate(metadata, frozenset({"PartialObjectMetadata"})).media == protobuf
+    assert negotiate(f"{protobuf};stream=watch", stream=True, protobuf=True).media == protobuf
+    for header in (both, protobuf, "text/html"):
+        assert concerns_protobuf(header)
+    for header in ("", "*/*", "application/json", "application/json;as=Table;v=v1;g=meta.k8s.io"):
+        assert not concerns_protobuf(header)
+    with pytest.raises(StatusError, match=r"application/vnd\.kubernetes\.protobuf;stream=watch"):
+        negotiate("text/html", stream=True, protobuf=True)
 
 
 @pytest.mark.parametrize(
