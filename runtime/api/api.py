@@ -23,7 +23,7 @@ from .context import Answer, ListOptions, ListResult, RequestContext, WatchOptio
 from .core import Core
 from .deleting import check_options
 from .listing import list_objects
-from .metadata import check_kind
+from .metadata import check_kind, check_name
 from .node import NodeConnection
 from .serving import served
 from .subresources import read_scale, rescaled, scale_answer, scale_of
@@ -163,6 +163,7 @@ class API(Core):
             clean = self._writer.read_body(ctx, resource, obj)
         if record is None:
             if subresource or not resource.strategy.allow_create_on_update:
+                check_name(name, namespace if resource.namespaced else "", clean.get("metadata") or {})
                 raise await self._not_there(resource, key)
             return await self._create_instead(ctx, resource, namespace, name, clean)
         return await self._carry_out(

@@ -24,6 +24,7 @@ from .audit import AuditLog, Entry
 from .authentication import ANONYMOUS, Authenticator, Authorizer, impersonate, is_public
 from .client_connection import connection_of
 from .connections import CONNECT, Connections
+from .deadline import deadline
 from .documents import Documents
 from .metrics import Metrics
 from .proxy import Proxy
@@ -37,7 +38,7 @@ MAX_READ = 400
 MAX_MUTATING = 200
 """Requests answered at once, streams not counted (upstream's ``--max-requests-inflight`` and its like)."""
 REQUEST_SECONDS = 60.0
-"""How long a request that is no stream may take (``--request-timeout``)."""
+"""How long a request that is no stream may take at most (``--request-timeout``)."""
 
 
 @dataclass(slots=True)
@@ -154,7 +155,7 @@ class Handler:
             raise too_many_requests("Too many requests, please try again later.", 1)
         metrics.in_flight[kind] += 1
         try:
-            async with asyncio.timeout(REQUEST_SECONDS):
+            async with asyncio.timeout(deadline(request.query, REQUEST_SECONDS)):
                 return await self._answer(request, info, headers, ending)
         except TimeoutError:
             raise StatusError(

@@ -136,6 +136,11 @@ def negotiate(
     raise not_acceptable(f"only the following media types are accepted: {listed}")
 
 
+def concerns_protobuf(header: str) -> bool:
+    """Whether it can matter to an Accept header that a kind has a protobuf form, which costs a look to know."""
+    return PROTOBUF in header or not (JSON in header or "*" in header or not header)
+
+
 def error_media(header: str) -> Accepted:
     """The representation of a failure: what the client prefers of those that a Status has, at least JSON."""
     try:

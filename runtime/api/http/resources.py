@@ -39,6 +39,7 @@ from .negotiation import (
     TABLE,
     Accepted,
     body_format,
+    concerns_protobuf,
     negotiate,
     patch_type,
     wants_pretty,
@@ -199,12 +200,9 @@ class Resources:
     def _accept(
         self, exchange: Exchange, resource: Resource, transforms: frozenset[str], *, stream: bool = False
     ) -> Accepted:
-        return negotiate(
-            exchange.request.headers.get("Accept", ""),
-            transforms,
-            stream=stream,
-            protobuf=has_protobuf(resource),
-        )
+        header = exchange.request.headers.get("Accept", "")
+        protobuf = concerns_protobuf(header) and has_protobuf(resource)
+        return negotiate(header, transforms, stream=stream, protobuf=protobuf)
 
     def _include(self, exchange: Exchange, accepted: Accepted) -> str:
         if accepted.transform != TABLE:

@@ -7,7 +7,7 @@ lists merge. They go to ``facts.json.gz``; the prose, which only ``kubectl expla
 ``descriptions.json.gz`` so that starting up does not pay for it. What Go's declarations say beyond the swagger (is an
 absent value told apart from a zero one? what is the type called in error messages?) is merged in from
 ``goTypes`` of the previous facts, or read anew with ``--go-source DIR``, a folder holding checkouts of
-k8s.io/api, k8s.io/apimachinery and k8s.io/apiextensions-apiserver.
+k8s.io/api, k8s.io/apimachinery, k8s.io/apiextensions-apiserver and k8s.io/kube-aggregator.
 
 The output is deterministic: same input, same bytes.
 """

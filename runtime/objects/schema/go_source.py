@@ -29,6 +29,8 @@ def _folder(root: Path, definition: str) -> tuple[Path, str]:
     elif package.startswith("io.k8s.apiextensions-apiserver."):
         rest = package.removeprefix("io.k8s.apiextensions-apiserver.").replace(".", "/")
         relative = Path("apiextensions-apiserver") / rest
+    elif package.startswith("io.k8s.kube-aggregator."):
+        relative = Path("kube-aggregator") / package.removeprefix("io.k8s.kube-aggregator.").replace(".", "/")
     else:
         relative = Path("absent")
     return root / relative, package.rpartition(".")[2]

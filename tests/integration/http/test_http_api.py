@@ -92,6 +92,9 @@ async def test_create_read_change_delete(cluster: Cluster, admin: aiohttp.Client
         ("GET", f"{CONFIG_MAPS}?timeoutSeconds=x", None, {}, 400, "BadRequest"),
         ("GET", "/api/v1/namespaces/default?resourceVersion=99999", None, {}, 504, "Timeout"),
         ("GET", "/api/v1/namespaces/default?resourceVersion=x", None, {}, 400, "BadRequest"),
+        ("PUT", f"{CONFIG_MAPS}/absent", config_map("absent"), {}, 404, "NotFound"),
+        ("PUT", f"{CONFIG_MAPS}/absent", config_map("other"), {}, 400, "BadRequest"),
+        ("GET", "/version?timeout=soon", None, {}, 400, "BadRequest"),
         ("GET", f"{CONFIG_MAPS}?labelSelector=%3D%3D", None, {}, 400, "BadRequest"),
         ("GET", f"{CONFIG_MAPS}?resourceVersion=99999&watch=1", None, {}, 504, "Timeout"),
         ("POST", f"{CONFIG_MAPS}?dryRun=some", {}, {}, 422, "Invalid"),
@@ -113,6 +116,14 @@ async def test_every_failure_is_a_status(
 ) -> None:
     got, status, _ = await fetch(admin, path, method, body=body, **headers)
     assert (got, status["kind"], status["reason"], status["code"]) == (code, "Status", reason, code)
+
+
+async def test_a_request_takes_no_longer_than_it_says(cluster: Cluster) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", cluster.server.port, ssl=client_tls(cluster))
+    head = f"POST {CONFIG_MAPS}?timeout=50ms HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"
+    writer.write(head.encode())  # and never a body
+    assert b" 504 " in await asyncio.wait_for(reader.readline(), 10)
+    writer.close()
 
 
 async def test_what_may_be_tried_again_says_when(cluster: Cluster, admin: aiohttp.ClientSession) -> None:

@@ -6,9 +6,11 @@ import pytest
 from multidict import MultiDict
 
 from runtime.api.http.body import duplicate_fields, parse_json, parse_yaml, read_object
+from runtime.api.http.deadline import deadline, parse_duration
 from runtime.api.http.negotiation import (
     PATCH_TYPES,
     body_format,
+    concerns_protobuf,
     negotiate,
     parse_accept,
     patch_type,
@@ -151,6 +153,23 @@ def test_accept(header: str, wanted: tuple[str, str]) -> None:
     assert (accepted.media, accepted.transform) == wanted
 
 
+def test_protobuf_is_answered_where_it_is_preferred_and_there_is_any() -> None:
+    protobuf = "application/vnd.kubernetes.protobuf"
+    both, metadata = f"{protobuf},application/json", f"{protobuf};as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+    assert negotiate(both, protobuf=True).media == protobuf
+    assert negotiate(both).media == "application/json"
+    assert negotiate(f"{protobuf};q=0.1,application/json", protobuf=True).media == "application/json"
+    assert negotiate("application/json,*/*", protobuf=True).media == "application/json"
+    assert negotiate(metadata, frozenset({"PartialObjectMetadata"})).media == protobuf
+    assert negotiate(f"{protobuf};stream=watch", stream=True, protobuf=True).media == protobuf
+    for header in (both, protobuf, "text/html"):
+        assert concerns_protobuf(header)
+    for header in ("", "*/*", "application/json", "application/json;as=Table;v=v1;g=meta.k8s.io"):
+        assert not concerns_protobuf(header)
+    with pytest.raises(StatusError, match=r"application/vnd\.kubernetes\.protobuf;stream=watch"):
+        negotiate("text/html", stream=True, protobuf=True)
+
+
 @pytest.mark.parametrize(
     "header", ["text/html", "application/json;q=0", "application/json;as=Table;v=v1;g=x"]
 )
@@ -182,6 +201,38 @@ def test_media_types_of_bodies() -> None:
         with pytest.raises(StatusError) as refused:
             patch_type(wrong)
         assert refused.value.code == 415
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("0", 0), ("32s", 32), ("1m30s", 90), ("1.5h", 5400), ("-.5s", -0.5), ("100ms", 0.1), ("1.s", 1)],
+)  # fmt: skip
+def test_durations(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("abc", 'time: invalid duration "abc"'),
+        ("5", 'time: missing unit in duration "5"'),
+        ("1m5", 'time: missing unit in duration "1m5"'),
+        ("3x", 'time: unknown unit "x" in duration "3x"'),
+        (".s", 'time: invalid duration ".s"'),
+        ("-", 'time: invalid duration "-"'),
+        ("9999999999h", 'time: invalid duration "9999999999h"'),
+    ],
+)
+def test_what_is_no_duration(text: str, sentence: str) -> None:
+    with pytest.raises(StatusError) as refused:
+        deadline({"timeout": text}, 60)
+    assert refused.value.code == 400
+    assert refused.value.message == f"invalid timeout specified in the request URL - {sentence}"
+
+
+def test_a_request_has_the_time_it_asks_for_within_what_is_allowed() -> None:
+    asked = [{}, {"timeout": ""}, {"timeout": "0s"}, {"timeout": "-1s"}, {"timeout": "2m"}, {"timeout": "5s"}]
+    assert [deadline(query, 60) for query in asked] == [60, 60, 60, 60, 60, 5]
 
 
 def test_pretty() -> None:

@@ -1,8 +1,9 @@
 """Makes ``messages.json.gz`` from Kubernetes' published ``generated.proto`` files, once per Kubernetes version.
 
 Run at development time as ``python -m runtime.api.http.protobuf.distill DIR``, where DIR holds checkouts of
-k8s.io/api, k8s.io/apimachinery and k8s.io/apiextensions-apiserver; the program itself never needs it. What is kept
-are facts: for each message that the schema knows, its field numbers, names and types. The output is deterministic.
+k8s.io/api, k8s.io/apimachinery, k8s.io/apiextensions-apiserver and k8s.io/kube-aggregator, all of the version that
+the schema is of; the program itself never needs it. What is kept are facts: for each message that the schema knows,
+its field numbers, names and types. The output is deterministic.
 """
 
 from __future__ import annotations
