@@ -19,7 +19,9 @@ from kubetui.screens.dialogs import Picker
 
 
 async def test_filter(term: Terminal) -> None:
-    await term.press("slash", "w", "e", "b")
+    await term.press("slash", "w", "e", "b", "q")
+    await term.sees("nothing matches webq: esc shows all 7")
+    await term.press("backspace")
     await term.wait(lambda: shown(term) == ["web"])
     await term.press("enter")
     assert shown(term) == ["web"]
