@@ -133,6 +133,7 @@ async def test_namespace(term: Terminal) -> None:
     await term.press("n")
     await pick(term, "monitoring")
     await term.wait(lambda: term.app.namespaces == ("monitoring",))
+    await term.wait(lambda: "Workloads 7" not in term.text() and "2 stuck ─" not in term.text())
     await term.press("n")
     await term.wait(lambda: isinstance(term.app.screen, Picker))
     await term.press("down", "space", "space", "enter")
