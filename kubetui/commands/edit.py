@@ -220,7 +220,10 @@ async def send(
 
 async def run_editor(context: Context, path: Path) -> str:
     """Give the terminal to the editor; return what went wrong, or an empty text."""
-    command = [*editor_command(), str(path)]
+    try:
+        command = [*editor_command(), str(path)]
+    except ValueError as error:
+        return f"$EDITOR cannot be understood: {error}."
 
     def run() -> str:
         try:

@@ -187,6 +187,8 @@ class Dashboard(KeyScreen):
         self._dirty.clear()
         self.session = Session(self.app.hub, namespaces, self._dirty.add)
         self.session.watch_manifests()
+        for pane in (self.workloads, self.pods, self.events_pane):
+            pane.show_counts()
         self.after_pump()
 
     def after_pump(self) -> None:

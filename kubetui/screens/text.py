@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 
 from textual.app import ComposeResult
@@ -15,6 +16,9 @@ from kubetui.widgets.chrome import StatusLine
 from kubetui.widgets.lines import LinesView
 
 Producer = Callable[[], Sequence[Line]]
+RESTS = (
+    8  # times as long as it took to draw a page, keys come first: a page about a whole cluster can be long
+)
 
 
 class TextScreen(KeyScreen):
@@ -44,6 +48,7 @@ class TextScreen(KeyScreen):
         self._each_second = each_second
         self._at_end = at_end
         self._stale = True
+        self._rests_until = 0.0
         self.is_stale: Callable[[], bool] = lambda: self._stale
         self.on_leave: Callable[[], None] | None = None
 
@@ -69,14 +74,17 @@ class TextScreen(KeyScreen):
 
     def after_pump(self) -> None:
         """Redraw once for everything that changed together."""
-        if self.is_stale() and self.is_mounted:
+        if self.is_stale() and self.is_mounted and time.monotonic() >= self._rests_until:
             self.redraw()
 
     def redraw(self) -> None:
         """Ask the producer again."""
         self._stale = False
+        began = time.monotonic()
         self.lines.set_lines(self.producer())
         self.show_status()
+        ended = time.monotonic()
+        self._rests_until = ended + RESTS * (ended - began)
 
     def show_status(self) -> None:
         """Lines and search hits."""
@@ -92,7 +100,7 @@ class TextScreen(KeyScreen):
 
     def tick(self) -> None:
         """Ages."""
-        if self._each_second:
+        if (self._each_second or self.is_stale()) and time.monotonic() >= self._rests_until:
             self.redraw()
 
     def refs(self) -> list[Ref]:

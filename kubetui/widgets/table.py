@@ -18,7 +18,7 @@ from textual.message import Message
 from textual.strip import Strip
 
 from kubetui.live.selection import NO_FILTER, Filter
-from kubetui.live.text import fit
+from kubetui.live.text import clean, fit
 from kubetui.widgets.rows import Cell, Column, Reversed, Row, cell, rank, since
 from kubetui.widgets.viewport import Viewport
 
@@ -406,8 +406,8 @@ class Table(Viewport):
             return self._paint_header(width)
         index = self.top + y - 1
         if index >= len(self.order):
-            if not self.order and y == 2 and self.empty_text:
-                return Strip([Segment("  " + fit(self.empty_text, width - 2), self.palette["dim"])], width)
+            if not self.order and y == 2 and (words := self._why_empty()):
+                return Strip([Segment("  " + fit(words, width - 2), self.palette["dim"])], width)
             return Strip.blank(width)
         row = self.order[index]
         now = self.now()
@@ -423,6 +423,13 @@ class Table(Viewport):
             self._strips.clear()
         self._strips[key] = (row, strip)
         return strip
+
+    def _why_empty(self) -> str:
+        if self.rows and self.filter:
+            return f"nothing matches {clean(self.filter.text)}: esc shows all {len(self.rows)}"
+        if self.rows and self.broken_only:
+            return f"nothing is broken: esc shows all {len(self.rows)}"
+        return self.empty_text
 
     def _paint_header(self, width: int) -> Strip:
         colors = self.palette

@@ -159,6 +159,22 @@ async def test_edit_keeps_the_text_when_the_editor_fails(
     assert replicas(term, "api") == 3
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [("/nonexistent/editor", "No such file or directory"), ("vi 'oops", "cannot be understood: No closing")],
+)
+async def test_an_editor_that_cannot_be_run_is_said(
+    term: Terminal, monkeypatch: pytest.MonkeyPatch, command: str, said: str
+) -> None:
+    monkeypatch.setenv("EDITOR", command)
+    await term.workload("api")
+    await term.press("e")
+    found = await term.wait(
+        lambda: next((n.message for n in term.app._notifications if said in n.message), None)
+    )
+    Path(found.rpartition("kept in ")[2].rstrip(".")).unlink()
+
+
 async def test_delete(term: Terminal) -> None:
     await term.workload("api")
     await term.press("ctrl+d")

@@ -19,7 +19,9 @@ from kubetui.screens.dialogs import Picker
 
 
 async def test_filter(term: Terminal) -> None:
-    await term.press("slash", "w", "e", "b")
+    await term.press("slash", "w", "e", "b", "q")
+    await term.sees("nothing matches webq: esc shows all 7")
+    await term.press("backspace")
     await term.wait(lambda: shown(term) == ["web"])
     await term.press("enter")
     assert shown(term) == ["web"]
@@ -131,6 +133,7 @@ async def test_namespace(term: Terminal) -> None:
     await term.press("n")
     await pick(term, "monitoring")
     await term.wait(lambda: term.app.namespaces == ("monitoring",))
+    await term.wait(lambda: "Workloads 7" not in term.text() and "2 stuck ─" not in term.text())
     await term.press("n")
     await term.wait(lambda: isinstance(term.app.screen, Picker))
     await term.press("down", "space", "space", "enter")

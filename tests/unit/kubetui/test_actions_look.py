@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import pytest
 from steps import open_logs
 from terminal import Terminal
 
+from kubetui.live.lines import Line, line
 from kubetui.screens.browser import BrowserScreen
 from kubetui.screens.dialogs import Prompt
+from kubetui.screens.text import TextScreen
 
 
 async def test_logs(term: Terminal) -> None:
@@ -183,3 +186,22 @@ async def test_copy_text(term: Terminal, monkeypatch: pytest.MonkeyPatch) -> Non
     await term.wait(lambda: len(copied) == 2)
     assert copied[1].startswith("apiVersion: apps/v1\nkind: Deployment\nmetadata:\n")
     await term.sees("Copied")
+
+
+async def test_a_page_that_is_slow_to_draw_leaves_time_for_keys(term: Terminal) -> None:
+    drawn: list[float] = []
+
+    def slowly() -> list[Line]:
+        time.sleep(0.1)
+        drawn.append(time.monotonic())
+        return [line(str(len(drawn)))]
+
+    screen = TextScreen("slow", slowly)
+    screen.is_stale = lambda: True
+    term.app.open_screen(screen)
+    await term.wait(lambda: drawn)
+    first = len(drawn)
+    for _ in range(20):
+        screen.after_pump()
+    assert len(drawn) == first
+    await term.wait(lambda: len(drawn) > first)

@@ -112,6 +112,14 @@ async def test_wide_and_long_names(api: FakeAPI, tmp_path: Path) -> None:
         assert all(strip.cell_length == width for strip in strips)
 
 
+async def test_a_long_name_is_asked_about_as_a_whole(api: FakeAPI, tmp_path: Path) -> None:
+    World(api).deployment("n" * 190 + "-the-end", "img", 1, 10)
+    async with terminal(api, tmp_path, (80, 24)) as term:
+        await term.workload("n" * 190 + "-the-end")
+        await term.press("ctrl+d")
+        await term.sees("-the-end in default?")
+
+
 async def test_read_only_has_no_key_that_changes(api: FakeAPI, tmp_path: Path) -> None:
     async with terminal(api, tmp_path, read_only=True) as term:
         await term.workload("web")
