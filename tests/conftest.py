@@ -1,4 +1,4 @@
-"""One folder for whatever tests and the programs they start put into the temporary folder; it goes with them."""
+"""What holds for all tests: no example fails for being slow, and what is put into the temporary folder goes with it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ import tempfile
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+if "CI" not in os.environ:  # hypothesis has a profile of its own there, with the same two settings
+    settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("busy")
 
 
 @pytest.fixture(scope="session", autouse=True)
