@@ -1,4 +1,4 @@
-"""What holds for all tests: no example fails for being slow, and what is put into the temporary folder goes with it."""
+"""What holds for all tests: no example fails for being slow; what is put into the temporary folder goes with them."""
 
 from __future__ import annotations
 
