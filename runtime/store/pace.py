@@ -8,7 +8,7 @@ the disk has proved itself there; one that kept the loop from its other work for
 
 from __future__ import annotations
 
-QUICK_SECONDS = 0.001
+QUICK_SECONDS = 0.002
 """How long a write may take to count as quick."""
 STALL_SECONDS = 0.01
 """From here on the loop's other work has suffered."""
