@@ -437,6 +437,7 @@ def test_patch_in_three_languages(k: InNamespace) -> None:
     strategic = '{"spec":{"template":{"spec":{"containers":[{"name":"a","image":"nginx:7"}]}}}}'
     assert k("patch", "deployment", "web", "-p", strategic) == "deployment.apps/web patched\n"
     assert containers() == {"a": "nginx:7", "b": "nginx:2"}
+    k("rollout", "status", "deployment", "web", "--timeout=60s")  # from here on nobody else writes
     assert k("patch", "deployment", "web", "-p", strategic) == "deployment.apps/web patched (no change)\n"
     directive = '{"spec":{"template":{"spec":{"containers":[{"name":"b","$patch":"delete"}]}}}}'
     k("patch", "deployment", "web", "-p", directive)
