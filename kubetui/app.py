@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from textual.screen import ModalScreen, Screen
-from textual.timer import Timer
 
 from kubetui.actions import Action
 from kubetui.asking import AskingApp
@@ -43,6 +42,7 @@ from kubetui.remember import load_state, save_state
 from kubetui.screens.base import KeyScreen
 from kubetui.screens.dashboard import Dashboard
 from kubetui.themes import THEMES, theme_from
+from kubetui.widgets.soon import soon
 
 if TYPE_CHECKING:
     from kubetui.live.forwards import Forwards
@@ -86,7 +86,7 @@ class KubetuiApp(AskingApp):
             {a.handler.partition(":")[0]: a for a in self.registry.actions.values()}.values()
         )
         self.housekeeper = Housekeeper()
-        self._pump_timer: Timer | None = None
+        self._pump_timer: asyncio.TimerHandle | None = None
         self._pumped_at = 0.0
         self._tasks: set[asyncio.Task[Any]] = set()
         self._ahead: list[Callable[[], KeyScreen]] = []
@@ -141,7 +141,7 @@ class KubetuiApp(AskingApp):
             lambda why: self.call_soon(lambda: self.end_with(why.result()))
         )
         self.connection.start()
-        self.set_timer(0.3, self._load_actions)
+        soon(self, 0.3, self._load_actions)
 
     async def on_unmount(self) -> None:
         """Close everything that runs."""
@@ -174,7 +174,7 @@ class KubetuiApp(AskingApp):
     def _pump_soon(self) -> None:
         if self._pump_timer is None:
             wait = max(0.001, self._pumped_at + PUMP_SECONDS - time.monotonic())
-            self._pump_timer = self.set_timer(wait, self.pump)
+            self._pump_timer = soon(self, wait, self.pump)
 
     def pump(self) -> None:
         """Take in what the network brought, in slices, and tell every screen."""
@@ -216,7 +216,7 @@ class KubetuiApp(AskingApp):
         """Load what the keys do, a piece at a time, so that no first press has to wait for an import."""
         if self._unloaded:
             self._unloaded.pop().load()
-            self.set_timer(0.02, self._load_actions)
+            soon(self, 0.02, self._load_actions)
 
     def _connected(self) -> None:
         client = self.connection.client

@@ -19,6 +19,8 @@ from textual import events
 from textual.app import App
 from textual.screen import Screen
 
+from kubetui.widgets.soon import soon
+
 T = TypeVar("T")
 LONGEST_SECONDS = 0.3
 AGAIN_SECONDS = 0.003
@@ -76,7 +78,7 @@ class OrderedKeysApp(App[int]):
         elif self._waiting_keys or not self._ready_for_a_key():
             if not self._waiting_keys:
                 self._no_longer_than = time.monotonic() + LONGEST_SECONDS
-                self.set_timer(AGAIN_SECONDS, self._send_waiting)
+                soon(self, AGAIN_SECONDS, self._send_waiting)
             self._waiting_keys.append(event)
         else:
             await self._send_key(event)
@@ -106,7 +108,7 @@ class OrderedKeysApp(App[int]):
             now = time.monotonic()
             if not self._ready_for_a_key():
                 if now < self._no_longer_than or self._expected:
-                    self.set_timer(AGAIN_SECONDS, self._send_waiting)
+                    soon(self, AGAIN_SECONDS, self._send_waiting)
                     return
                 if self.screen_stack:
                     self._settled_screen = self.screen_stack[-1]

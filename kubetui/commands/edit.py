@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import shlex
 import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -239,11 +241,17 @@ async def run_editor(context: Context, path: Path) -> str:
 async def give_terminal(context: Context, run: Any) -> Any:
     """Suspend the screen where there is a real one, and run ``run()`` with the terminal to itself."""
     from textual.app import SuspendNotSupported
+    from textual.events import Resize
+    from textual.geometry import Size
 
     app = context.app
     try:
         with app.suspend():
             result = run()
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                size = Size(*os.get_terminal_size(sys.__stdout__.fileno()))  # type: ignore[union-attr]
+                if size != app.size:  # known before anything is painted for the size that the window had
+                    app.post_message(Resize(size, size))
     except SuspendNotSupported:
         result = await asyncio.to_thread(run)
     app.refresh()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from textual.app import ComposeResult
 from textual.containers import Container
 from textual.geometry import Offset
-from textual.timer import Timer
 from textual.widgets import Static
 
 from kubetui.context import Ref
@@ -25,6 +26,7 @@ from kubetui.panes.usage import UsagePane
 from kubetui.panes.workloads import TARGETS, WorkloadsPane
 from kubetui.screens.base import KeyScreen
 from kubetui.widgets.pane import Pane
+from kubetui.widgets.soon import soon
 from kubetui.widgets.table import Table
 
 LOG_DELAY = 0.2
@@ -58,7 +60,7 @@ class Dashboard(KeyScreen):
         self.session: Session | None = None
         self.all_pods = False
         self._dirty: set[str] = set()
-        self._log_timer: Timer | None = None
+        self._log_timer: asyncio.TimerHandle | None = None
         self._trouble_log: tuple[str, list[str]] = ("", [])
         self._drawn_at = 0.0
         self._measured: list[str] = []
@@ -357,8 +359,8 @@ class Dashboard(KeyScreen):
 
     def _follow_logs(self) -> None:
         if self._log_timer is not None:
-            self._log_timer.stop()
-        self._log_timer = self.set_timer(LOG_DELAY, self._follow_logs_now)
+            self._log_timer.cancel()
+        self._log_timer = soon(self, LOG_DELAY, self._follow_logs_now)
 
     def _follow_logs_now(self) -> None:
         """The logs pane shows the pod under the cursor when the pods pane has the focus, else the workload's."""
@@ -446,7 +448,7 @@ class Dashboard(KeyScreen):
         if some and self.session is not None:
             self.pods.refresh_rows(self.session, set(some))
         if self._measured:
-            self.set_timer(0.05, self._show_some_usage)
+            soon(self, 0.05, self._show_some_usage)
 
     def leave(self) -> None:
         """The program ends."""

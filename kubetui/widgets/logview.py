@@ -24,6 +24,7 @@ from kubetui.live.logspool import LogSource, LogSpool
 from kubetui.live.selection import compile_pattern
 from kubetui.live.text import clean, clean_log, fit
 from kubetui.widgets.lines import highlight, style_range
+from kubetui.widgets.soon import soon
 from kubetui.widgets.viewport import Viewport
 
 _LEVEL = re.compile(
@@ -178,7 +179,7 @@ class LogView(Viewport):
     def _start_stepping(self) -> None:
         if not self._stepping and self.is_mounted:
             self._stepping = True
-            self.set_timer(0.01, self._step)
+            soon(self, 0.01, self._step)
 
     def _step(self) -> None:
         self._stepping = False

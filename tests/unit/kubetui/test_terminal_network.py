@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from fakeapi import FakeAPI, Status
 from fakeworld import World
 from terminal import Terminal, terminal
+from textual import events
 
 from kubetui.screens.browser import BrowserScreen
 
@@ -268,6 +271,19 @@ async def test_kinds_that_are_defined_later(api: FakeAPI, tmp_path: Path) -> Non
         await term.wait(lambda: term.app.catalog.find("widgets") is not None)
         await term.press("w", "d")
         await term.sees("widgets")
+
+
+async def test_no_key_and_no_change_hangs_on_a_timer_that_textual_leaves_out(
+    api: FakeAPI, tmp_path: Path
+) -> None:
+    def left_out(app: Any) -> None:
+        app.set_timer = lambda *_, **__: SimpleNamespace(stop=lambda: None)
+
+    async with terminal(api, tmp_path, prepare=left_out) as term:
+        for letter in ":svc":
+            term.app.post_message(events.Key("colon" if letter == ":" else letter, letter))
+        term.app.post_message(events.Key("enter", None))
+        await term.wait(lambda: isinstance(term.app.screen, BrowserScreen))
 
 
 async def test_the_cursor_stays_on_its_object(api: FakeAPI, tmp_path: Path) -> None:
