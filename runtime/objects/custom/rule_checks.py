@@ -11,8 +11,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ..cel import CelError, CelSyntaxError, compile_expression
+from ..cel.arithmetic import to_duration, to_timestamp
 from ..cel.evaluate import CALLABLE, TYPE_NAMES, qualified, unescaped
-from ..cel.functions import QUALIFIED, to_duration, to_timestamp
+from ..cel.functions import QUALIFIED
 from ..cel.parse import CALL, CONST, HAS, IDENT, INDEX, LIST, LOOP, MAP, SELECT, STRUCT, Node
 from ..errors import FieldError, Obj, forbidden_field, invalid, required
 from ..regexps import go_pattern

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from ..cel import NO_VALUE, Budget, CelError, CelSyntaxError, Expression, Optional, compile_expression
-from ..cel.functions import to_duration, to_timestamp
+from ..cel.arithmetic import to_duration, to_timestamp
 from ..cel.values import MapList, SetList
 from ..errors import OMITTED, FieldError, Obj, duplicate, forbidden_field, invalid, required
 from .structural import Structural

@@ -97,6 +97,7 @@ def test_expressions_have_values(text: str, value: object) -> None:
         ("1 % 0", "modulus by zero"),
         ("9223372036854775807 + 1", "integer overflow"),
         ("1 + 'a'", "no such overload"),
+        ("lists.range(1000000000000)", "lists.range() would have more than 1000000 elements"),
         ("'a' < 1", "no such overload"),
         ("timestamp(-62135596801)", "range error"),
         ("[1].slice(1, 0)", "cannot slice(1, 0), start index must be less than or equal to end index"),
