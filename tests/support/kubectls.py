@@ -58,6 +58,19 @@ def each_kubectl() -> list[object]:
     return [pytest.param(path, id=version) for version, path in kubectls().items()] or ["kubectl"]
 
 
+def speaks_spdy(binary: str) -> bool:
+    """Whether this kubectl streams over SPDY: WebSockets are its first choice since 1.31."""
+    return minor_version(binary) < 31
+
+
+def one_kubectl_a_protocol() -> list[object]:
+    """pytest parameters: the newest kubectl that streams over SPDY and the newest one, as far as they are here."""
+    newest: dict[bool, object] = {}
+    for version, path in kubectls().items():
+        newest[speaks_spdy(path)] = pytest.param(path, id=version)
+    return list(newest.values()) or ["kubectl"]
+
+
 class InNamespace(Kubectl):
     """A kubectl that works in one namespace."""
 

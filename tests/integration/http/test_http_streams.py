@@ -7,9 +7,6 @@ import base64
 import hashlib
 import json
 import os
-import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import aiohttp
@@ -17,28 +14,18 @@ import pytest
 from http_fakes import Cluster, client_tls
 
 from runtime.api.http.streams.spdy import REFUSED_STREAM, RST_STREAM
+from tests.support.kubectls import one_kubectl_a_protocol, speaks_spdy
 from tests.support.spdy_peer import Peer
 
-SDK = Path("/usr/lib/google-cloud-sdk/bin")
-OLD = SDK / "kubectl.1.28"  # SPDY
-NEW = SDK / "kubectl.1.33"  # WebSocket, v5
-KUBECTLS = [pytest.param(path, id=path.name) for path in (OLD, NEW) if path.exists()] or [
-    pytest.param(Path(shutil.which("kubectl") or "kubectl"), id="kubectl")
-]
+KUBECTLS = one_kubectl_a_protocol()
 EXEC = "/api/v1/namespaces/default/pods/p/exec"
 
 
-def speaks_spdy(binary: Path) -> bool:
-    """Whether this kubectl streams over SPDY: WebSockets are its first choice since 1.31."""
-    printed = subprocess.run([binary, "version", "--client", "-o", "json"], capture_output=True, check=True)
-    return int(re.sub(r"\D", "", json.loads(printed.stdout)["clientVersion"]["minor"])) < 31
-
-
 async def kubectl(
-    binary: Path, cluster: Cluster, *args: str, stdin: bytes | None = None, timeout: float = 30
+    binary: str, cluster: Cluster, *args: str, stdin: bytes | None = None, timeout: float = 30
 ) -> tuple[int, bytes, bytes]:
     process = await asyncio.create_subprocess_exec(
-        str(binary),
+        binary,
         "--kubeconfig",
         str(cluster.kubeconfig),
         "--cache-dir",
@@ -59,7 +46,7 @@ async def kubectl(
 @pytest.mark.kubectl
 @pytest.mark.parametrize("binary", KUBECTLS)
 class TestKubectl:
-    async def test_output_exit_code_and_stderr(self, binary: Path, cluster: Cluster) -> None:
+    async def test_output_exit_code_and_stderr(self, binary: str, cluster: Cluster) -> None:
         await cluster.run_pod()
         code, out, err = await kubectl(
             binary, cluster, "exec", "p", "--", "sh", "-c", "echo out; echo err >&2; exit 3"
@@ -67,7 +54,7 @@ class TestKubectl:
         assert (code, out) == (3, b"out\n")
         assert err.startswith(b"err\n") and b"exit code 3" in err
 
-    async def test_half_closed_input(self, binary: Path, cluster: Cluster) -> None:
+    async def test_half_closed_input(self, binary: str, cluster: Cluster) -> None:
         await cluster.run_pod()
         data = os.urandom(3_000_000)
         code, out, _ = await kubectl(
@@ -76,13 +63,13 @@ class TestKubectl:
         assert code == 0
         assert out.decode().split() == [hashlib.sha256(data).hexdigest(), "-", "end"]
 
-    async def test_binary_both_ways(self, binary: Path, cluster: Cluster) -> None:
+    async def test_binary_both_ways(self, binary: str, cluster: Cluster) -> None:
         await cluster.run_pod()
         data = os.urandom(5_000_000)
         code, out, _ = await kubectl(binary, cluster, "exec", "-i", "p", "--", "cat", stdin=data)
         assert code == 0 and out == data
 
-    async def test_copy(self, binary: Path, cluster: Cluster, tmp_path: Path) -> None:
+    async def test_copy(self, binary: str, cluster: Cluster, tmp_path: Path) -> None:
         await cluster.run_pod()
         source, inside, back = tmp_path / "a", tmp_path / "b", tmp_path / "c"
         source.write_bytes(os.urandom(2_000_000))
@@ -91,24 +78,24 @@ class TestKubectl:
         assert (await kubectl(binary, cluster, "cp", f"default/p:{inside}", str(back)))[0] == 0
         assert back.read_bytes() == source.read_bytes()
 
-    async def test_a_failure_before_the_upgrade_is_told(self, binary: Path, cluster: Cluster) -> None:
+    async def test_a_failure_before_the_upgrade_is_told(self, binary: str, cluster: Cluster) -> None:
         await cluster.run_pod()
         code, _, err = await kubectl(binary, cluster, "exec", "p", "--", "refused")
         assert code == 1 and b'container not found ("c")' in err
         code, _, err = await kubectl(binary, cluster, "exec", "p", "-c", "no", "--", "true")
         assert code == 1 and b"container" in err
 
-    async def test_attach(self, binary: Path, cluster: Cluster) -> None:
+    async def test_attach(self, binary: str, cluster: Cluster) -> None:
         await cluster.run_pod()
         code, out, _ = await kubectl(binary, cluster, "attach", "-i", "p", stdin=b"hello\n")
         assert code == 0 and out == b"attached\nhello\n"
 
-    async def test_logs(self, binary: Path, cluster: Cluster) -> None:
+    async def test_logs(self, binary: str, cluster: Cluster) -> None:
         await cluster.run_pod()
         assert (await kubectl(binary, cluster, "logs", "p", "--tail=2"))[1] == b"line 3\nline 4\n"
         assert b"line 0" in (await kubectl(binary, cluster, "logs", "p"))[1]
 
-    async def test_port_forward(self, binary: Path, cluster: Cluster) -> None:
+    async def test_port_forward(self, binary: str, cluster: Cluster) -> None:
         await cluster.run_pod()
 
         async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -120,7 +107,7 @@ class TestKubectl:
         server = await asyncio.start_server(echo, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         process = await asyncio.create_subprocess_exec(
-            str(binary),
+            binary,
             "--kubeconfig",
             str(cluster.kubeconfig),
             "--cache-dir",
@@ -375,7 +362,7 @@ async def test_proxy_to_a_service(cluster: Cluster, admin: aiohttp.ClientSession
 
 @pytest.mark.kubectl
 @pytest.mark.parametrize("binary", KUBECTLS)
-async def test_stopping_the_server_ends_streams(binary: Path, cluster: Cluster) -> None:
+async def test_stopping_the_server_ends_streams(binary: str, cluster: Cluster) -> None:
     await cluster.run_pod()
     running = asyncio.create_task(
         kubectl(binary, cluster, "exec", "p", "--", "sh", "-c", "echo up; exec sleep 60")
