@@ -20,6 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from textual.driver import Driver
 from textual.screen import ModalScreen, Screen
 
 from kubetui.actions import Action
@@ -104,6 +105,15 @@ class KubetuiApp(AskingApp):
         from kubetui.live.hub import Hub
 
         return Hub(self.connection, self.connection.feed)
+
+    def get_driver_class(self) -> type[Driver]:
+        """The driver that outlives its terminal, where Textual would take the one for terminals."""
+        found = super().get_driver_class()
+        if found.__name__ != "LinuxDriver":
+            return found
+        from kubetui.driver import TerminalDriver
+
+        return TerminalDriver
 
     def get_default_screen(self) -> Screen[None]:
         """The dashboard."""

@@ -1,0 +1,64 @@
+"""The terminal that Textual writes to, made ready for its end: a window that is closed, a connection that breaks.
+
+Textual's writer is a thread with a short queue. Should a write fail, that thread ends, and sooner or later whoever
+paints waits for room in the queue for ever: a program that nobody sees, and that no signal ends.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from typing import IO, Any
+
+from textual.drivers.linux_driver import LinuxDriver
+
+
+def hang_up() -> None:
+    """What the kernel does when a terminal goes away."""
+    os.kill(os.getpid(), signal.SIGHUP)
+
+
+class TerminalFile:
+    """A terminal that may go away: from then on what is written is dropped. ``gone`` is called once."""
+
+    def __init__(self, file: IO[str], gone: Callable[[], None] = hang_up) -> None:
+        self._file = file
+        self._gone = gone
+        self._lost = False
+
+    def write(self, text: str) -> None:
+        """Write, as long as anybody reads."""
+        if not self._lost:
+            try:
+                self._file.write(text)
+            except OSError:
+                self._lose()
+
+    def flush(self) -> None:
+        """Flush, as long as anybody reads."""
+        if not self._lost:
+            try:
+                self._file.flush()
+            except OSError:
+                self._lose()
+
+    def fileno(self) -> int:
+        """The terminal's descriptor."""
+        return self._file.fileno()
+
+    def isatty(self) -> bool:
+        """Whether it is one."""
+        return self._file.isatty()
+
+    def _lose(self) -> None:
+        self._lost = True
+        self._gone()
+
+
+class TerminalDriver(LinuxDriver):
+    """Textual's own driver on such a terminal."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._file: Any = TerminalFile(self._file)

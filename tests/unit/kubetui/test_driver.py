@@ -1,0 +1,87 @@
+"""A terminal that goes away: the program is told once, and nothing waits for it any more."""
+
+from __future__ import annotations
+
+import errno
+import os
+import pty
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from textual.drivers._writer_thread import WriterThread
+
+from kubetui.driver import TerminalFile
+
+NOBODY_THERE = """\
+apiVersion: v1
+kind: Config
+current-context: absent
+contexts: [{name: absent, context: {cluster: absent, user: absent}}]
+clusters: [{name: absent, cluster: {server: "https://127.0.0.1:1"}}]
+users: [{name: absent, user: {token: none}}]
+"""
+
+
+class Gone:
+    """A terminal whose other side is closed."""
+
+    def write(self, text: str) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    flush = fileno = isatty = write
+
+
+def test_writes_are_dropped_and_the_program_is_told_once() -> None:
+    told: list[None] = []
+    writer = WriterThread(TerminalFile(Gone(), lambda: told.append(None)))  # type: ignore[arg-type]
+    writer.start()
+
+    def draw() -> None:
+        for _ in range(200):  # more than the writer's queue holds
+            writer.write("frame")
+        writer.stop()
+
+    drawing = threading.Thread(target=draw, daemon=True)
+    drawing.start()
+    drawing.join(20)
+    assert not drawing.is_alive() and told == [None]
+
+
+def test_what_can_be_written_is(tmp_path: Path) -> None:
+    with (tmp_path / "out").open("w") as file:
+        terminal = TerminalFile(file, lambda: pytest.fail("it is there"))
+        terminal.write("frame")
+        terminal.flush()
+        assert terminal.fileno() == file.fileno() and not terminal.isatty()
+    assert (tmp_path / "out").read_text() == "frame"
+
+
+def test_a_closed_window_ends_the_program(tmp_path: Path) -> None:
+    """Also when no signal says so: the program hears of it when it draws."""
+    ours, theirs = pty.openpty()
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(NOBODY_THERE)
+    environment = {**os.environ, "TERM": "xterm-256color", "HOME": str(tmp_path)}
+    process = subprocess.Popen(  # in a session without a terminal of its own: nobody sends SIGHUP
+        [sys.executable, "-m", "kubetui", "--kubeconfig", str(kubeconfig)],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=environment,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    try:
+        drawn = b""
+        while b"absent" not in drawn:  # the header names the context: it runs, and goes on running
+            drawn += os.read(ours, 65536)
+    finally:
+        os.close(ours)
+    try:
+        assert process.wait(60) in (0, 1, -signal.SIGHUP)
+    finally:
+        process.kill()
