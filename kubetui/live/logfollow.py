@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from kubetui.live.client import KubeClient
 
 MAX_LINE = 32 * 1024 * 1024
+GATHER_SECONDS = 0.03
+GATHER_LINES = 20_000
+"""How long, and at most how many, arrived lines wait for those of other containers before all are put in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,9 @@ class LogFollower:
         self._since = since_seconds
         self._previous = previous
         self._streams: dict[tuple[str, str], _Stream] = {}
+        self._arrived: list[tuple[int, list[bytes]]] = []
+        self._arrived_lines = 0
+        self._gathering: asyncio.TimerHandle | None = None
 
     @property
     def streams(self) -> int:
@@ -190,16 +196,40 @@ class LogFollower:
                 lines = [line for line in lines if line.split(b" ", 1)[0] > last]
                 skipping = not lines
             if lines:
-                self.spool.append(source, lines)
+                self._take(source, lines)
                 stamp = lines[-1].split(b" ", 1)[0]
                 if len(stamp) >= 20:
                     last = stamp
                     stream = self._streams.get(key)
                     if stream is not None:
                         stream.last = last
-                self._notify()
                 await asyncio.sleep(0)
         if held:
-            self.spool.append(source, [b"".join(pieces)])
-            self._notify()
+            self._take(source, [b"".join(pieces)])
+        if self._gathering is not None:  # who sees that the stream has ended finds its lines
+            await asyncio.sleep(GATHER_SECONDS)
         return last
+
+    def _take(self, source: int, lines: list[bytes]) -> None:
+        """On the network thread: lines have arrived."""
+        self._arrived.append((source, lines))
+        self._arrived_lines += len(lines)
+        if self._arrived_lines >= GATHER_LINES:
+            self._store()
+        elif self._gathering is None:
+            self._gathering = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._store)
+
+    def _store(self) -> None:
+        """On the network thread: put what has arrived into the spool."""
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
+        arrived, self._arrived, self._arrived_lines = self._arrived, [], 0
+        if not arrived:
+            return
+        try:
+            self.spool.append_all(arrived)
+        except OSError as error:  # no room for them on the disk
+            for source, _ in arrived:
+                self.errors[self.spool.sources[source].pod] = f"log lines can't be kept: {error.strerror}"
+        self._notify()

@@ -12,7 +12,7 @@ import re
 import tempfile
 from array import array
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -105,32 +105,47 @@ class LogSpool:
         return len(self.sources) - 1
 
     def append(self, source: int, lines: list[bytes], *, fallback: float = 0.0) -> int:
-        """Add lines (each with its timestamp, as ``timestamps=true`` delivers them); return how many.
+        """Add lines of one source, see :meth:`append_all`."""
+        return self.append_all([(source, lines)], fallback=fallback)
 
-        A line without a readable time takes that of the line before it, or ``fallback``.
+    def append_all(self, batches: Iterable[tuple[int, list[bytes]]], *, fallback: float = 0.0) -> int:
+        """Add lines (each with its timestamp, as ``timestamps=true`` delivers them) of some sources; return how many.
+
+        Lines of many sources cost least together: the order by time is made once for all of them. A line without a
+        readable time takes that of the line before it in its batch, or ``fallback``.
+
+        Raises:
+            OSError: there is no room for them; none of them was added.
         """
-        if not lines:
-            return 0
         blob = bytearray()
-        offsets, times = array("Q"), array("d")
+        offsets, times, sources = array("Q"), array("d"), array("H")
         base = self._offsets[-1]
-        last = fallback
         seconds = self._seconds
-        for raw in lines:
-            stamp, begin = parse_stamp(raw, seconds)
-            if stamp:
-                last = stamp
-            times.append(last)
-            blob += raw[begin:] if begin else raw
-            blob += b"\n"
-            offsets.append(base + len(blob))
+        for source, lines in batches:
+            last = fallback
+            for raw in lines:
+                stamp, begin = parse_stamp(raw, seconds)
+                if stamp:
+                    last = stamp
+                times.append(last)
+                blob += raw[begin:] if begin else raw
+                blob += b"\n"
+                offsets.append(base + len(blob))
+            sources.extend(array("H", [source]) * len(lines))
+        if not times:
+            return 0
         view = memoryview(blob)
-        while view:
-            view = view[os.write(self._fd, view) :]
+        try:
+            while view:
+                view = view[os.write(self._fd, view) :]
+        except OSError:  # what was written of them must not shift the next ones
+            os.ftruncate(self._fd, base)
+            os.lseek(self._fd, base, os.SEEK_SET)
+            raise
         first = len(self._sources)
         self._times.extend(times)
         self._offsets.extend(offsets)
-        self._sources.extend(array("H", [source]) * len(times))
+        self._sources.extend(sources)
         self._place(first, times)
         self._count = first + len(times)
         return len(times)

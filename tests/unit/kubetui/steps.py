@@ -49,6 +49,7 @@ async def open_logs(term: Terminal) -> LogScreen:
     await term.press("l")
     screen: LogScreen = await term.wait(lambda: isinstance(term.app.screen, LogScreen) and term.app.screen)
     await term.wait(lambda: len(screen.logview.spool) >= 36)
+    await term.sees(f"{len(screen.logview.spool)} lines")  # the view has taken them in
     return screen
 
 

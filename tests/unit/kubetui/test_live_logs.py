@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
+import os
 import re
 from pathlib import Path
 
@@ -9,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kubetui.live.logfollow import containers_of
+from kubetui.live import logspool
+from kubetui.live.logfollow import LogFollower, containers_of
 from kubetui.live.logquery import LogQuery
 from kubetui.live.logspool import SHOWN_BYTES, LogSource, LogSpool, compile_bytes, parse_stamp
 
@@ -128,3 +132,40 @@ def test_containers_that_can_be_read() -> None:
     assert [c.container for c in containers_of(pod)] == ["i", "a", "c"]
     assert [c.container for c in containers_of(pod, previous=True)] == ["c"]
     assert [c.container for c in containers_of(pod, only="a")] == ["a"]
+
+
+async def test_lines_of_many_containers_are_put_in_order_together(spool: LogSpool) -> None:
+    """Each of fifty containers brings lines of the same minutes: one pass over all, not one for each."""
+    told = asyncio.Event()
+    follower = LogFollower(spool, lambda work: pytest.fail("nothing is opened"), told.set)
+    sources = [spool.add_source(LogSource(f"pod-{n}", "app")) for n in range(50)]
+    for source in sources:
+        follower._take(source, [stamped(second, f"{second} of {source}") for second in range(10)])
+    assert len(spool) == 0
+    await told.wait()
+    assert len(spool) == 500 and spool.version <= 1
+    assert texts(spool) == [f"{second} of {source}" for second in range(10) for source in sources]
+
+
+async def test_lines_that_find_no_room_are_told(spool: LogSpool, monkeypatch: pytest.MonkeyPatch) -> None:
+    write, written = os.write, 0
+
+    def full(descriptor: int, data: memoryview) -> int:
+        nonlocal written
+        if written:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written = write(descriptor, data[:2])
+        return written
+
+    told = asyncio.Event()
+    follower = LogFollower(spool, lambda work: pytest.fail("nothing is opened"), told.set)
+    source = spool.add_source(LogSource("web", "app"))
+    with monkeypatch.context() as patched:
+        patched.setattr(logspool.os, "write", full)
+        follower._take(source, [stamped(1, "lost")])
+        await told.wait()
+    assert follower.errors == {"web": "log lines can't be kept: No space left on device"}
+    told.clear()
+    follower._take(source, [stamped(2, "kept")])
+    await told.wait()
+    assert texts(spool) == ["kept"]
