@@ -86,6 +86,7 @@ Step = Callable[[Terminal], Awaitable[None]]
 async def dashboard(term: Terminal) -> None:
     await term.workload("web")
     await term.sees("ImagePullBackOff")
+    await term.wait(lambda: term.app.catalog)  # the palette offers what it knows of when a key is pressed
     await logs_are_there(term)
     await use_is_there(term)
 
@@ -110,6 +111,7 @@ async def measured(term: Terminal, api: FakeAPI) -> None:
 async def logs_are_there(term: Terminal) -> None:
     logs = term.app.dashboard.logs
     await term.wait(lambda: not logs.display or (logs.name_shown == "web" and len(logs.view.spool) == 36))
+    await term.wait(lambda: not logs.display or "36 lines" in term.text())
 
 
 async def on_web(term: Terminal, *keys: str) -> None:
