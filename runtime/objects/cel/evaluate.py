@@ -6,7 +6,7 @@ macros bind their variables in a scope of their own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
@@ -263,10 +263,14 @@ class _Run:
         return self._logic(args, scope, decisive=True)
 
     def _logic(self, args: tuple[Node, ...], scope: Scope, *, decisive: bool) -> bool:
+        return self._settle(((one, scope) for one in args), decisive=decisive)
+
+    def _settle(self, parts: Iterable[tuple[Node, Scope]], *, decisive: bool) -> bool:
+        """Whether any part comes out as what decides; one that fails counts only where none does."""
         failure: CelError | None = None
-        for one in args:
+        for part, scope in parts:
             try:
-                if _bool(self.value(one, scope)) is decisive:
+                if _bool(self.value(part, scope)) is decisive:
                     return decisive
             except CelError as error:
                 failure = failure or error
@@ -319,16 +323,7 @@ class _Run:
         return self._transform(name, scopes(), parts, inner)
 
     def _quantify(self, scopes: Any, part: Node, inner: dict[str, Any], *, decisive: bool) -> bool:
-        failure: CelError | None = None
-        for _ in scopes:
-            try:
-                if _bool(self.value(part, inner)) is decisive:
-                    return decisive
-            except CelError as error:
-                failure = failure or error
-        if failure is not None:
-            raise failure
-        return not decisive
+        return self._settle(((part, inner) for _ in scopes), decisive=decisive)
 
     def _transform(self, name: str, scopes: Any, parts: tuple[Node, ...], inner: dict[str, Any]) -> Any:
         *conditions, result = parts
