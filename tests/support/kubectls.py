@@ -59,8 +59,8 @@ def each_kubectl() -> list[object]:
 
 
 def speaks_spdy(binary: str) -> bool:
-    """Whether this kubectl streams over SPDY: WebSockets are its first choice since 1.31."""
-    return minor_version(binary) < 31
+    """Whether this kubectl streams over SPDY: exec takes WebSockets first since 1.30, port-forward since 1.31."""
+    return minor_version(binary) < 30
 
 
 def one_kubectl_a_protocol() -> list[object]:

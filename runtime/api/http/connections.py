@@ -180,8 +180,7 @@ class Connections:
             )
             exchange.response = socket.response
             streams = remotecommand.SocketStreams(socket)
-            first = remotecommand.STDOUT if wanted.stdout else remotecommand.STDERR
-            await socket.send(first if wanted.stdout or wanted.stderr else remotecommand.ERROR, b"")
+            await streams.begin(wanted)
             await remotecommand.run(session, streams, wanted, report_exit=report_exit)
         finally:
             await session.close()

@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 from http_fakes import Cluster, client_tls
 
+from runtime.api.http.streams import channels
 from runtime.api.http.streams.spdy import REFUSED_STREAM, RST_STREAM
 from tests.support.kubectls import one_kubectl_a_protocol, speaks_spdy
 from tests.support.spdy_peer import Peer
@@ -174,6 +175,51 @@ async def test_v5_reports_the_exit_code_and_closes_normally(
     status = json.loads(found[3])
     assert status["reason"] == "NonZeroExitCode"
     assert status["details"]["causes"] == [{"reason": "ExitCode", "message": "7"}]
+
+
+async def test_v5_output_waits_for_a_client_that_reads(
+    cluster: Cluster, admin: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Go's client discards what comes before it has opened its channels."""
+    monkeypatch.setattr(channels, "PONG_SECONDS", 60.0)
+    await cluster.run_pod()
+    async with admin.ws_connect(
+        f"{EXEC}?command=echo&command=x&stdout=1", protocols=("v5.channel.k8s.io",), autoping=False
+    ) as socket:
+        ping = await socket.receive()
+        assert ping.type == aiohttp.WSMsgType.PING
+        with pytest.raises(TimeoutError):
+            await socket.receive(timeout=0.2)
+
+
+async def test_v5_output_comes_without_an_answer_to_pings(
+    cluster: Cluster, admin: aiohttp.ClientSession
+) -> None:
+    await cluster.run_pod()
+    async with admin.ws_connect(
+        f"{EXEC}?command=echo&command=x&stdout=1", protocols=("v5.channel.k8s.io",), autoping=False
+    ) as socket:
+        messages = [message async for message in socket]
+    assert messages[0].type == aiohttp.WSMsgType.PING
+    assert b"".join(message.data[1:] for message in messages[1:] if message.data[0] == 1) == b"x\n"
+
+
+async def test_many_empty_messages_and_pings_are_harmless(
+    cluster: Cluster, admin: aiohttp.ClientSession
+) -> None:
+    await cluster.run_pod()
+    async with admin.ws_connect(
+        f"{EXEC}?command=cat&stdin=1&stdout=1", protocols=("v5.channel.k8s.io",), autoping=False
+    ) as socket:
+        for _ in range(3000):
+            await socket.send_bytes(b"")
+        await socket.ping(b"there?")
+        await socket.send_bytes(b"\x00hi")
+        await socket.send_bytes(b"\xff\x00")
+        messages = [message async for message in socket]
+    assert [m.data for m in messages if m.type == aiohttp.WSMsgType.PONG] == [b"there?"]
+    output = [m.data for m in messages if m.type == aiohttp.WSMsgType.BINARY]
+    assert b"".join(data[1:] for data in output if data[0] == 1) == b"hi"
 
 
 async def test_v4_success_and_base64(cluster: Cluster, admin: aiohttp.ClientSession) -> None:

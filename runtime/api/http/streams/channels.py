@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import contextlib
 from collections.abc import Sequence
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSMessage, WSMsgType, web
 from multidict import CIMultiDict
 
 from runtime.objects.errors import bad_request
@@ -21,6 +22,10 @@ CLOSE = 255
 MAX_MESSAGE = 16 * 1024 * 1024
 """Bytes in one message that is received; clients send some ten kilobytes."""
 SEND_PIECE = 32 * 1024
+PONG_SECONDS = 0.25
+"""How long the answer to a ping is waited for."""
+SETTLE_SECONDS = 0.01
+"""How long a client that has begun to read may take to open its channels."""
 
 
 class Closed(ConnectionError):
@@ -68,6 +73,8 @@ class ChannelSocket:
         self.protocol = protocol
         self._text = "base64" in protocol
         self._sending = asyncio.Lock()
+        self._answered = asyncio.Event()
+        """A ping was answered, or the client is gone."""
 
     @classmethod
     async def accept(
@@ -79,7 +86,7 @@ class ChannelSocket:
             StatusError: 400 when no subprotocol fits or the request is no proper WebSocket handshake.
         """
         protocol = choose_protocol(request, supported)
-        socket = await open_socket(request, protocol, headers)
+        socket = await open_socket(request, protocol, headers, autoping=False)
         return cls(socket, protocol)
 
     @property
@@ -108,35 +115,57 @@ class ChannelSocket:
         except (ConnectionError, RuntimeError) as error:
             raise Closed(str(error)) from error
 
+    async def wait_for_reader(self) -> None:
+        """Wait until the client reads and has had a moment to open its channels.
+
+        Go's client of v5 opens them while it reads already (until 1.33), and discards what comes for one that is
+        not open yet: the output of a command that ends at once would be lost. An answered ping says that it reads.
+        Somebody has to be in :meth:`receive` meanwhile. A client that answers no ping is waited for no longer than
+        :data:`PONG_SECONDS`.
+        """
+        with contextlib.suppress(ConnectionError, RuntimeError, TimeoutError):
+            async with asyncio.timeout(PONG_SECONDS):
+                await self._socket.ping()
+                await self._answered.wait()
+            await asyncio.sleep(SETTLE_SECONDS)
+
     async def receive(self) -> tuple[int, bytes] | None:
         """The next message: its channel (255: the byte names a channel to close) and data; None at the end.
 
         Raises:
             Closed: the message is none of this protocol's.
         """
-        message = await self._socket.receive()
+        while True:
+            message = await self._socket.receive()
+            if message.type == WSMsgType.PING:
+                with contextlib.suppress(ConnectionError, RuntimeError):
+                    await self._socket.pong(message.data)
+                continue
+            if message.type == WSMsgType.PONG:
+                self._answered.set()
+                continue
+            if message.type not in (WSMsgType.BINARY, WSMsgType.TEXT):
+                self._answered.set()
+                return None
+            data = self._decoded(message)
+            if data:
+                return data[0], data[1:]
+
+    def _decoded(self, message: WSMessage) -> bytes:
+        """A message's bytes, its channel first."""
         if message.type == WSMsgType.BINARY:
             if self._text:
                 raise Closed("binary message in a text protocol")
-            data: bytes = message.data
-        elif message.type == WSMsgType.TEXT:
-            text: str = message.data
-            if not self._text:
-                data = text.encode()
-            else:
-                try:
-                    data = (
-                        bytes((ord(text[0]) - 48,)) + base64.b64decode(text[1:], validate=True)
-                        if text
-                        else b""
-                    )
-                except (ValueError, binascii.Error) as error:
-                    raise Closed("message is not base64") from error
-        else:
-            return None
-        if not data:
-            return await self.receive()
-        return data[0], data[1:]
+            return bytes(message.data)
+        text: str = message.data
+        if not self._text:
+            return text.encode()
+        if not text:
+            return b""
+        try:
+            return bytes((ord(text[0]) - 48,)) + base64.b64decode(text[1:], validate=True)
+        except (ValueError, binascii.Error) as error:
+            raise Closed("message is not base64") from error
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Send a close frame and wait for the client's answer, at most :data:`FINISH_SECONDS`."""
@@ -148,9 +177,11 @@ FINISH_SECONDS = 900.0
 
 
 async def open_socket(
-    request: web.BaseRequest, protocol: str, headers: CIMultiDict[str]
+    request: web.BaseRequest, protocol: str, headers: CIMultiDict[str], *, autoping: bool = True
 ) -> web.WebSocketResponse:
     """Answer a WebSocket handshake with a chosen subprotocol.
+
+    Without ``autoping`` pings and their answers reach whoever receives.
 
     Raises:
         StatusError: 400, the handshake is not one.
@@ -161,6 +192,7 @@ async def open_socket(
         compress=False,
         max_msg_size=MAX_MESSAGE,
         autoclose=True,
+        autoping=autoping,
     )
     for name in ("Audit-Id",):
         if name in headers:

@@ -170,6 +170,14 @@ class SocketStreams:
         self._finishing = False
         self._reader = asyncio.create_task(self._read())
 
+    async def begin(self, wanted: Wanted) -> None:
+        """Tell the client that its streams are there: an empty message on the first channel that it reads."""
+        if self._socket.protocol == V5:
+            await self._socket.wait_for_reader()
+        channel = STDOUT if wanted.stdout else STDERR if wanted.stderr else ERROR
+        with contextlib.suppress(Closed):
+            await self._socket.send(channel, b"")
+
     async def _read(self) -> None:
         """Sort what comes in; a full input queue stops reading, and so in the end the client."""
         try:
