@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-tests run test lint unit e2e bench screenshots clean
+.PHONY: help setup setup-tests run test lint unit e2e fuzz bench screenshots clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -18,6 +18,7 @@ $(shell [ -x $(BIN)/python ] || rm -f $(VENV)/.installed $(VENV)/.installed-dev)
 help:
 	@echo "make run      open the terminal on manifests/ (sets up everything first)"
 	@echo "make test     lint, types and all tests (sets up everything first)"
+	@echo "make fuzz     try properties on new examples until one fails (make test takes the same ones each time)"
 	@echo "make bench    measure; writes tests/benchmarks/RESULTS.md"
 	@echo "make lint     ruff and mypy alone"
 	@echo "make setup    what make run needs; .venv/bin/kubetui is the program then"
@@ -57,6 +58,9 @@ unit: $(VENV)/.installed-dev
 
 e2e: setup-tests
 	$(BIN)/pytest -q tests/e2e
+
+fuzz: setup-tests
+	@while KUBETUI_FUZZ=1 $(BIN)/pytest -q -n 2 -m hypothesis tests/unit tests/integration; do :; done
 
 test:
 	@.ci/run

@@ -1,4 +1,6 @@
-"""What holds for all tests: no example fails for being slow; what is put into the temporary folder goes with them."""
+"""What holds for all tests: properties are tried on the same examples in every run, and none fails for being slow; what
+is put into the temporary folder goes with them. `make fuzz` tries new examples until one fails.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,11 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-if "CI" not in os.environ:  # hypothesis has a profile of its own there, with the same two settings
-    settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-    settings.load_profile("busy")
+FUZZ = bool(os.environ.get("KUBETUI_FUZZ"))
+settings.register_profile(
+    "kubetui", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=not FUZZ
+)
+settings.load_profile("kubetui")
 
 
 @pytest.fixture(scope="session", autouse=True)

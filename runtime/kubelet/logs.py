@@ -76,7 +76,7 @@ def tail_start(file: BinaryIO, lines: int, start: int = 0, end: int | None = Non
     position = end
     carried = b""
     found = 0
-    last_full: int | None = None
+    any_full = False
     # Going back, a line begins behind the F before it. So look for one F more than lines are wanted.
     while position > start:
         size = min(BLOCK, position - start)
@@ -89,19 +89,29 @@ def tail_start(file: BinaryIO, lines: int, start: int = 0, end: int | None = Non
             heads = [match for match in heads if match.start() > 0 or block[:1] == b"\n"]
         for match in reversed(heads):
             begins = match.start() + (1 if block[match.start() : match.start() + 1] == b"\n" else 0)
-            if match.group(1) == b"F" or last_full is None:
+            if match.group(1) == b"F" or not any_full:
                 # A piece without an end is the line still being written.
-                if last_full is None and match.group(1) == b"P":
+                if not any_full and match.group(1) == b"P":
                     if found == 0:
                         found = 1
                     continue
                 found += 1
                 if found > lines:
-                    newline = block.find(b"\n", begins)
-                    return position + newline + 1 if newline >= 0 else end
-                last_full = position + begins
+                    return _behind_newline(file, position + begins, end)
+                any_full = True
         carried = block[:_OVERLAP]
     return start
+
+
+def _behind_newline(file: BinaryIO, position: int, end: int) -> int:
+    """Where the line after the one at ``position`` begins."""
+    file.seek(position)
+    while position < end and (block := file.read(BLOCK)):
+        newline = block.find(b"\n")
+        if newline >= 0:
+            return min(position + newline + 1, end)
+        position += len(block)
+    return end
 
 
 def since_start(file: BinaryIO, since: datetime, start: int) -> int:

@@ -103,6 +103,15 @@ def test_tail_is_the_end_of_the_whole(
             assert asyncio.run(read(path, Selection(tail=tail))).decode() == expected
 
 
+async def test_tail_of_lines_longer_than_the_overlap_of_blocks(tmp_path: Path) -> None:
+    """The line before the tail ends in a block that was read before the one it begins in."""
+    path = tmp_path / "0.log"
+    path.write_text("".join(line(number, "x" * 16_000) for number in range(20)) + line(20, "end"))
+    whole = (await read(path)).splitlines(keepends=True)
+    for tail in range(1, 22):
+        assert await read(path, Selection(tail=tail)) == b"".join(whole[-tail:])
+
+
 async def test_a_big_log_costs_little(tmp_path: Path) -> None:
     path = tmp_path / "0.log"
     with path.open("w") as file:
