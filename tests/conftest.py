@@ -1,5 +1,5 @@
-"""What holds for all tests: properties are tried on the same examples in every run, and none fails for being slow; what
-is put into the temporary folder goes with them. `make fuzz` tries new examples until one fails.
+"""What holds for all tests: properties are tried on the same examples in every run, and none fails for being slow;
+what is put into the temporary folder goes with them. `make fuzz` tries new examples until one fails.
 """
 
 from __future__ import annotations
