@@ -15,8 +15,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from podman import PodmanClient
-
 from runtime.objects.clock import Clock, SystemClock
 
 from . import doctor, execs, housekeeping, spec
@@ -91,6 +89,8 @@ class PodmanRuntime:
         self._locks: dict[str, asyncio.Lock] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._infra_image = ""
+        self._told: dict[str, Any] | None = None
+        """What Podman says of the machine; asked once, for the answer costs it half a second of package queries."""
         self._rootless = False
         self._pid_folder: Path | None = None
         self._transport: Transport | None = None
@@ -133,6 +133,7 @@ class PodmanRuntime:
         self._transport = Transport(self.service.url, self.service.version)
         self._images = ImageStore(self._transport)
         info: dict[str, Any] = await self._transport.get("/info")
+        self._told = info
         host, store = info["host"], info.get("store") or {}
         self._rootless = bool((host.get("security") or {}).get("rootless"))
         local = self.service.url.startswith("unix://")
@@ -195,12 +196,10 @@ class PodmanRuntime:
         return lock
 
     async def info(self) -> RuntimeInfo:
-        """The machine and Podman, as ``podman info`` tells."""
-
-        def call(client: PodmanClient) -> Any:
-            return client.info()
-
-        found = await self.transport.run(call)
+        """The machine and Podman, as ``podman info`` told at the start."""
+        if self._told is None:
+            raise RuntimeUnavailable("the runtime was not started")
+        found = self._told
         host, version = found["host"], found.get("version") or {}
         distribution = host.get("distribution") or {}
         image = " ".join(str(distribution.get(key) or "") for key in ("distribution", "version")).strip()
@@ -251,8 +250,7 @@ class PodmanRuntime:
                         # The name is taken by a half-made pod of before, or this attempt has just made one.
                         await self._remove_pod(name)
                         if self._infra_image and "image not known" in error.message and attempt == 1:
-                            info = await self.transport.get("/info")
-                            await self._ensure_infra_image(str(info["host"].get("arch") or ""))
+                            await self._ensure_infra_image((await self.info()).architecture)
                         elif attempt == 2 or "is in use" not in error.message:
                             reason = error.reason or "FailedCreatePodSandBox"
                             raise RuntimeFailure(error.message, reason, error.code) from error
