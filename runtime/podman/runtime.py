@@ -326,9 +326,18 @@ class PodmanRuntime:
         """Start it, and the sandbox with the first one. RuntimeFailure with reason RunContainerError, code 128."""
         listing = self._list()
         sandbox_id = listing.sandbox_of(container_id)
+        start = f"/containers/{container_id}/start"
         async with self._lock(listing.uid_of(sandbox_id) or sandbox_id or container_id):
             try:
-                await self.transport.post(f"/containers/{container_id}/start", urgency=0)
+                try:
+                    await self.transport.post(start, urgency=0)
+                except RuntimeFailure as error:
+                    if "internal libpod error" not in error.message:
+                        raise
+                    # It was the infra container, or was it? When that one starts now, what hindered it has passed:
+                    # others that change the machine's packet filter at the same moment do.
+                    await self._start_infra(sandbox_id)
+                    await self.transport.post(start, urgency=0)
             except (NoSuchItem, RuntimeUnavailable):
                 raise
             except RuntimeFailure as error:
@@ -337,8 +346,8 @@ class PodmanRuntime:
                     await self._remove_pod(sandbox_id)
                     listing.removed(sandbox_id)
                     raise RuntimeFailure(error.message, "FailedCreatePodSandBox", error.code) from error
-                if "internal libpod error" in error.message:
-                    await self._start_infra(sandbox_id)
+                if error.reason == "FailedCreatePodSandBox":
+                    raise
                 raise RuntimeFailure(error.message, "RunContainerError", 128) from error
         listing.started(container_id)
 
