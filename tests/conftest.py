@@ -1,22 +1,37 @@
 """What holds for all tests: properties are tried on the same examples in every run, and none fails for being slow;
 what is put into the temporary folder goes with them. `make fuzz` tries new examples until one fails.
+
+Nothing of the user's environment matters either: neither colours, editor, proxies nor a kubeconfig. And a run that is
+ended by SIGTERM cleans up as one that is interrupted does.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+_LOOKS = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLORTERM", "COLUMNS", "LINES")
+_TOOLS = ("KUBECONFIG", "KUBE_EDITOR", "EDITOR", "VISUAL", "PAGER")
+for _name in list(os.environ):
+    if _name in (*_LOOKS, *_TOOLS) or _name.lower().endswith("_proxy") or _name.startswith("TEXTUAL"):
+        del os.environ[_name]
+os.environ["TERM"] = "xterm-256color"
+
 FUZZ = bool(os.environ.get("KUBETUI_FUZZ"))
 settings.register_profile(
     "kubetui", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=not FUZZ
 )
 settings.load_profile("kubetui")
+
+
+def pytest_configure() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: pytest.exit("stopped by SIGTERM", returncode=3))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -129,8 +129,6 @@ def podman_storage() -> Iterator[PodmanStorage]:
     except RuntimeFailure as error:
         shutil.rmtree(folder, ignore_errors=True)
         pytest.fail(f"{error.message}: these tests need it", pytrace=False)
-    # A run that is stopped from outside must clean up too.
-    signal.signal(signal.SIGTERM, lambda *_: pytest.exit("stopped by SIGTERM", returncode=3))
     before = os.environ.get("KUBETUI_PODMAN_ROOT")
     os.environ["KUBETUI_PODMAN_ROOT"] = str(folder / "podman")
     try:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import pty
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import threading
 from pathlib import Path
 
@@ -63,25 +66,25 @@ def test_what_can_be_written_is(tmp_path: Path) -> None:
 def test_a_closed_window_ends_the_program(tmp_path: Path) -> None:
     """Also when no signal says so: the program hears of it when it draws."""
     ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
     kubeconfig = tmp_path / "kubeconfig"
     kubeconfig.write_text(NOBODY_THERE)
-    environment = {**os.environ, "TERM": "xterm-256color", "HOME": str(tmp_path)}
     process = subprocess.Popen(  # in a session without a terminal of its own: nobody sends SIGHUP
         [sys.executable, "-m", "kubetui", "--kubeconfig", str(kubeconfig)],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
-        env=environment,
+        env={**os.environ, "HOME": str(tmp_path)},
         start_new_session=True,
     )
     os.close(theirs)
     try:
-        drawn = b""
-        while b"absent" not in drawn:  # the header names the context: it runs, and goes on running
-            drawn += os.read(ours, 65536)
-    finally:
-        os.close(ours)
-    try:
+        try:
+            drawn = b""
+            while b"absent" not in drawn:  # the header names the context: it runs, and goes on running
+                drawn += os.read(ours, 65536)
+        finally:
+            os.close(ours)
         assert process.wait(60) in (0, 1, -signal.SIGHUP)
     finally:
         process.kill()
