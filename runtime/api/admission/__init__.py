@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from runtime.api.authorization import Authorizer
+from runtime.api.webhooks import WebhookClient
 from runtime.objects.clock import Clock
 from runtime.objects.registry import Registry
 
@@ -21,6 +22,8 @@ from .policies import ValidatingPolicies
 from .quota import ResourceQuota
 from .security import PodSecurity
 from .services import ServiceAllocation, well_known_addresses
+from .versions import StorageVersion
+from .webhooks import MutatingWebhooks, ValidatingWebhooks
 
 __all__ = ["Chain", "default_chain", "well_known_addresses"]
 
@@ -31,6 +34,7 @@ def default_chain(
     reserved_addresses: tuple[str, ...],
     registry: Registry,
     authorizer: Authorizer,
+    hooks: WebhookClient,
 ) -> Chain:
     """Upstream's default plugins that mean something here, in upstream's order; quota is always last."""
     return Chain(
@@ -47,8 +51,11 @@ def default_chain(
             RuntimeClassAdmission(),
             CertificateRequests(clock),
             DefaultIngressClass(),
+            MutatingWebhooks(registry, authorizer, hooks),
             ServiceAllocation(service_cidr, reserved_addresses),
             ValidatingPolicies(registry, authorizer),
+            ValidatingWebhooks(registry, authorizer, hooks),
+            StorageVersion(),
             ResourceQuota(),
         ]
     )
