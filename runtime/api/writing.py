@@ -38,7 +38,8 @@ from runtime.objects.schema import decode, strict_error
 from runtime.store import Change, Key, Record, Store, StoreError, StoreFull, VersionMismatch
 
 from . import deleting, fields
-from .admission.chain import CREATE, DELETE, NO_STEPS, UPDATE, Attributes, Chain, run
+from .admission.chain import CREATE, DELETE, UPDATE, Attributes, Chain, Steps, run
+from .admission.versions import StorageVersion
 from .authorization import RBAC_GROUP, Authorizer, EscalationCheck
 from .context import Answer, RequestContext
 from .metadata import (
@@ -60,6 +61,8 @@ MAX_OBJECT_BYTES = 1_572_864
 _WORTH_MEASURING = 1_048_576
 _MAIN = ("", "scale")
 """Changes that the whole object's own rules judge."""
+_SCALE_STEPS = Steps((), (), (StorageVersion().validate,))
+"""Admission was asked about the Scale, not about what is scaled."""
 
 Hook = Callable[[], None]
 
@@ -319,7 +322,7 @@ class Writer:
     async def _admit_and_validate(self, a: Attributes) -> None:
         steps = self._chain.steps(a.resource.group_resource, a.subresource, a.operation)
         if a.subresource == "scale":
-            steps = NO_STEPS  # admission was asked about the Scale
+            steps = _SCALE_STEPS
         given = a.obj
         await self._chain.mutate(a, steps)
         a.generated = False

@@ -130,9 +130,6 @@ class Steps:
     check: tuple[Step, ...]
 
 
-NO_STEPS = Steps((), (), ())
-
-
 class Chain:
     """Plugins in order, looked up per kind of request so that a request costs one dictionary access."""
 
