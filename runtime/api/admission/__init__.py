@@ -12,6 +12,7 @@ from .chain import Chain
 from .classes import DefaultIngressClass, DefaultStorageClass
 from .lifecycle import ImmortalNamespaces, NamespaceLifecycle, TaintNodesByCondition
 from .limits import LimitRanger
+from .mutations import MutatingPolicies
 from .pods import (
     DefaultTolerationSeconds,
     PriorityAdmission,
@@ -51,6 +52,7 @@ def default_chain(
             RuntimeClassAdmission(),
             CertificateRequests(clock),
             DefaultIngressClass(),
+            MutatingPolicies(registry, authorizer),
             MutatingWebhooks(registry, authorizer, hooks),
             ServiceAllocation(service_cidr, reserved_addresses),
             ValidatingPolicies(registry, authorizer),

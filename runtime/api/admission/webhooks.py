@@ -16,12 +16,10 @@ from typing import Any
 from runtime.api.authorization import Authorizer
 from runtime.api.serving import in_version
 from runtime.api.webhooks import CallFailed, WebhookClient
-from runtime.objects import meta
 from runtime.objects.apply import validate_managed_fields
 from runtime.objects.errors import Obj, StatusError, bad_request, forbidden, internal
-from runtime.objects.patch import apply_json_patch
+from runtime.objects.patch import apply_json_patch, why_refused
 from runtime.objects.registry import Registry, Resource
-from runtime.objects.schema import decode
 from runtime.objects.selectors import SelectorError
 
 from .asking import Asking, Failure
@@ -30,6 +28,7 @@ from .bound import in_matched, seen_request
 from .chain import CREATE, OPERATIONS, Attributes, Plugin
 from .matching import GROUP, exempt, matched_resource, namespace_matches, object_matches
 from .reviews import Verdict, make_review, read_answer, rejection, review_version
+from .rounds import Round, read_again
 
 logger = logging.getLogger(__name__)
 
@@ -199,22 +198,6 @@ class ValidatingWebhooks(_Webhooks):
         return None
 
 
-@dataclass(slots=True)
-class _Round:
-    """What the second round has to know of the first."""
-
-    output: Obj | None = None
-    before: set[str] | None = None
-    """The webhooks asked so far that want to be asked again."""
-    again: set[str] | None = None
-    """Those of them that something changed after."""
-
-    def changed(self) -> None:
-        """Something changed the object: whoever saw it before and wants to know is asked again."""
-        self.again = (self.again or set()) | (self.before or set())
-        self.before = set()
-
-
 class MutatingWebhooks(_Webhooks):
     """Has mutating webhooks complete what a request is about."""
 
@@ -226,19 +209,15 @@ class MutatingWebhooks(_Webhooks):
         return self._dispatch(a) if self._concerns(a) else None
 
     async def _dispatch(self, a: Attributes) -> None:
-        state: _Round = a.memory.setdefault(MUTATING, _Round())
-        if a.round and state.output is not None and a.obj != state.output:
-            state.changed()
+        state: Round = a.memory.setdefault(MUTATING, Round())
+        state.begin(a)
         for hook in self._hooks(a):
             resource = await self._asked(a, hook)
-            if resource is None or (a.round and hook.uid not in (state.again or ())):
+            if resource is None or state.skips(a, hook.uid):
                 continue
-            if await self._mutate(a, hook, resource):
-                state.changed()
-                a.reinvoke = True
-            if hook.again:
-                state.before = (state.before or set()) | {hook.uid}
-        state.output = meta.copy(a.obj) if a.obj is not None else None
+            changed = await self._mutate(a, hook, resource)
+            state.asked(a, hook.uid, changed=changed, again=hook.again)
+        state.end(a)
 
     async def _mutate(self, a: Attributes, hook: Hook, resource: Resource) -> bool:
         """Ask one webhook and do as it says; whether that changed anything.
@@ -246,7 +225,7 @@ class MutatingWebhooks(_Webhooks):
         Raises:
             StatusError: it refuses, or can't be asked.
         """
-        shown = None if a.obj is None else await in_matched(a, resource, _unfinished(a, a.obj))
+        shown = None if a.obj is None else await in_matched(a, resource, unfinished(a, a.obj))
         old = await in_matched(a, resource, a.old)
         try:
             verdict = await self._call(a, hook, resource, shown, old)
@@ -263,11 +242,11 @@ class MutatingWebhooks(_Webhooks):
         patched = _patched(a, resource, shown, verdict.patch)
         if patched == shown:
             return False
-        a.obj = _finished(a, a.obj, await _back(a, resource, patched))
+        a.obj = finished(a, a.obj, await into_request(a, resource, patched))
         return True
 
 
-def _unfinished(a: Attributes, obj: Obj) -> Obj:
+def unfinished(a: Attributes, obj: Obj) -> Obj:
     """A new object before the server has given it an identity, as mutating webhooks see it."""
     if a.operation != CREATE or a.kind is not None:
         return obj
@@ -277,7 +256,7 @@ def _unfinished(a: Attributes, obj: Obj) -> Obj:
     return {**obj, "metadata": metadata}
 
 
-def _finished(a: Attributes, before: Obj, obj: Obj) -> Obj:
+def finished(a: Attributes, before: Obj, obj: Obj) -> Obj:
     """The object that a webhook made of another, with what the server had given it, to be changed by others."""
     if a.kind is not None:
         return obj
@@ -295,27 +274,22 @@ def _finished(a: Attributes, before: Obj, obj: Obj) -> Obj:
 
 
 def _patched(a: Attributes, resource: Resource, obj: Obj, patch: Any) -> Obj:
-    """The object with a webhook's patch, read and defaulted as a body would be.
+    """The object with a webhook's patch.
 
     Raises:
         StatusError: 500, the patch does not fit.
     """
     try:
-        patched: Obj = meta.copy(apply_json_patch(obj, patch))
-        if not isinstance(patched, dict):
-            raise internal("the patched object is no object")
-        if a.kind is None:
-            if (patched.get("apiVersion"), patched.get("kind")) != (resource.api_version, resource.kind):
-                raise internal(f"the patched object is no {resource.kind} of {resource.api_version}")
-            patched, _ = decode(resource, patched)
-            resource.strategy.default(patched)
+        patched = apply_json_patch(obj, patch)
     except StatusError as error:
-        if error.code == 500:
-            raise
-        causes = [str(cause.get("message")) for cause in error.details.get("causes") or ()]
-        raise internal("; ".join(causes) or error.message) from error
-    return patched
+        raise internal(why_refused(error)) from error
+    return read_again(a, resource, patched)
 
 
-async def _back(a: Attributes, resource: Resource, obj: Obj) -> Obj:
+async def into_request(a: Attributes, resource: Resource, obj: Obj) -> Obj:
+    """An object of the version that was matched in the request's own.
+
+    Raises:
+        StatusError: 500, a conversion webhook failed.
+    """
     return obj if a.kind is not None else await in_version(resource, a.resource, obj)
