@@ -20,7 +20,6 @@ from runtime.store import Key, Record, Store, VersionMismatch
 
 from .admission import default_chain, well_known_addresses
 from .admission.chain import CONNECT, Attributes, Chain
-from .admission.webhooks import CONFIGURATIONS
 from .authorization import Authorizer
 from .computed import Computed
 from .context import MASTERS, Answer, RequestContext, TokenIssuer
@@ -74,8 +73,15 @@ class Core:
         )
         definitions = Definitions(registry, store, Conversions(hooks))
         definitions.load()
+        self._chain.reload(self.view)
+        followers = dict.fromkeys(self._chain.configured, lambda _: self._chain.reload(self.view))
         self._writer = Writer(
-            store, clock, self._chain, self.view, self.authorizer, followers={DEFINITIONS: definitions.follow}
+            store,
+            clock,
+            self._chain,
+            self.view,
+            self.authorizer,
+            followers={**followers, DEFINITIONS: definitions.follow},
         )
         self._pods = PodSubresources(store, self.view, clock, self._writer)
         self.expiry = EventExpiry(store, clock)
@@ -141,7 +147,7 @@ class Core:
 
     def _may_wait(self, resource: Resource) -> bool:
         """Whether a write may have to ask a webhook, so that what it needs to begin again has to be kept."""
-        return resource.convert is not None or any(map(self.view.count, CONFIGURATIONS))
+        return resource.convert is not None or self._chain.asks_outside
 
     async def _until_stored(
         self, resource: Resource, name: str, attempt: Callable[[], Awaitable[Answer]]

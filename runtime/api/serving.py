@@ -57,6 +57,19 @@ async def all_served(resource: Resource, records: Sequence[Record]) -> list[Reco
     ]
 
 
+async def stored_by_now(resource: Resource, obj: Obj) -> Obj | None:
+    """An object in the stored version where a webhook has to be asked for it, else None.
+
+    Raises:
+        StatusError: 500, a conversion webhook failed.
+    """
+    custom = resource.custom
+    if resource.convert is None or custom is None or custom.storage_version == resource.version:
+        return None
+    (made,) = await resource.convert([obj], f"{resource.group}/{custom.storage_version}")
+    return made
+
+
 async def in_version(source: Resource, target: Resource, obj: Obj) -> Obj:
     """An object of one version of a kind in another.
 

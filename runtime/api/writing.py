@@ -38,8 +38,7 @@ from runtime.objects.schema import decode, strict_error
 from runtime.store import Change, Key, Record, Store, StoreError, StoreFull, VersionMismatch
 
 from . import deleting, fields
-from .admission.chain import CREATE, DELETE, UPDATE, Attributes, Chain, Steps, run
-from .admission.versions import StorageVersion
+from .admission.chain import CREATE, DELETE, NO_STEPS, UPDATE, Attributes, Chain, run
 from .authorization import RBAC_GROUP, Authorizer, EscalationCheck
 from .context import Answer, RequestContext
 from .metadata import (
@@ -53,7 +52,7 @@ from .metadata import (
     settle_namespace,
 )
 from .names import MAX_ATTEMPTS, generate_name, new_uid
-from .serving import served_by_now
+from .serving import served_by_now, stored_by_now
 from .view import StoreView
 
 MAX_OBJECT_BYTES = 1_572_864
@@ -61,9 +60,6 @@ MAX_OBJECT_BYTES = 1_572_864
 _WORTH_MEASURING = 1_048_576
 _MAIN = ("", "scale")
 """Changes that the whole object's own rules judge."""
-_SCALE_STEPS = Steps((), (), (StorageVersion().validate,))
-"""Admission was asked about the Scale, not about what is scaled."""
-
 Hook = Callable[[], None]
 
 
@@ -281,8 +277,10 @@ class Writer:
         a.changes.extend(changes)
         if not admitted:
             steps = self._chain.steps(resource.group_resource, "", DELETE)
-            await self._chain.mutate(a, steps)
-            await run(steps.check, a)
+            if steps.mutate:
+                await self._chain.mutate(a, steps)
+            if steps.check:
+                await run(steps.check, a)
         decision = deleting.decide(resource, old, options, self._clock.now())
         if decision.metadata is not None:
             new = {**old, "metadata": decision.metadata}
@@ -322,13 +320,15 @@ class Writer:
     async def _admit_and_validate(self, a: Attributes) -> None:
         steps = self._chain.steps(a.resource.group_resource, a.subresource, a.operation)
         if a.subresource == "scale":
-            steps = _SCALE_STEPS
-        given = a.obj
-        await self._chain.mutate(a, steps)
-        a.generated = False
-        if a.obj is not given:
-            self._settle_mutated(a)
-        await run(steps.last, a)
+            steps = NO_STEPS  # admission was asked about the Scale, not about what is scaled
+        if steps.mutate:
+            given = a.obj
+            await self._chain.mutate(a, steps)
+            a.generated = False
+            if a.obj is not given:
+                self._settle_mutated(a)
+        if steps.last:
+            await run(steps.last, a)
         resource, new, old = a.resource, a.object, a.old
         strategy = resource.strategy
         errors: list[FieldError]
@@ -347,7 +347,10 @@ class Writer:
             a.ctx.warn(sentence)
         if resource.group == RBAC_GROUP:
             self._escalation.check(a.ctx, resource, a.namespace, new, old)
-        await run(steps.check, a)
+        if resource.convert is not None:
+            a.stored = await stored_by_now(resource, new)
+        if steps.check:
+            await run(steps.check, a)
 
     @staticmethod
     def _settle_mutated(a: Attributes) -> None:

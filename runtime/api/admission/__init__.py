@@ -23,7 +23,6 @@ from .policies import ValidatingPolicies
 from .quota import ResourceQuota
 from .security import PodSecurity
 from .services import ServiceAllocation, well_known_addresses
-from .versions import StorageVersion
 from .webhooks import MutatingWebhooks, ValidatingWebhooks
 
 __all__ = ["Chain", "default_chain", "well_known_addresses"]
@@ -57,7 +56,6 @@ def default_chain(
             ServiceAllocation(service_cidr, reserved_addresses),
             ValidatingPolicies(registry, authorizer),
             ValidatingWebhooks(registry, authorizer, hooks),
-            StorageVersion(),
             ResourceQuota(),
         ]
     )

@@ -18,7 +18,7 @@ from runtime.objects.selectors import SelectorError, label_selector
 from .asking import Asking, Failure, request_of
 from .authorizing import AuthorizerValue
 from .chain import Attributes
-from .matching import exempt, matches_criteria
+from .matching import matches_criteria
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +49,6 @@ class BoundPolicies:
         self._authorizer = authorizer
         self._policies = policies
         self._bindings = bindings
-
-    def any(self, a: Attributes) -> bool:
-        """Whether there is anything to look for."""
-        return bool(a.view.count(self._policies) and a.view.count(self._bindings)) and not exempt(a)
 
     def find(self, a: Attributes) -> Iterator[Invocation | Misconfigured]:
         """What is to be asked, in the order of the policies' and the bindings' names."""

@@ -103,6 +103,10 @@ class Plugin:
     operations: frozenset[str] = frozenset({CREATE})
     subresources: frozenset[str] | None = frozenset({""})
     """The subresources it cares for; None for all."""
+    configured: tuple[str, ...] = ()
+    """The resources whose objects say what it does, if there are such: without one of each it is left out."""
+    outside = False
+    """It asks somebody outside of this process."""
     last = False
     """Its ``admit`` is no admission but the kind's own preparation: once, after everybody else's."""
 
@@ -130,13 +134,33 @@ class Steps:
     check: tuple[Step, ...]
 
 
+NO_STEPS = Steps((), (), ())
+
+
 class Chain:
     """Plugins in order, looked up per kind of request so that a request costs one dictionary access."""
 
     def __init__(self, plugins: Sequence[Plugin]) -> None:
         self._plugins = tuple(plugins)
+        self._missing: set[str] = set()
+        self.asks_outside = False
+        """Whether there is a webhook that a write might have to wait for."""
         self._known: dict[tuple[str, str, str], Steps] = {}
         self._removed: dict[str, tuple[Callable[[Obj], None], ...]] = {}
+
+    @property
+    def configured(self) -> frozenset[str]:
+        """The resources whose objects say what plugins do: :meth:`reload` is to be called when any was written."""
+        return frozenset(name for plugin in self._plugins for name in plugin.configured)
+
+    def reload(self, view: StoreView) -> None:
+        """See which plugins have something to do."""
+        self._missing = {name for name in self.configured if not view.count(name)}
+        self.asks_outside = any(plugin.outside and self._active(plugin) for plugin in self._plugins)
+        self._known.clear()
+
+    def _active(self, plugin: Plugin) -> bool:
+        return self._missing.isdisjoint(plugin.configured)
 
     def steps(self, resource: str, subresource: str, operation: str) -> Steps:
         """The mutating and the validating steps for a kind of request."""
@@ -146,7 +170,8 @@ class Chain:
             fitting = [
                 plugin
                 for plugin in self._plugins
-                if (plugin.resources is None or resource in plugin.resources)
+                if self._active(plugin)
+                and (plugin.resources is None or resource in plugin.resources)
                 and operation in plugin.operations
                 and (plugin.subresources is None or subresource in plugin.subresources)
             ]
@@ -176,8 +201,10 @@ class Chain:
             StatusError: it is refused.
         """
         steps = self.steps(a.resource.group_resource, a.subresource, a.operation)
-        await self.mutate(a, steps)
-        await run(steps.check, a)
+        if steps.mutate:
+            await self.mutate(a, steps)
+        if steps.check:
+            await run(steps.check, a)
         return a.object
 
     def removal_hooks(self, resource: str) -> tuple[Callable[[Obj], None], ...]:

@@ -21,7 +21,7 @@ from runtime.objects.schema import TypeInfo, definition_of, type_of
 from .asking import Asking, Failure
 from .bound import BoundPolicies, Invocation, Misconfigured, asking, fails
 from .chain import CONNECT, CREATE, UPDATE, Attributes, Plugin
-from .matching import GROUP
+from .matching import GROUP, exempt
 from .rounds import Round, read_again
 from .webhooks import finished, into_request, unfinished
 
@@ -35,13 +35,14 @@ class MutatingPolicies(Plugin):
     operations = frozenset({CREATE, UPDATE, CONNECT})
     """A deletion has nothing that could be changed."""
     subresources = None
+    configured = (POLICIES, BINDINGS)
 
     def __init__(self, registry: Registry, authorizer: Authorizer) -> None:
         self._bound = BoundPolicies(registry, authorizer, POLICIES, BINDINGS)
 
     def admit(self, a: Attributes) -> Awaitable[None] | None:
         """Change the object as the policies say."""
-        return self._dispatch(a) if self._bound.any(a) else None
+        return self._dispatch(a) if not exempt(a) else None
 
     async def _dispatch(self, a: Attributes) -> None:
         problems: list[tuple[str, str]] = []

@@ -15,7 +15,7 @@ from runtime.objects.registry import Registry
 from .asking import Failure
 from .bound import BoundPolicies, Invocation, Misconfigured, asking, fails
 from .chain import OPERATIONS, Attributes, Plugin
-from .matching import GROUP
+from .matching import GROUP, exempt
 
 POLICIES: Final = f"validatingadmissionpolicies.{GROUP}"
 BINDINGS: Final = f"validatingadmissionpolicybindings.{GROUP}"
@@ -27,13 +27,14 @@ class ValidatingPolicies(Plugin):
 
     operations = OPERATIONS
     subresources = None
+    configured = (POLICIES, BINDINGS)
 
     def __init__(self, registry: Registry, authorizer: Authorizer) -> None:
         self._bound = BoundPolicies(registry, authorizer, POLICIES, BINDINGS)
 
     def validate(self, a: Attributes) -> Awaitable[None] | None:
         """Refuse what a policy denies, warn of what one only warns of."""
-        return self._ask(a) if self._bound.any(a) else None
+        return self._ask(a) if not exempt(a) else None
 
     async def _ask(self, a: Attributes) -> None:
         for found in self._bound.find(a):

@@ -34,7 +34,6 @@ logger = logging.getLogger(__name__)
 
 MUTATING = f"mutatingwebhookconfigurations.{GROUP}"
 VALIDATING = f"validatingwebhookconfigurations.{GROUP}"
-CONFIGURATIONS = (MUTATING, VALIDATING)
 DEFAULT_SECONDS = 10
 _SERVER_SET = ("uid", "creationTimestamp", "generation")
 """What a new object gets only after mutating admission."""
@@ -68,7 +67,7 @@ class _Webhooks(Plugin):
 
     operations = OPERATIONS
     subresources = None
-    configurations = ""
+    outside = True
     mutating = False
 
     def __init__(self, registry: Registry, authorizer: Authorizer, client: WebhookClient) -> None:
@@ -76,11 +75,8 @@ class _Webhooks(Plugin):
         self._authorizer = authorizer
         self._client = client
 
-    def _concerns(self, a: Attributes) -> bool:
-        return bool(a.view.count(self.configurations)) and not exempt(a)
-
     def _hooks(self, a: Attributes) -> Iterator[Hook]:
-        for configuration in a.view.list(self.configurations):
+        for configuration in a.view.list(self.configured[0]):
             name = configuration["metadata"]["name"]
             for index, webhook in enumerate(configuration.get("webhooks") or ()):
                 yield Hook(f"{name}/{webhook['name']}/{index}", webhook)
@@ -166,11 +162,11 @@ class _Webhooks(Plugin):
 class ValidatingWebhooks(_Webhooks):
     """Asks all validating webhooks that a request concerns, together."""
 
-    configurations = VALIDATING
+    configured = (VALIDATING,)
 
     def validate(self, a: Attributes) -> Awaitable[None] | None:
         """Refuse what a webhook refuses."""
-        return self._dispatch(a) if self._concerns(a) else None
+        return self._dispatch(a) if not exempt(a) else None
 
     async def _dispatch(self, a: Attributes) -> None:
         calls = []
@@ -201,12 +197,12 @@ class ValidatingWebhooks(_Webhooks):
 class MutatingWebhooks(_Webhooks):
     """Has mutating webhooks complete what a request is about."""
 
-    configurations = MUTATING
+    configured = (MUTATING,)
     mutating = True
 
     def admit(self, a: Attributes) -> Awaitable[None] | None:
         """Change the object as the webhooks say."""
-        return self._dispatch(a) if self._concerns(a) else None
+        return self._dispatch(a) if not exempt(a) else None
 
     async def _dispatch(self, a: Attributes) -> None:
         state: Round = a.memory.setdefault(MUTATING, Round())
