@@ -154,7 +154,7 @@ class Writer:
                     [required("metadata.name", "name or generateName is required")],
                 )
             return self._submit(a, key, 0, 201)
-        except StatusError:
+        except (StatusError, asyncio.CancelledError):
             a.roll_back()
             raise
         except VersionMismatch:
@@ -232,7 +232,7 @@ class Writer:
         try:
             await self._admit_and_validate(a)
             return self.store_change(a, record)
-        except (StatusError, VersionMismatch):
+        except (StatusError, VersionMismatch, asyncio.CancelledError):
             a.roll_back()
             raise
 

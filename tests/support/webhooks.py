@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import ipaddress
 import json
 import ssl
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -116,3 +118,20 @@ class WebhookServer:
 async def never(_: Review) -> Any:
     """An answer that does not come."""
     await asyncio.Event().wait()
+
+
+@contextlib.contextmanager
+def webhooks_beside(folder: Path) -> Iterator[WebhookServer]:
+    """A webhook server on a thread of its own, for tests that wait for other programs."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    server = WebhookServer(folder)
+    try:
+        asyncio.run_coroutine_threadsafe(server.start(), loop).result(60)
+        yield server
+    finally:
+        asyncio.run_coroutine_threadsafe(server.stop(), loop).result(60)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(60)
+        loop.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -89,6 +90,8 @@ async def test_a_policy_warns(plane) -> None:
         "Validation failed for ValidatingAdmissionPolicy 'guard' with binding 'bound': "
         "failed expression: object.spec.replicas > 5"
     ]
+    (noted,) = json.loads(ctx.annotations["validation.policy.admission.k8s.io/validation_failure"])
+    assert (noted["policy"], noted["binding"], noted["expressionIndex"]) == ("guard", "bound", 0)
 
 
 async def test_a_failing_policy_refuses_unless_it_is_to_be_ignored(plane) -> None:
