@@ -8,16 +8,17 @@ who may, which path, which object, and only then the work.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from runtime.objects import meta
 from runtime.objects.errors import Obj, StatusError, bad_request, conflict, method_not_allowed
 from runtime.objects.registry import Resource
 from runtime.objects.schema import decode
-from runtime.store import Key, Record
+from runtime.store import Key, Record, VersionMismatch
 
 from . import connect, fields, patching, subresources
+from .admission.chain import CREATE, UPDATE, Attributes
 from .computed import compute, list_computed
 from .context import Answer, ListOptions, ListResult, RequestContext, WatchOptions
 from .core import Core
@@ -25,7 +26,7 @@ from .deleting import check_options
 from .listing import list_objects
 from .metadata import check_kind, check_name
 from .node import NodeConnection
-from .serving import served
+from .serving import served_by_now
 from .subresources import read_scale, rescaled, scale_answer, scale_of
 from .watching import WatchStream
 from .writing import Planned, missing, report_unknown
@@ -69,8 +70,8 @@ class API(Core):
         if record is None:
             raise missing(resource, name)
         if subresource == "scale":
-            return scale_answer(resource, record)
-        return Answer.of(served(resource, record))
+            return scale_answer(resource, await served_by_now(resource, record))
+        return Answer.of(await served_by_now(resource, record))
 
     async def list(
         self, ctx: RequestContext, resource: Resource, namespace: str, options: ListOptions
@@ -85,7 +86,7 @@ class API(Core):
         computed = self.computed.get(resource.group_resource)
         if computed is not None:
             return await list_computed(computed, resource, namespace, options, self.store.revision)
-        return list_objects(self.store, resource, namespace, options)
+        return await list_objects(self.store, resource, namespace, options)
 
     def watch(
         self, ctx: RequestContext, resource: Resource, namespace: str, options: WatchOptions
@@ -151,13 +152,31 @@ class API(Core):
         else:
             self._verb(resource, "update")
         key = self._key(resource, namespace, name)
-        if subresource == "scale":
-            return await self._update_scale(ctx, resource, namespace, name, key, obj)
+        again = self._may_wait(resource)
+
+        async def attempt() -> Answer:
+            body = meta.copy(obj) if again else obj
+            if subresource == "scale":
+                return await self._update_scale(ctx, resource, namespace, name, key, body)
+            return await self._update(ctx, resource, namespace, name, key, body, subresource)
+
+        return await self._until_stored(resource, name, attempt)
+
+    async def _update(
+        self,
+        ctx: RequestContext,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        key: Key,
+        obj: Obj,
+        subresource: str,
+    ) -> Answer:
         obj = dict(obj) if isinstance(obj, dict) else obj
         check_kind(resource, obj)
         record = self.store.latest(key)
         if subresource == "status" and record is not None:
-            current = self._served(resource, record)
+            current = await self._served(resource, record)
             clean = self._read_status(ctx, resource, obj, current)
         else:
             clean = self._writer.read_body(ctx, resource, obj)
@@ -206,12 +225,31 @@ class API(Core):
         patching.check_patch_options(ctx, media_type, force)
         patch = patching.read_patch(body, media_type)
         key = self._key(resource, namespace, name)
-        record = self.store.latest(key)
-        if media_type == patching.APPLY_PATCH:
-            return await self._apply(ctx, resource, namespace, name, patch, record, subresource, bool(force))
-        if record is None:
-            raise await self._not_there(resource, key)
-        current = self._served(resource, record)
+
+        async def attempt() -> Answer:
+            record = self.store.latest(key)
+            if media_type == patching.APPLY_PATCH:
+                return await self._apply(
+                    ctx, resource, namespace, name, patch, record, subresource, bool(force)
+                )
+            if record is None:
+                raise await self._not_there(resource, key)
+            return await self._patch(ctx, resource, namespace, name, patch, media_type, record, subresource)
+
+        return await self._until_stored(resource, name, attempt)
+
+    async def _patch(
+        self,
+        ctx: RequestContext,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        patch: Any,
+        media_type: str,
+        record: Record,
+        subresource: str,
+    ) -> Answer:
+        current = await self._served(resource, record)
         if subresource == "scale":
             assert resource.scale is not None
             scale = scale_of(resource.scale, current)
@@ -227,7 +265,7 @@ class API(Core):
             clean = patching.read_patched(ctx, resource, patched, patch=shown)
             resource.strategy.default(clean)
         return await self._carry_out(
-            key,
+            record.key,
             lambda: self._writer.update(
                 ctx, resource, namespace, name, clean, record, subresource, patched=True
             ),
@@ -250,10 +288,14 @@ class API(Core):
         if options.get("dryRun"):
             ctx.dry_run = True
         key = self._key(resource, namespace, name)
-        record = self.store.latest(key)
-        if record is None:
-            raise await self._not_there(resource, key)
-        return await self._carry_out(key, lambda: self._writer.delete(ctx, resource, record, options))
+
+        async def attempt() -> Answer:
+            record = self.store.latest(key)
+            if record is None:
+                raise await self._not_there(resource, key)
+            return await self._carry_out(key, lambda: self._writer.delete(ctx, resource, record, options))
+
+        return await self._until_stored(resource, name, attempt)
 
     async def delete_collection(
         self,
@@ -273,22 +315,8 @@ class API(Core):
         check_options(delete_options)
         if delete_options.get("dryRun"):
             ctx.dry_run = True
-        listed = list_objects(self.store, resource, namespace, list_options)
-        plans: list[Planned] = []
-        refused: StatusError | None = None
-        for index, shown in enumerate(listed.records):
-            record = self.store.latest(shown.key)
-            if record is not None:
-                try:
-                    plans.append(self._writer.delete(ctx, resource, record, delete_options))
-                except StatusError as error:
-                    refused = refused or error
-            if index % _COLLECTION_STEP == _COLLECTION_STEP - 1:
-                await asyncio.sleep(0)  # thousands of deletions must not keep the loop to themselves
-        for plan in plans:
-            await self._writer.wait(plan)
-        if refused is not None:
-            raise refused
+        listed = await list_objects(self.store, resource, namespace, list_options)
+        await self._delete_all(ctx, resource, [record.key for record in listed.records], delete_options)
         return Answer(
             {
                 "kind": resource.list_kind,
@@ -297,6 +325,39 @@ class API(Core):
                 "items": [record.obj for record in listed.records],
             }
         )
+
+    async def _delete_all(
+        self, ctx: RequestContext, resource: Resource, keys: Sequence[Key], options: Obj
+    ) -> None:
+        """Delete what is there of these; the first refusal is told when all were tried."""
+        plans: list[Planned] = []
+        refused: list[StatusError] = []
+
+        async def plan(key: Key) -> None:
+            for _ in range(_COLLECTION_STEP):
+                record = self.store.latest(key)
+                if record is None:
+                    return
+                try:
+                    plans.append(await self._writer.delete(ctx, resource, record, options))
+                except VersionMismatch:
+                    continue
+                except StatusError as error:
+                    refused.append(error)
+                return
+
+        together = _ASKED_TOGETHER if self._may_wait(resource) else 1
+        for start in range(0, len(keys), together):
+            if together == 1:
+                await plan(keys[start])
+            else:
+                await asyncio.gather(*map(plan, keys[start : start + together]))
+            if start % _COLLECTION_STEP == _COLLECTION_STEP - together:
+                await asyncio.sleep(0)  # thousands of deletions must not keep the loop to themselves
+        for planned in plans:
+            await self._writer.wait(planned)
+        if refused:
+            raise refused[0]
 
     # -- nodes ---------------------------------------------------------------------------------------------
 
@@ -357,7 +418,7 @@ class API(Core):
         force: bool,
     ) -> Answer:
         """Server-side apply: merge what this manager wants into the object, or create it."""
-        current = self._served(resource, record) if record is not None else None
+        current = await self._served(resource, record) if record is not None else None
         if current is None and subresource:
             raise await self._not_there(resource, self._key(resource, namespace, name))
         new = fields.apply(ctx, resource, current, applied, subresource, self.clock.now(), force=force)
@@ -386,7 +447,9 @@ class API(Core):
         if resource.kind == "Binding":
             name = meta.name_of(clean)
             key = Key("pods", namespace, name)
-            return await self._carry_out(key, lambda: self._pods.bind(ctx, namespace, name, clean))
+            asked = Attributes(ctx, CREATE, resource, "", namespace, name, clean, None, self.view)
+            binding = await self._chain.ask(asked)
+            return await self._carry_out(key, lambda: self._pods.bind(ctx, namespace, name, binding))
         return Answer(self._reviews.answer(ctx, resource, namespace, clean), 201)
 
     async def _create_subresource(
@@ -398,24 +461,31 @@ class API(Core):
         subresource: str,
         obj: Obj,
     ) -> Answer:
-        self._subresource(resource, subresource, "create")
+        sub = self._subresource(resource, subresource, "create")
         make = self._makers().get((resource.plural, subresource))
         if make is None:
             raise method_not_allowed(f"{resource.plural}/{subresource}", "create", resource.group)
         if not isinstance(obj, dict):
             raise bad_request("the body of the request has to be an object")
         key = self._key(resource, namespace, name)
-        return await self._carry_out(key, lambda: make(ctx, resource, namespace, name, obj))
+        version = f"{sub.group}/{sub.version}" if sub.group else sub.version
+        given = {"kind": sub.kind, "apiVersion": version, **obj}
+        asked = Attributes(ctx, CREATE, resource, subresource, namespace, name, given, None, self.view)
+        asked.kind = (sub.group, sub.version, sub.kind)
+        made = await self._chain.ask(asked)
+        return await self._carry_out(key, lambda: make(ctx, resource, namespace, name, made))
 
     def _makers(
         self,
-    ) -> dict[tuple[str, str], Callable[[RequestContext, Resource, str, str, Obj], Planned]]:
+    ) -> dict[tuple[str, str], Callable[[RequestContext, Resource, str, str, Obj], Awaitable[Planned]]]:
+        async def token(ctx: RequestContext, _: Resource, namespace: str, name: str, obj: Obj) -> Planned:
+            made = subresources.request_token(self.token_issuer, self.view, namespace, name, obj)
+            return Planned(Answer(made, 201))
+
         return {
             ("pods", "binding"): lambda ctx, _, ns, name, obj: self._pods.bind(ctx, ns, name, obj),
-            ("pods", "eviction"): lambda ctx, pods, ns, name, obj: self._pods.evict(ctx, pods, ns, name, obj),
-            ("serviceaccounts", "token"): lambda ctx, _, ns, name, obj: Planned(
-                Answer(subresources.request_token(self.token_issuer, self.view, ns, name, obj), 201)
-            ),
+            ("pods", "eviction"): self._pods.evict,
+            ("serviceaccounts", "token"): token,
         }
 
     async def _update_scale(
@@ -425,7 +495,7 @@ class API(Core):
         record = self.store.latest(key)
         if record is None:
             raise await self._not_there(resource, key)
-        current = self._served(resource, record)
+        current = await self._served(resource, record)
         new = rescaled(resource, namespace, name, current, scale, patched=False)
         return await self._store_scale(ctx, resource, namespace, name, new, record)
 
@@ -440,20 +510,37 @@ class API(Core):
         *,
         managed: bool = False,
     ) -> Answer:
-        def plan() -> Planned:
-            planned = self._writer.update(
+        paths = resource.scale
+        assert paths is not None
+        current = await self._served(resource, record)
+        wanted = scale_of(paths, new)
+        asked = Attributes(
+            ctx, UPDATE, resource, "scale", namespace, name, wanted, scale_of(paths, current), self.view
+        )
+        asked.kind = ("autoscaling", "v1", "Scale")
+        made = await self._chain.ask(asked)
+        if made is not wanted:
+            new = rescaled(resource, namespace, name, new, read_scale(ctx, resource, made), patched=True)
+
+        async def plan() -> Planned:
+            planned = await self._writer.update(
                 ctx, resource, namespace, name, new, record, "scale", managed=managed, patched=True
             )
             if planned.answer is not None:
-                assert resource.scale is not None
-                return Planned(Answer(scale_of(resource.scale, planned.answer.obj)))
-            planned.render = lambda written: scale_answer(resource, written)
+                return Planned(Answer(scale_of(paths, planned.answer.obj)))
+            shown = planned.render
+            planned.render = lambda written: scale_answer(
+                resource,
+                written if shown is None else Record(written.key, shown(written).obj, written.version),
+            )
             return planned
 
         return await self._carry_out(record.key, plan)
 
 
 _COLLECTION_STEP = 100
+_ASKED_TOGETHER = 20
+"""How many objects of a collection webhooks are asked about at the same time."""
 _SCALE = Resource("autoscaling", "v1", "Scale", "scales", definition="io.k8s.api.autoscaling.v1.Scale")
 
 

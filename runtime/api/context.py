@@ -55,6 +55,8 @@ class RequestContext:
     """Bytes of the request's body where there was one; what limits on object size are judged from."""
     repeated: list[str] = field(default_factory=list)
     """Keys that stand twice in the body, as sentences; reported together with its unknown fields."""
+    annotations: dict[str, str] = field(default_factory=dict)
+    """What admission has to say for the audit log."""
     owns_body: bool = False
     """The object handed over was made for this request alone (parsed from a body): no copy is needed."""
 

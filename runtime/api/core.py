@@ -3,34 +3,45 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from runtime.objects import meta
 from runtime.objects.clock import Clock
-from runtime.objects.errors import Obj, StatusError, bad_request, method_not_allowed, path_not_found
+from runtime.objects.errors import (
+    Obj,
+    StatusError,
+    bad_request,
+    method_not_allowed,
+    path_not_found,
+    stale,
+)
 from runtime.objects.registry import Registry, Resource, Subresource
-from runtime.store import Key, Record, Store
+from runtime.store import Key, Record, Store, VersionMismatch
 
 from .admission import default_chain, well_known_addresses
-from .admission.chain import Chain
+from .admission.chain import CONNECT, Attributes, Chain
 from .authorization import Authorizer
 from .computed import Computed
 from .context import MASTERS, Answer, RequestContext, TokenIssuer
+from .conversion import Conversions
 from .definitions import DEFINITIONS, Definitions
 from .expiry import EVENTS, EventExpiry
 from .metadata import private_metadata
 from .node import Nodes
 from .reviews import Reviews
 from .rules import Request
-from .serving import served
+from .serving import served_by_now
 from .subresources import PodSubresources
 from .view import StoreView
+from .webhooks import WebhookClient
 from .writing import Planned, Writer, missing
 
 _DEFAULT_ACCOUNT_TRIES = 10
 _DEFAULT_ACCOUNT_PAUSE = 0.1
 """How often and how long a pod waits for its new namespace's default ServiceAccount, in seconds."""
 _SETTLE_SECONDS = 0.0005
+_ATTEMPTS = 16
+"""How often a write begins again because another one came while a webhook was asked about it."""
 
 
 class Core:
@@ -56,13 +67,21 @@ class Core:
         self.authorizer = Authorizer(self.view)
         if reserved_addresses is None:
             reserved_addresses = well_known_addresses(service_cidr)
+        hooks = WebhookClient(self.view, nodes)
         self._chain = admission or default_chain(
-            clock, service_cidr, reserved_addresses, registry, self.authorizer
+            clock, service_cidr, reserved_addresses, registry, self.authorizer, hooks
         )
-        definitions = Definitions(registry, store)
+        definitions = Definitions(registry, store, Conversions(hooks))
         definitions.load()
+        self._chain.reload(self.view)
+        followers = dict.fromkeys(self._chain.configured, lambda _: self._chain.reload(self.view))
         self._writer = Writer(
-            store, clock, self._chain, self.view, self.authorizer, followers={DEFINITIONS: definitions.follow}
+            store,
+            clock,
+            self._chain,
+            self.view,
+            self.authorizer,
+            followers={**followers, DEFINITIONS: definitions.follow},
         )
         self._pods = PodSubresources(store, self.view, clock, self._writer)
         self.expiry = EventExpiry(store, clock)
@@ -123,15 +142,52 @@ class Core:
         return found
 
     @staticmethod
-    def _served(resource: Resource, record: Record) -> Obj:
-        return served(resource, record).obj
+    async def _served(resource: Resource, record: Record) -> Obj:
+        return (await served_by_now(resource, record)).obj
 
-    async def _carry_out(self, key: Key, plan: Callable[[], Planned]) -> Answer:
+    def _may_wait(self, resource: Resource) -> bool:
+        """Whether a write may have to ask a webhook, so that what it needs to begin again has to be kept."""
+        return resource.convert is not None or self._chain.asks_outside
+
+    async def _until_stored(
+        self, resource: Resource, name: str, attempt: Callable[[], Awaitable[Answer]]
+    ) -> Answer:
+        """Write; from the newest state again where somebody else wrote while a webhook was asked.
+
+        Raises:
+            StatusError: 409 when others write all the time, and whatever is wrong.
+        """
+        for _ in range(_ATTEMPTS):
+            try:
+                return await attempt()
+            except VersionMismatch:
+                continue
+        raise stale(resource.plural, name, resource.group)
+
+    async def admit_connect(
+        self,
+        ctx: RequestContext,
+        resource: Resource,
+        subresource: str,
+        namespace: str,
+        name: str,
+        options: Obj,
+    ) -> None:
+        """Ask admission about an exec, attach, port-forward or proxy; ``options`` are its PodExecOptions and so on.
+
+        Raises:
+            StatusError: it is refused.
+        """
+        a = Attributes(ctx, CONNECT, resource, subresource, namespace, name, options, None, self.view)
+        a.kind = ("", "v1", options["kind"])
+        await self._chain.ask(a)
+
+    async def _carry_out(self, key: Key, plan: Callable[[], Awaitable[Planned]]) -> Answer:
         """Plan a write and wait for it; a refusal is told when what it was refused for can be seen."""
         if key.resource == EVENTS:
             self.expiry.attend()
         try:
-            planned = plan()
+            planned = await plan()
         except StatusError as error:
             if error.code in (404, 409):
                 await self._settled(key)

@@ -15,15 +15,18 @@ from runtime.objects.meta import is_deleting
 from runtime.objects.registry import Registry
 from runtime.store import Key, Store
 
+from .conversion import Conversions
+
 DEFINITIONS = "customresourcedefinitions.apiextensions.k8s.io"
 
 
 class Definitions:
     """Keeps the registry's custom resources what the stored definitions say."""
 
-    def __init__(self, registry: Registry, store: Store) -> None:
+    def __init__(self, registry: Registry, store: Store, conversions: Conversions) -> None:
         self._registry = registry
         self._store = store
+        self._conversions = conversions
         self._served: dict[str, tuple[str, Any]] = {}
         """Name → the uid that is served, and what was served of it."""
 
@@ -51,7 +54,7 @@ class Definitions:
         if known is not None and known[0] != uid:
             self._registry.serve_custom(known[0], ())
         self._served[name] = (uid, what)
-        self._registry.serve_custom(uid, resources_of(definition))
+        self._registry.serve_custom(uid, resources_of(definition, self._conversions.of(definition)))
 
 
 def _relevant(definition: Obj) -> Any:

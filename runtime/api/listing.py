@@ -28,7 +28,7 @@ from runtime.store import Compacted, Key, Record, Store
 
 from .context import ListOptions, ListResult
 from .matching import Predicate
-from .serving import served
+from .serving import all_served
 
 TOKEN_VERSION = "meta.k8s.io/v1"
 
@@ -176,12 +176,13 @@ def _watch_errors(version: str, match: str, continue_: str, initial_events: bool
     return errors
 
 
-def list_objects(store: Store, resource: Resource, namespace: str, options: ListOptions) -> ListResult:
+async def list_objects(store: Store, resource: Resource, namespace: str, options: ListOptions) -> ListResult:
     """One list or one page of it.
 
     Raises:
         StatusError: 400 for selectors, versions and tokens that can't be read, 410 for a version or token that is
-            too old, 422 for options that contradict each other, 504 for a version of the future.
+            too old, 422 for options that contradict each other, 500 where a conversion webhook failed, 504 for a
+            version of the future.
     """
     predicate = Predicate(resource, options.label_selector, options.field_selector)
     if options.limit < 0:
@@ -219,7 +220,7 @@ def list_objects(store: Store, resource: Resource, namespace: str, options: List
         raise version_too_large(exact, store.revision)
     records, version = _records(store, place, namespace, exact, start, predicate)
     if resource.from_storage is not None:
-        records = [served(resource, record) for record in records]
+        records = await all_served(resource, records)
     matches = predicate.matches
     if matches is not None:
         records = [record for record in records if matches(record.obj)]

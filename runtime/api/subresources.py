@@ -135,7 +135,7 @@ class PodSubresources:
         self._clock = clock
         self._writer = writer
 
-    def bind(self, ctx: RequestContext, namespace: str, name: str, binding: Obj) -> Planned:
+    async def bind(self, ctx: RequestContext, namespace: str, name: str, binding: Obj) -> Planned:
         """Assign a pod to a node (``BindingREST``).
 
         Raises:
@@ -197,7 +197,9 @@ class PodSubresources:
         future = self._store.submit([Change(record.key, bound, record.version)])
         return Planned(None, future, 201, render=lambda _: answer)
 
-    def evict(self, ctx: RequestContext, pods: Resource, namespace: str, name: str, eviction: Obj) -> Planned:
+    async def evict(
+        self, ctx: RequestContext, pods: Resource, namespace: str, name: str, eviction: Obj
+    ) -> Planned:
         """Delete a pod if its disruption budget allows (``EvictionREST``).
 
         Raises:
@@ -226,7 +228,7 @@ class PodSubresources:
             "reason": "EvictionByEvictionAPI",
             "message": "Eviction API: evicting",
         }
-        plan = self._writer.delete(ctx, pods, record, options, changes, disrupted)
+        plan = await self._writer.delete(ctx, pods, record, options, changes, disrupted, admitted=True)
         answer = Answer(_SUCCESS, 201)
         if plan.future is None:
             return Planned(answer)
@@ -388,14 +390,13 @@ def _bound(view: StoreView, namespace: str, account: str, reference: Obj) -> Obj
 
 
 def scale_answer(resource: Resource, record: Record, code: int = 200) -> Answer:
-    """The Scale of a stored object.
+    """The Scale of an object as it is served.
 
     Raises:
         StatusError: 500, a custom resource whose number of replicas was left out has none to show.
     """
     assert resource.scale is not None
-    served = record.obj if resource.from_storage is None else resource.from_storage(record.obj)
     path = resource.scale.spec_replicas
-    if resource.scale.demanded and meta.dig(served, *path) is None:
+    if resource.scale.demanded and meta.dig(record.obj, *path) is None:
         raise internal(f'the spec replicas field ".{".".join(path)}" does not exist')
-    return Answer(scale_of(resource.scale, served), code)
+    return Answer(scale_of(resource.scale, record.obj), code)

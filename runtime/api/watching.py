@@ -17,7 +17,7 @@ from runtime.store import Compacted, Event, Key, Record, SlowReader, Store
 from .context import ADDED, BOOKMARK, DELETED, MODIFIED, WatchOptions
 from .listing import check_match, parse_version
 from .matching import Predicate
-from .serving import served
+from .serving import all_served, served
 
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 BOOKMARK_SECONDS = 60.0
@@ -77,8 +77,10 @@ class WatchStream:
         except Compacted as error:
             raise expired(f"too old resource version: {asked} ({error.oldest})") from None
         self._first: Batch = []
+        self._state: list[Record] = []
+        self._ready: dict[int, Record] = {}
         if replay:
-            self._first = self._state(namespace, predicate)
+            self._state = self._records(namespace, predicate)
             if initial and options.allow_bookmarks:
                 self._sent = store.revision
                 self._first.append((BOOKMARK, self._bookmark(self._sent, initial_events_end=True)))
@@ -92,11 +94,13 @@ class WatchStream:
         """The next events, at least one; an empty list once the timeout has passed or it was closed.
 
         Raises:
-            StatusError: 410, the reader was too slow and has to list again.
+            StatusError: 410, the reader was too slow and has to list again; 500, a conversion webhook failed.
         """
-        if self._first:
+        if self._state or self._first:
+            state, self._state = self._state, []
             first, self._first = self._first, []
-            return first
+            await self._convert(state)
+            return [*self._initial(state), *first]
         while not self._closed:
             try:
                 events = await self._wait()
@@ -108,6 +112,9 @@ class WatchStream:
             elif not events:
                 break
             else:
+                if self._resource.convert is not None:
+                    before = [event.previous for event in events if event.previous is not None]
+                    await self._convert([*(event.record for event in events), *before])
                 batch = self._translate(events)
             if batch:
                 return batch
@@ -185,12 +192,19 @@ class WatchStream:
 
     # -- events --------------------------------------------------------------------------------------------
 
-    def _state(self, namespace: str, predicate: Predicate) -> Batch:
+    def _records(self, namespace: str, predicate: Predicate) -> list[Record]:
         if predicate.name and (namespace or not self._resource.namespaced):
             one = self._store.get(Key(self._place, namespace, predicate.name))
-            records = [one] if one is not None else []
-        else:
-            records = self._store.list(self._place, namespace)
+            return [one] if one is not None else []
+        return self._store.list(self._place, namespace)
+
+    async def _convert(self, records: list[Record]) -> None:
+        """Have everything at hand that only a webhook can turn into the watch's version."""
+        if self._resource.convert is not None:
+            made = await all_served(self._resource, records)
+            self._ready = {id(record): one for record, one in zip(records, made, strict=True)}
+
+    def _initial(self, records: list[Record]) -> Batch:
         batch: Batch = []
         for record in records:
             served = self._served(record)
@@ -219,7 +233,9 @@ class WatchStream:
         return batch
 
     def _served(self, record: Record) -> Record:
-        return record if self._plain else served(self._resource, record)
+        if self._plain:
+            return record
+        return self._ready.get(id(record)) or served(self._resource, record)
 
     def _bookmark(self, version: int, *, initial_events_end: bool = False) -> Record:
         metadata: Obj = {"resourceVersion": str(version), "creationTimestamp": None}

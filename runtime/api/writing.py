@@ -1,8 +1,10 @@
 """The write path: from a decoded request to one transaction of the store.
 
 Everything from reading the newest state to handing over the transaction happens without waiting, so that two
-writers can't come between each other and nothing has to be tried again; only the disk is waited for. Follows
-apiserver ``pkg/registry/generic/registry/store.go`` and ``rest/{create,update}.go``.
+writers can't come between each other and nothing has to be tried again; only the disk is waited for. The exception
+are writes that webhooks are asked about: the coroutines here give up the loop for those alone, and what they submit
+is checked against the version they started from. Follows apiserver ``pkg/registry/generic/registry/store.go`` and
+``rest/{create,update}.go``.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ from runtime.objects.schema import decode, strict_error
 from runtime.store import Change, Key, Record, Store, StoreError, StoreFull, VersionMismatch
 
 from . import deleting, fields
-from .admission.chain import CREATE, DELETE, UPDATE, Attributes, Chain
+from .admission.chain import CREATE, DELETE, NO_STEPS, UPDATE, Attributes, Chain, run
 from .authorization import RBAC_GROUP, Authorizer, EscalationCheck
 from .context import Answer, RequestContext
 from .metadata import (
@@ -50,6 +52,7 @@ from .metadata import (
     settle_namespace,
 )
 from .names import MAX_ATTEMPTS, generate_name, new_uid
+from .serving import served_by_now, stored_by_now
 from .view import StoreView
 
 MAX_OBJECT_BYTES = 1_572_864
@@ -57,7 +60,6 @@ MAX_OBJECT_BYTES = 1_572_864
 _WORTH_MEASURING = 1_048_576
 _MAIN = ("", "scale")
 """Changes that the whole object's own rules judge."""
-
 Hook = Callable[[], None]
 
 
@@ -110,7 +112,7 @@ class Writer:
 
     # -- create --------------------------------------------------------------------------------------------
 
-    def create(
+    async def create(
         self, ctx: RequestContext, resource: Resource, namespace: str, obj: Obj, *, managed: bool = False
     ) -> Planned:
         """Plan the creation of a decoded object (which becomes the writer's); ``managed`` as in :meth:`update`.
@@ -126,6 +128,7 @@ class Writer:
             metadata.pop(name, None)
         if resource.closed:
             raise forbidden(resource.plural, metadata.get("name") or "", resource.closed, resource.group)
+        generated = not metadata.get("name")
         key = self._name(resource, namespace, metadata)
         metadata["uid"] = new_uid()
         now = self._clock.now()
@@ -138,8 +141,11 @@ class Writer:
         if not managed:
             fields.track(ctx, resource, obj, None, "", now)
         a = Attributes(ctx, CREATE, resource, "", namespace, key.name, obj, None, self._view)
+        a.generated = generated
         try:
-            self._admit_and_validate(a)
+            await self._admit_and_validate(a)
+            if a.name != key.name:
+                key = self._name(resource, namespace, a.object["metadata"])  # a webhook named it
             if not key.name:
                 raise invalid_object(
                     resource.kind,
@@ -148,7 +154,7 @@ class Writer:
                     [required("metadata.name", "name or generateName is required")],
                 )
             return self._submit(a, key, 0, 201)
-        except StatusError:
+        except (StatusError, asyncio.CancelledError):
             a.roll_back()
             raise
         except VersionMismatch:
@@ -189,7 +195,7 @@ class Writer:
 
     # -- update --------------------------------------------------------------------------------------------
 
-    def update(
+    async def update(
         self,
         ctx: RequestContext,
         resource: Resource,
@@ -209,8 +215,9 @@ class Writer:
 
         Raises:
             StatusError: whatever is wrong with it.
+            VersionMismatch: somebody else wrote it while a webhook was asked.
         """
-        old = _served(resource, record)
+        old = (await served_by_now(resource, record)).obj
         old_metadata: Obj = old["metadata"]
         metadata = private_metadata(new)
         settle_namespace(resource, namespace, metadata)
@@ -218,23 +225,14 @@ class Writer:
         if not patched:
             check_uid(resource, name, metadata.get("uid") or "", old_metadata["uid"])
         check_version(resource, name, metadata, old_metadata["resourceVersion"])
-        metadata["resourceVersion"] = old_metadata["resourceVersion"]
-        keep_server_owned(metadata, old_metadata)
-        drop_duplicate_owners(ctx, metadata)
-        strategy = resource.strategy
-        if subresource in _MAIN:
-            strategy.prepare_for_update(new, old)
-        else:
-            strategy.prepare_for_subresource(subresource, new, old)
-        if subresource != "status" and strategy.has_generation and _spec_changed(strategy, new, old):
-            metadata["generation"] = old_metadata.get("generation", 0) + 1
+        _prepare_update(ctx, resource, subresource, new, old)
         if not managed:
             fields.track(ctx, resource, new, old, subresource, self._clock.now())
         a = Attributes(ctx, UPDATE, resource, subresource, namespace, name, new, old, self._view)
         try:
-            self._admit_and_validate(a)
+            await self._admit_and_validate(a)
             return self.store_change(a, record)
-        except StatusError:
+        except (StatusError, VersionMismatch, asyncio.CancelledError):
             a.roll_back()
             raise
 
@@ -251,7 +249,7 @@ class Writer:
 
     # -- delete --------------------------------------------------------------------------------------------
 
-    def delete(
+    async def delete(
         self,
         ctx: RequestContext,
         resource: Resource,
@@ -259,21 +257,30 @@ class Writer:
         options: Obj,
         changes: Sequence[Change] = (),
         condition: Obj | None = None,
+        *,
+        admitted: bool = False,
     ) -> Planned:
         """Plan a deletion with checked DeleteOptions, and further ``changes`` in the same transaction.
 
-        ``condition`` says in the status of an object that is still there for a while why it goes.
+        ``condition`` says in the status of an object that is still there for a while why it goes. ``admitted`` says
+        that admission was asked about what the deletion is part of (an eviction).
 
         Raises:
             StatusError: 409 for a failed precondition, 403 from admission.
+            VersionMismatch: somebody else wrote it while a webhook was asked.
         """
-        old = _served(resource, record)
+        old = (await served_by_now(resource, record)).obj
         deleting.check_preconditions(resource, old["metadata"], options)
         key = record.key
         a = Attributes(ctx, DELETE, resource, "", key.namespace, key.name, None, old, self._view)
+        a.options = options
         a.changes.extend(changes)
-        for step in self._chain.steps(resource.group_resource, "", DELETE)[1]:
-            step(a)
+        if not admitted:
+            steps = self._chain.steps(resource.group_resource, "", DELETE)
+            if steps.mutate:
+                await self._chain.mutate(a, steps)
+            if steps.check:
+                await run(steps.check, a)
         decision = deleting.decide(resource, old, options, self._clock.now())
         if decision.metadata is not None:
             new = {**old, "metadata": decision.metadata}
@@ -284,6 +291,8 @@ class Writer:
                     new["status"] = with_condition(new.get("status") or {}, entry)
             new["metadata"] = dict(decision.metadata)
             a.obj = new
+            if resource.convert is not None:
+                a.stored = {**record.obj, "metadata": dict(decision.metadata)}
             code = 202 if options.get("orphanDependents") is False else 200
             return self._submit(a, key, record.version, code)
         if decision.remove:
@@ -308,10 +317,18 @@ class Writer:
 
     # -- common --------------------------------------------------------------------------------------------
 
-    def _admit_and_validate(self, a: Attributes) -> None:
-        mutate, check = self._chain.steps(a.resource.group_resource, a.subresource, a.operation)
-        for step in mutate:
-            step(a)
+    async def _admit_and_validate(self, a: Attributes) -> None:
+        steps = self._chain.steps(a.resource.group_resource, a.subresource, a.operation)
+        if a.subresource == "scale":
+            steps = NO_STEPS  # admission was asked about the Scale, not about what is scaled
+        if steps.mutate:
+            given = a.obj
+            await self._chain.mutate(a, steps)
+            a.generated = False
+            if a.obj is not given:
+                self._settle_mutated(a)
+        if steps.last:
+            await run(steps.last, a)
         resource, new, old = a.resource, a.object, a.old
         strategy = resource.strategy
         errors: list[FieldError]
@@ -330,8 +347,22 @@ class Writer:
             a.ctx.warn(sentence)
         if resource.group == RBAC_GROUP:
             self._escalation.check(a.ctx, resource, a.namespace, new, old)
-        for step in check:
-            step(a)
+        if resource.convert is not None:
+            a.stored = await stored_by_now(resource, new)
+        if steps.check:
+            await run(steps.check, a)
+
+    @staticmethod
+    def _settle_mutated(a: Attributes) -> None:
+        """What the server alone decides stays so, whatever somebody outside made of the object."""
+        metadata = private_metadata(a.object)
+        settle_namespace(a.resource, a.namespace, metadata)
+        if a.old is not None:
+            check_name(a.name, a.namespace if a.resource.namespaced else "", metadata)
+            _prepare_update(a.ctx, a.resource, a.subresource, a.object, a.old)
+        else:
+            drop_duplicate_owners(a.ctx, metadata)
+            a.name = metadata.get("name") or ""
 
     def _submit(self, a: Attributes, key: Key, expected: int, code: int, size_hint: int = 0) -> Planned:
         resource, obj = a.resource, a.object
@@ -342,12 +373,15 @@ class Writer:
                 raise VersionMismatch(key, current)
             a.roll_back()
             return Planned(Answer(obj, code))
-        stored = obj if resource.to_storage is None else resource.to_storage(obj)
+        if a.stored is not None:
+            stored = a.stored
+        else:
+            stored = obj if resource.to_storage is None else resource.to_storage(obj)
         if stored is not obj:
             stored = {**stored, "metadata": dict(stored["metadata"])}
         future = self._send([Change(key, stored, expected), *a.changes])
         done = self._afterwards(resource, key.name, a.done)
-        return Planned(None, future, code, a.undo, done, _renderer(resource, code))
+        return Planned(None, future, code, a.undo, done, _renderer(a, code))
 
     def _send(self, changes: list[Change]) -> asyncio.Future[list[Record]]:
         try:
@@ -427,14 +461,30 @@ def report_unknown(ctx: RequestContext, resource: Resource, problems: list[str])
         ctx.warn(problem)
 
 
-def _served(resource: Resource, record: Record) -> Obj:
-    return record.obj if resource.from_storage is None else resource.from_storage(record.obj)
+def _prepare_update(ctx: RequestContext, resource: Resource, subresource: str, new: Obj, old: Obj) -> None:
+    """Make a changed object ready: what a client may not set is as it was, and the generation counts."""
+    metadata, old_metadata = new["metadata"], old["metadata"]
+    metadata["resourceVersion"] = old_metadata["resourceVersion"]
+    keep_server_owned(metadata, old_metadata)
+    drop_duplicate_owners(ctx, metadata)
+    strategy = resource.strategy
+    if subresource in _MAIN:
+        strategy.prepare_for_update(new, old)
+    else:
+        strategy.prepare_for_subresource(subresource, new, old)
+    if subresource != "status" and strategy.has_generation and _spec_changed(strategy, new, old):
+        new["metadata"]["generation"] = old_metadata.get("generation", 0) + 1
 
 
-def _renderer(resource: Resource, code: int) -> Callable[[Record], Answer] | None:
-    convert = resource.from_storage
+def _renderer(a: Attributes, code: int) -> Callable[[Record], Answer] | None:
+    convert = a.resource.from_storage
     if convert is None:
         return None
+    if a.stored is not None:
+        obj = a.object  # another conversion could only say the same
+        return lambda record: Answer(
+            {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(record.version)}}, code
+        )
     return lambda record: Answer(convert(record.obj), code)
 
 

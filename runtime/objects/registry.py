@@ -7,7 +7,7 @@ and removed from the one a cluster holds while it runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -111,6 +111,8 @@ class Column:
     priority: int = 0
 
 
+Convert = Callable[[Sequence[Obj], str], Awaitable[list[Obj]]]
+"""Objects in another apiVersion, in the same order; somebody else is asked for them."""
 Row = Callable[[Obj, datetime], list[Any]]
 """The cells of one object, in the order of the columns; the moment is "now", for ages."""
 
@@ -193,6 +195,8 @@ class Resource:
     """Turns an object of this version into the one that is stored; may share parts with its argument."""
     from_storage: Callable[[Obj], Obj] | None = None
     """Turns a stored object into this version; may share parts with its argument."""
+    convert: Convert | None = None
+    """Turns objects from one version into another where only a webhook can; before :attr:`from_storage`."""
     deprecated: str = ""
     """The warning that every answer to a client carries, for kinds on their way out."""
     custom: CustomKind | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from runtime.api.authorization import Authorizer
+from runtime.api.webhooks import WebhookClient
 from runtime.objects.clock import Clock
 from runtime.objects.registry import Registry
 
@@ -11,6 +12,7 @@ from .chain import Chain
 from .classes import DefaultIngressClass, DefaultStorageClass
 from .lifecycle import ImmortalNamespaces, NamespaceLifecycle, TaintNodesByCondition
 from .limits import LimitRanger
+from .mutations import MutatingPolicies
 from .pods import (
     DefaultTolerationSeconds,
     PriorityAdmission,
@@ -21,6 +23,7 @@ from .policies import ValidatingPolicies
 from .quota import ResourceQuota
 from .security import PodSecurity
 from .services import ServiceAllocation, well_known_addresses
+from .webhooks import MutatingWebhooks, ValidatingWebhooks
 
 __all__ = ["Chain", "default_chain", "well_known_addresses"]
 
@@ -31,6 +34,7 @@ def default_chain(
     reserved_addresses: tuple[str, ...],
     registry: Registry,
     authorizer: Authorizer,
+    hooks: WebhookClient,
 ) -> Chain:
     """Upstream's default plugins that mean something here, in upstream's order; quota is always last."""
     return Chain(
@@ -47,8 +51,11 @@ def default_chain(
             RuntimeClassAdmission(),
             CertificateRequests(clock),
             DefaultIngressClass(),
+            MutatingPolicies(registry, authorizer),
+            MutatingWebhooks(registry, authorizer, hooks),
             ServiceAllocation(service_cidr, reserved_addresses),
             ValidatingPolicies(registry, authorizer),
+            ValidatingWebhooks(registry, authorizer, hooks),
             ResourceQuota(),
         ]
     )

@@ -39,6 +39,7 @@ class ServiceAllocation(Plugin):
 
     resources = frozenset({"services"})
     operations = frozenset({CREATE, UPDATE})
+    last = True
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ are made, so that a crash of this program loses none; only its owner can read th
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -35,6 +35,7 @@ class Entry:
     code: int
     received: datetime
     finished: datetime
+    annotations: dict[str, str] = field(default_factory=dict)
     stage: str = "ResponseComplete"
 
 
@@ -79,6 +80,8 @@ def render(entry: Entry) -> bytes:
     event["responseStatus"] = {"metadata": {}, "code": entry.code}
     event["requestReceivedTimestamp"] = format_micro_time(entry.received)
     event["stageTimestamp"] = format_micro_time(entry.finished)
+    if entry.annotations:
+        event["annotations"] = entry.annotations
     return orjson.dumps(event) + b"\n"
 
 

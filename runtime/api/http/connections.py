@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 
 from aiohttp import web
+from multidict import MultiMapping
 
 from runtime.api import connect
 from runtime.api.api import API
@@ -60,9 +61,14 @@ class Connections:
             raise method_not_allowed(f"{resource.plural}/{sub.name}", verb, resource.group)
         exchange.verb = verb
         pod = self._pod(exchange, resource, verb)
+        if sub.name == "log":
+            return await self._log(exchange, pod)
+        options = connect_options(sub.name, exchange.request.query)
+        info = exchange.info
+        await self._api.admit_connect(
+            exchange.context, resource, sub.name, info.namespace, info.name, options
+        )
         match sub.name:
-            case "log":
-                return await self._log(exchange, pod)
             case "exec" | "attach":
                 return await self._command(exchange, pod, sub.name)
         return await self._port_forward(exchange, pod)
@@ -245,6 +251,24 @@ class Connections:
             await session.run()
         finally:
             await forward.close()
+
+
+def connect_options(subresource: str, query: MultiMapping[str]) -> Obj:
+    """The options of a connection as admission sees them (PodExecOptions and its like)."""
+    kind = {"exec": "PodExecOptions", "attach": "PodAttachOptions"}.get(subresource, "PodPortForwardOptions")
+    options: Obj = {"kind": kind, "apiVersion": "v1"}
+    if kind == "PodPortForwardOptions":
+        texts = [part for value in query.getall("ports", []) for part in value.split(",")]
+        ports = [number for number in map(portforward.parse_port, texts) if number is not None]
+        return {**options, "ports": ports} if ports else options
+    for name in ("stdin", "stdout", "stderr", "tty"):
+        if flag(query, name):
+            options[name] = True
+    if query.get("container"):
+        options["container"] = query["container"]
+    if kind == "PodExecOptions":
+        options["command"] = query.getall("command", [])
+    return options
 
 
 async def _next(pieces: AsyncIterator[bytes]) -> bytes | None:

@@ -116,6 +116,7 @@ class Handler:
                         code=ending.code,
                         received=received,
                         finished=self._clock.now(),
+                        annotations=ending.exchange.context.annotations if ending.exchange else {},
                     )
                 )
         return response

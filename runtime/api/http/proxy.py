@@ -15,6 +15,7 @@ from aiohttp import web
 
 from runtime.api.api import API
 from runtime.api.node import Connection
+from runtime.api.webhooks.routes import endpoints, service_port
 from runtime.objects.errors import Obj, StatusError, bad_request, method_not_allowed, not_found, unavailable
 from runtime.objects.registry import Resource, Subresource
 
@@ -38,7 +39,6 @@ _DROPPED = frozenset(
         "upgrade",
     }
 )
-SLICE_SERVICE = "kubernetes.io/service-name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +92,8 @@ class Proxy:
             )
         exchange.verb = verb
         self._api.authorize(exchange.context, verb, resource, info.namespace, info.name, "proxy")
+        options = {"kind": f"{resource.kind}ProxyOptions", "apiVersion": "v1", "path": f"/{info.rest}"}
+        await self._api.admit_connect(exchange.context, resource, "proxy", info.namespace, info.name, options)
         if resource.plural == "nodes":
             return await self._node_page(info.name, info.rest, request.method)
         _, name, port = split_name(info.name)
@@ -146,26 +148,10 @@ class Proxy:
         service = self._api.view.get("services", namespace, name)
         if service is None:
             raise not_found("services", name)
-        ports = (service.get("spec") or {}).get("ports") or []
-        chosen = [one for one in ports if port in (one.get("name") or "", str(one.get("port")))]
-        if not port and len(ports) == 1:
-            chosen = ports
-        if not chosen:
-            raise unavailable(f'no service port "{port}" found for service "{name}"')
-        wanted = chosen[0].get("name") or ""
-        for piece in self._api.view.list("endpointslices.discovery.k8s.io", namespace):
-            if (piece["metadata"].get("labels") or {}).get(SLICE_SERVICE) != name:
-                continue
-            number = next(
-                (p.get("port") for p in piece.get("ports") or () if (p.get("name") or "") == wanted), None
-            )
-            for endpoint in piece.get("endpoints") or ():
-                reference = endpoint.get("targetRef") or {}
-                if not number or (endpoint.get("conditions") or {}).get("ready") is False:
-                    continue
-                pod = self._api.view.get("pods", namespace, reference.get("name", ""))
-                if reference.get("kind") == "Pod" and pod is not None:
-                    return Target(pod, int(number))
+        wanted = service_port(service, port).get("name") or ""
+        for endpoint in endpoints(self._api.view, namespace, name, wanted):
+            if endpoint.pod is not None:
+                return Target(endpoint.pod, endpoint.port)
         raise unavailable(f'no endpoints available for service "{name}"')
 
 

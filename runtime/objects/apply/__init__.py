@@ -26,6 +26,16 @@ Follows apimachinery ``pkg/util/managedfields/internal`` and structured-merge-di
 """
 
 from .applying import apply_patch
+from .overlay import OverlayError, overlay
 from .tracking import Paths, is_noop, set_managed_fields, track_update, validate_managed_fields
 
-__all__ = ["Paths", "apply_patch", "is_noop", "set_managed_fields", "track_update", "validate_managed_fields"]
+__all__ = [
+    "OverlayError",
+    "Paths",
+    "apply_patch",
+    "is_noop",
+    "overlay",
+    "set_managed_fields",
+    "track_update",
+    "validate_managed_fields",
+]

@@ -7,15 +7,21 @@ functions, and Kubernetes' own libraries.
 
 from .evaluate import Budget, Expression, compile_expression
 from .parse import CelSyntaxError
-from .values import NO_VALUE, CelError, Optional, Uint
+from .structs import JSON_PATCH, OBJECT, misplaced, to_json
+from .values import NO_VALUE, CelError, Optional, Struct, Uint
 
 __all__ = [
+    "JSON_PATCH",
     "NO_VALUE",
+    "OBJECT",
     "Budget",
     "CelError",
     "CelSyntaxError",
     "Expression",
     "Optional",
+    "Struct",
     "Uint",
     "compile_expression",
+    "misplaced",
+    "to_json",
 ]

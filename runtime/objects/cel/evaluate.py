@@ -28,6 +28,7 @@ from .parse import (
     names_in,
     parse,
 )
+from .structs import make_struct
 from .values import NO_VALUE, CelError, Optional, Type, compare, equal, is_number, type_name
 
 BUDGET: Final = 200_000
@@ -219,7 +220,7 @@ class _Run:
                     continue
                 value = value.value
             fields[unescaped(name)] = value
-        return fields
+        return make_struct(node[2], fields)
 
     # -- calls
 

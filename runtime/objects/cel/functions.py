@@ -37,6 +37,7 @@ from .arithmetic import (
     whole,
 )
 from .libraries import LIBRARY, LIBRARY_QUALIFIED
+from .structs import escape_key
 from .values import NO_VALUE, CelError, Optional, Type, compare, equal, is_number, type_name
 
 # -- strings and lists ---------------------------------------------------------------------------------------------
@@ -397,4 +398,5 @@ QUALIFIED: Final[dict[str, Callable[..., Any]]] = {
         and all(any(equal(a, b) for b in other) for a in one)
     ),
     "lists.range": _range,
+    "jsonpatch.escapeKey": escape_key,
 }

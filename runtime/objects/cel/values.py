@@ -56,6 +56,17 @@ class Optional:
 
 NO_VALUE: Final = Optional(False)
 
+
+class Struct(dict[str, Any]):
+    """An object made of a named type, such as ``Object.spec{...}``: its fields, and the type's name."""
+
+    __slots__ = ("cel_name",)
+
+    def __init__(self, name: str, fields: dict[str, Any]) -> None:
+        super().__init__(fields)
+        self.cel_name = name
+
+
 _NAMES: Final[dict[type, str]] = {
     bool: "bool",
     int: "int",
@@ -76,6 +87,8 @@ def type_name(value: Any) -> str:
     found = _NAMES.get(type(value))
     if found is not None:
         return found
+    if isinstance(value, Struct):
+        return value.cel_name
     if isinstance(value, datetime):
         return "google.protobuf.Timestamp"
     if isinstance(value, timedelta):

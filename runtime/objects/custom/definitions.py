@@ -11,7 +11,7 @@ from ..errors import Obj
 from ..kinds.entry import SCALE, status_of, text_of
 from ..meta import copy, is_deleting
 from ..printers import PathError, compile_path, custom_printer
-from ..registry import ALL_VERBS, Printer, Resource, ScalePaths, Subresource
+from ..registry import ALL_VERBS, Convert, Printer, Resource, ScalePaths, Subresource
 from ..schema import TypeInfo
 from ..versions import kind_aware, rank
 from .conditions import is_true
@@ -137,11 +137,12 @@ def _to_storage(version: str, storage: str, group: str) -> Callable[[Obj], Obj] 
     return lambda obj: {**obj, "apiVersion": api_version}
 
 
-def resources_of(definition: Obj) -> list[Resource]:
+def resources_of(definition: Obj, convert: Convert | None = None) -> list[Resource]:
     """The entries of a definition whose names were accepted, the preferred version first.
 
     Args:
         definition: a stored CustomResourceDefinition.
+        convert: who turns objects of one version into another; without it versions differ in apiVersion alone.
     """
     spec = definition["spec"]
     names: Obj = (definition.get("status") or {}).get("acceptedNames") or spec["names"]
@@ -150,11 +151,13 @@ def resources_of(definition: Obj) -> list[Resource]:
     found: dict[str, Resource] = {}
     for version in spec["versions"]:
         if version.get("served"):
-            found[version["name"]] = _resource(definition, version, names, storage, terminating)
+            found[version["name"]] = _resource(definition, version, names, storage, terminating, convert)
     return [found[name] for name in kind_aware(list(found))]
 
 
-def _resource(definition: Obj, version: Obj, names: Obj, storage: str, terminating: bool) -> Resource:
+def _resource(
+    definition: Obj, version: Obj, names: Obj, storage: str, terminating: bool, convert: Convert | None
+) -> Resource:
     spec: Obj = definition["spec"]
     group, name, kind = spec["group"], version["name"], spec["names"]["kind"]
     custom = CustomKind(definition, version, (version.get("schema") or {}).get("openAPIV3Schema"))
@@ -186,6 +189,7 @@ def _resource(definition: Obj, version: Obj, names: Obj, storage: str, terminati
         scale=scale,
         from_storage=custom.settle,
         to_storage=_to_storage(name, storage, group),
+        convert=convert,
         deprecated=_deprecated(spec, version),
         custom=custom,
         closed="create not allowed while custom resource definition is terminating" if terminating else "",

@@ -4,8 +4,15 @@ Each takes a stored object and a decoded patch and returns a new object that sha
 old one; neither input is changed. Server-side apply, the fourth language, is in :mod:`runtime.objects.apply`.
 """
 
-from .json_patch import MAX_OPERATIONS, apply_json_patch
+from .json_patch import MAX_OPERATIONS, apply_json_patch, is_failed_test, why_refused
 from .merge_patch import apply_merge_patch
 from .strategic import apply_strategic_merge
 
-__all__ = ["MAX_OPERATIONS", "apply_json_patch", "apply_merge_patch", "apply_strategic_merge"]
+__all__ = [
+    "MAX_OPERATIONS",
+    "apply_json_patch",
+    "apply_merge_patch",
+    "apply_strategic_merge",
+    "is_failed_test",
+    "why_refused",
+]

@@ -29,6 +29,20 @@ class _Failed(Exception):
     """An operation that does not apply; becomes a 422."""
 
 
+class _TestFailed(_Failed):
+    """A test that does not hold."""
+
+
+def why_refused(error: StatusError) -> str:
+    """What the library says of an operation that does not apply, where a patch is not a client's own request."""
+    return str(error.__cause__) if isinstance(error.__cause__, _Failed) else error.message
+
+
+def is_failed_test(error: StatusError) -> bool:
+    """Whether a patch was refused because one of its tests does not hold."""
+    return isinstance(error.__cause__, _TestFailed)
+
+
 def apply_json_patch(obj: Obj, operations: Any) -> Obj:
     """``obj`` with a JSON patch applied; unchanged parts are shared, neither argument is changed.
 
@@ -147,9 +161,9 @@ class _Document:
             if value is _MISSING:
                 if expected is None and index == len(steps) - 1:
                     return  # a missing member equals null
-                raise _Failed(f"testing path {path} failed: missing value")
+                raise _TestFailed(f"testing path {path} failed: missing value")
         if not json_equal(value, expected):
-            raise _Failed(f"testing value {path} failed: test failed")
+            raise _TestFailed(f"testing value {path} failed: test failed")
 
     # --- changing ---
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..custom.approval import ANNOTATION, approval_state, protected
 from ..errors import FieldError, Obj, duplicate, forbidden_field, invalid, required
 from .custom_schemas import check_schema, schema_warnings
-from .extension import check_client
+from .extension import REVIEW_VERSIONS, check_client
 from .meta import Errors, check_meta, check_meta_update, immutable, one_of
 from .names import any_name, label_1035, subdomain
 
@@ -209,11 +209,28 @@ def _definition(obj: Obj, errors: Errors) -> None:
             errors.append(required(place, "required when strategy is set to Webhook"))
         else:
             check_client(client, place, errors)
+        _review_versions((conversion.get("webhook") or {}).get("conversionReviewVersions") or [], errors)
     else:
         one_of(conversion.get("strategy"), ("None", "Webhook"), "spec.conversion.strategy", errors)
         if conversion.get("webhook") is not None:
             sentence = "should not be set when strategy is not set to Webhook"
             errors.append(forbidden_field("spec.conversion.webhookClientConfig", sentence))
+
+
+def _review_versions(versions: list[str], errors: Errors) -> None:
+    """A converter knows at least one version of the review that is sent to it."""
+    place = "spec.conversion.conversionReviewVersions"
+    if not versions:
+        errors.append(required(place))
+        return
+    for index, version in enumerate(versions):
+        if version in versions[:index]:
+            errors.append(invalid(f"{place}[{index}]", version, "duplicate version"))
+            continue
+        errors.extend(invalid(f"{place}[{index}]", version, sentence) for sentence in label_1035(version))
+    if not set(versions) & set(REVIEW_VERSIONS):
+        sentence = f"must include at least one of {', '.join(REVIEW_VERSIONS)}"
+        errors.append(invalid(place, versions, sentence))
 
 
 def check_custom_resource_definition(obj: Obj) -> Errors:
@@ -252,11 +269,6 @@ def definition_warnings(new: Obj, old: Obj | None) -> list[str]:
         found: list[str] = []
         for version in (definition or {}).get("spec", {}).get("versions") or ():
             found += schema_warnings(_schema_of(version) or {})
-        if ((definition or {}).get("spec", {}).get("conversion") or {}).get("strategy") == "Webhook":
-            found.append(
-                "spec.conversion.strategy: conversion webhooks are not called by this server; versions differ in "
-                "their apiVersion only"
-            )
         return list(dict.fromkeys(found))
 
     before = of(old)

@@ -10,7 +10,8 @@ import urllib.parse
 
 from ..custom.rule_checks import Reader
 from ..custom.structural import Structural
-from ..errors import Obj, duplicate, forbidden_field, invalid, required
+from ..errors import FieldError, Obj, duplicate, forbidden_field, invalid, required
+from ..selectors import label_key_errors
 from .meta import (
     Errors,
     add,
@@ -21,10 +22,16 @@ from .meta import (
     one_of,
     unsupported,
 )
-from .names import port_number, subdomain
+from .names import path_segment_name, port_number, subdomain
 
 OPERATIONS = ("*", "CREATE", "UPDATE", "DELETE", "CONNECT")
 REVIEW_VERSIONS = ("v1", "v1beta1")
+MOST_CONDITIONS = 64
+MUTATIONS = {
+    "ApplyConfiguration": ("applyConfiguration", "Object"),
+    "JSONPatch": ("jsonPatch", "list(JSONPatch)"),
+}
+"""The sorts of mutations: the field that has the expression, and what it gives."""
 
 
 def _rule(rule: Obj, path: str, errors: Errors) -> None:
@@ -115,6 +122,8 @@ def _webhook(webhook: Obj, mutating: bool, path: str, errors: Errors) -> None:
     for name in ("namespaceSelector", "objectSelector"):
         check_selector(webhook.get(name), f"{path}.{name}", errors)
     check_client(webhook.get("clientConfig") or {}, f"{path}.clientConfig", errors)
+    seen = dict.fromkeys(("object", "oldObject", "request", "authorizer"))
+    _match_conditions(webhook.get("matchConditions"), f"{path}.matchConditions", seen, errors)
     versions = webhook.get("admissionReviewVersions") or []
     listed = ", ".join(REVIEW_VERSIONS)
     if not versions:
@@ -162,15 +171,12 @@ _ANYTHING = {"x-kubernetes-preserve-unknown-fields": True}
 
 
 def _expressions(spec: Obj, errors: Errors) -> None:
-    """The expressions of a validating policy can be read and speak of what there is."""
+    """The expressions of a policy can be read and speak of what there is."""
     known: dict[str, Structural | None] = dict.fromkeys(
         ("object", "oldObject", "request", "namespaceObject", *(("params",) if spec.get("paramKind") else ()))
     )
     asking: dict[str, Structural | None] = {**known, "authorizer": None}
-    for index, one in enumerate(spec.get("matchConditions") or ()):
-        _expression(
-            one.get("expression"), f"spec.matchConditions[{index}].expression", asking, "bool", errors
-        )
+    _match_conditions(spec.get("matchConditions"), "spec.matchConditions", asking, errors)
     variables: Obj = {}
     for index, one in enumerate(spec.get("variables") or ()):
         path, name = f"spec.variables[{index}]", one.get("name") or ""
@@ -184,6 +190,8 @@ def _expressions(spec: Obj, errors: Errors) -> None:
         _expression(one.get("expression"), f"{path}.expression", {**asking, "variables": shape}, "", errors)
         variables[name] = _ANYTHING
     shape = Structural({"type": "object", "properties": variables})
+    for index, one in enumerate(spec.get("mutations") or ()):
+        _mutation(one, f"spec.mutations[{index}]", {**asking, "variables": shape}, errors)
     for index, one in enumerate(spec.get("validations") or ()):
         path = f"spec.validations[{index}]"
         _expression(
@@ -194,6 +202,59 @@ def _expressions(spec: Obj, errors: Errors) -> None:
     for index, one in enumerate(spec.get("auditAnnotations") or ()):
         path = f"spec.auditAnnotations[{index}].valueExpression"
         _expression(one.get("valueExpression"), path, {**asking, "variables": shape}, "", errors)
+
+
+def _match_conditions(
+    conditions: list[Obj] | None, path: str, types: dict[str, Structural | None], errors: Errors
+) -> None:
+    """Conditions under which a webhook or a policy is asked (``validateMatchConditions``)."""
+    conditions = conditions or []
+    if len(conditions) > MOST_CONDITIONS:
+        sentence = f"must have at most {MOST_CONDITIONS} items"
+        errors.append(FieldError("FieldValueTooMany", path, sentence, len(conditions)))
+    names: set[str] = set()
+    for index, one in enumerate(conditions):
+        place, name = f"{path}[{index}]", one.get("name") or ""
+        if not (one.get("expression") or "").strip():
+            errors.append(required(f"{place}.expression"))
+        _expression(one.get("expression"), f"{place}.expression", types, "bool", errors)
+        if not name:
+            errors.append(required(f"{place}.name"))
+        else:
+            add(errors, f"{place}.name", name, label_key_errors(name))
+        if name and name in names:
+            errors.append(duplicate(f"{place}.name", name))
+        names.add(name)
+
+
+def _mutation(mutation: Obj, path: str, types: dict[str, Structural | None], errors: Errors) -> None:
+    """One change of a mutating policy: of one of two sorts, with an expression that gives it."""
+    kind = mutation.get("patchType") or ""
+    if not kind:
+        errors.append(required(f"{path}.patchType"))
+        return
+    if kind not in MUTATIONS:
+        errors.append(unsupported(f"{path}.patchType", kind, sorted(MUTATIONS)))
+        return
+    for sort, (field, made) in MUTATIONS.items():
+        given = mutation.get(field)
+        if sort != kind:
+            if given is not None:
+                errors.append(invalid(f"{path}.{field}", given, f"must not be set when patchType is {kind}"))
+            continue
+        if given is None:
+            errors.append(required(f"{path}.{field}", f"must be specified when patchType is {kind}"))
+            continue
+        text = given.get("expression") or ""
+        if not text.strip():
+            errors.append(required(f"{path}.{field}.expression", "expression is not specified"))
+            continue
+        reader = Reader(text, types)
+        if reader.problem:
+            sentence = f"compilation failed: {reader.problem}"
+            errors.append(invalid(f"{path}.{field}.expression", text, sentence))
+        elif reader.kind in ("bool", "string"):
+            errors.append(invalid(f"{path}.{field}.expression", text, f"must evaluate to {made}"))
 
 
 def _expression(
@@ -228,8 +289,8 @@ def _policy(obj: Obj, errors: Errors) -> None:
         for name in ("apiVersion", "kind"):
             if not kind.get(name):
                 errors.append(required(f"spec.paramKind.{name}"))
+    _expressions(spec, errors)
     if obj.get("kind") == "ValidatingAdmissionPolicy":
-        _expressions(spec, errors)
         if not spec.get("validations") and not spec.get("auditAnnotations"):
             sentence = "validations or auditAnnotations must contain at least one item"
             errors.append(required("spec.validations", sentence))
@@ -240,8 +301,16 @@ def _policy(obj: Obj, errors: Errors) -> None:
                 )
             if one.get("reason") not in (None, *_REASONS):
                 errors.append(unsupported(f"spec.validations[{index}].reason", one["reason"], _REASONS))
-    elif not spec.get("mutations"):
+        return
+    if not spec.get("mutations"):
         errors.append(required("spec.mutations", "mutations must contain at least one item"))
+    policies = ("IfNeeded", "Never")
+    one_of(spec.get("reinvocationPolicy"), policies, "spec.reinvocationPolicy", errors)
+    for index, rule in enumerate((match or {}).get("resourceRules") or ()):
+        for at, operation in enumerate(rule.get("operations") or ()):
+            if operation == "DELETE":
+                where = f"spec.matchConstraints.resourceRules[{index}].operations[{at}]"
+                errors.append(unsupported(where, operation, sorted(set(OPERATIONS) - {"DELETE"})))
 
 
 def check_admission_policy(obj: Obj) -> Errors:
@@ -267,6 +336,7 @@ def _policy_binding(obj: Obj, errors: Errors) -> None:
         errors.append(required("spec.policyName"))
     else:
         add(errors, "spec.policyName", name, subdomain(name))
+    _param_ref(spec.get("paramRef"), errors)
     actions = spec.get("validationActions") or []
     if obj.get("kind") == "ValidatingAdmissionPolicyBinding":
         if not actions:
@@ -280,6 +350,24 @@ def _policy_binding(obj: Obj, errors: Errors) -> None:
                 "response and headers serves no purpose)"
             )
             errors.append(invalid("spec.validationActions", actions, sentence))
+
+
+def _param_ref(reference: Obj | None, errors: Errors) -> None:
+    """With which parameters a policy is asked: those of a name, or those that a selector finds."""
+    if reference is None:
+        return
+    path, name, selector = "spec.paramRef", reference.get("name") or "", reference.get("selector")
+    if name:
+        add(errors, f"{path}.name", name, path_segment_name(name, False))
+    if name and selector is not None:
+        for field in ("name", "selector"):
+            errors.append(forbidden_field(f"{path}.{field}", "name and selector are mutually exclusive"))
+    if selector is not None:
+        check_selector(selector, f"{path}.selector", errors)
+    elif not name:
+        errors.append(required(path, "one of name or selector must be specified"))
+    actions = ("Allow", "Deny")
+    one_of(reference.get("parameterNotFoundAction"), actions, f"{path}.parameterNotFoundAction", errors)
 
 
 def check_policy_binding(obj: Obj) -> Errors:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -89,6 +90,8 @@ async def test_a_policy_warns(plane) -> None:
         "Validation failed for ValidatingAdmissionPolicy 'guard' with binding 'bound': "
         "failed expression: object.spec.replicas > 5"
     ]
+    (noted,) = json.loads(ctx.annotations["validation.policy.admission.k8s.io/validation_failure"])
+    assert (noted["policy"], noted["binding"], noted["expressionIndex"]) == ("guard", "bound", 0)
 
 
 async def test_a_failing_policy_refuses_unless_it_is_to_be_ignored(plane) -> None:
@@ -235,3 +238,40 @@ async def test_pods_are_refused_by_policies_too(plane) -> None:
     assert (await refused(plane, pod("p"))).endswith("pin it")
     pinned = [{"name": "main", "image": "nginx:1.27"}]
     await plane.client.create(pod("p", containers=pinned), "default")
+
+
+async def test_policies_are_asked_about_subresources_with_their_own_kinds(plane) -> None:
+    await plane.client.create(deployment("d"), "default")
+    await plane.client.create(pod("p"), "default")
+    rules = {"apiGroups": ["*"], "apiVersions": ["*"], "operations": ["*"]}
+    rules["resources"] = ["deployments/scale", "pods/binding", "pods/eviction", "pods/exec"]
+    text = """request.kind.kind == 'Scale' ? object.spec.replicas <= 3 && oldObject.spec.replicas == 1 :
+      request.kind.kind == 'Binding' ? object.target.name != 'bad' :
+      request.kind.kind == 'Eviction' ? request.operation != 'CREATE' : request.operation != 'CONNECT'"""
+    await guarded(plane, policy([{"expression": text, "message": "no"}], rules), binding())
+
+    async def asked(*work: Any) -> bool:
+        try:
+            await work[0]
+        except StatusError as error:
+            assert error.message.endswith("denied request: no"), error.message
+            return False
+        return True
+
+    async def scale(replicas: int) -> Any:
+        body = {"spec": {"replicas": replicas}}
+        return await plane.client.patch("deployments.apps", "d", "default", body, subresource="scale")
+
+    async def bind(node: str) -> Any:
+        body = {"metadata": {"name": "p"}, "target": {"kind": "Node", "name": node}}
+        return await plane.client.create_subresource("pods", "p", "default", "binding", body)
+
+    assert not await asked(scale(4)) and await asked(scale(3))
+    assert not await asked(bind("bad")) and await asked(bind("good"))
+    body = {"metadata": {"name": "p"}}
+    assert not await asked(plane.client.create_subresource("pods", "p", "default", "eviction", body))
+    options = {"kind": "PodExecOptions", "apiVersion": "v1", "command": ["sh"]}
+    pods = plane.resource("pods")
+    assert not await asked(plane.api.admit_connect(plane.ctx(), pods, "exec", "default", "p", options))
+    assert await asked(plane.api.admit_connect(plane.ctx(), pods, "attach", "default", "p", options))
+    await plane.client.delete("pods", "p", "default")
