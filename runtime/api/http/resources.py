@@ -457,7 +457,7 @@ class Resources:
         self, exchange: Exchange, resource: Resource, answer: Answer, accepted: Accepted
     ) -> web.StreamResponse:
         include = self._include(exchange, accepted)
-        body = answer_body(resource, answer, accepted, self._clock.now(), include)
+        body = answer_body(resource, answer, accepted, self._clock.now, include)
         return await self._respond(exchange, body, answer.code, accepted)
 
     async def _respond(
@@ -476,5 +476,6 @@ class Resources:
         )
 
     def _warn(self, exchange: Exchange) -> None:
-        for value in exchange.warnings():
-            exchange.headers.add("Warning", value)
+        if exchange.context.warnings:
+            for value in exchange.warnings():
+                exchange.headers.add("Warning", value)
