@@ -411,6 +411,7 @@ class Writer:
         if planned.future is None:
             assert planned.answer is not None
             return planned.answer
+        self._store.push()
         if planned.undo or planned.done:
             # What has to follow a write follows it even if the client has gone away meanwhile.
             record = await asyncio.shield(asyncio.ensure_future(_finish(planned, planned.future)))

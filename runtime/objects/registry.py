@@ -203,21 +203,21 @@ class Resource:
     """What makes it a custom resource."""
     closed: str = ""
     """Why nothing new may be created; empty where it may."""
+    api_version: str = field(init=False)
+    """``v1`` or ``apps/v1``."""
+    group_resource: str = field(init=False)
+    """``pods`` or ``deployments.apps``: the key of the store and the name clients in this process use."""
+    storage_resource: str = field(init=False)
+    """The resource part of the store's key: :attr:`storage` where set, else :attr:`group_resource`."""
 
-    @property
-    def api_version(self) -> str:
-        """``v1`` or ``apps/v1``."""
-        return f"{self.group}/{self.version}" if self.group else self.version
-
-    @property
-    def group_resource(self) -> str:
-        """``pods`` or ``deployments.apps``: the key of the store and the name clients in this process use."""
-        return qualified(self.plural, self.group)
-
-    @property
-    def storage_resource(self) -> str:
-        """The resource part of the store's key: :attr:`storage` where set, else :attr:`group_resource`."""
-        return self.storage or self.group_resource
+    def __post_init__(self) -> None:
+        named = qualified(self.plural, self.group)
+        for name, value in (
+            ("api_version", f"{self.group}/{self.version}" if self.group else self.version),
+            ("group_resource", named),
+            ("storage_resource", self.storage or named),
+        ):
+            object.__setattr__(self, name, value)
 
     @property
     def type_info(self) -> TypeInfo:

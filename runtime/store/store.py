@@ -236,6 +236,18 @@ class Store:
             # Not at once: what else is submitted in this turn of the loop shares the batch.
             self._loop.call_soon(self._flush)
 
+    def push(self) -> None:
+        """Write what is gathered now, unless others may still join it in this turn of the loop.
+
+        For who has submitted all there is and waits for it. A lone writer is spared the turns of the loop until the
+        batch is begun, and, where the loop writes, until its end is told.
+        """
+        # What is ready to run may submit as well; the flush that is to come stands among it. A loop that does not
+        # let that be seen goes its usual way.
+        ready = getattr(self._loop, "_ready", None)
+        if self._flush_soon and ready is not None and len(ready) == 1:
+            self._flush()
+
     def _flush(self) -> None:
         self._flush_soon = False
         if self._busy or self._held or not self._gathering.transactions:

@@ -137,6 +137,8 @@ def impersonate(user: User, headers: Headers, authorizer: Authorizer) -> User:
     Raises:
         StatusError: 403 when ``user`` may not act as that one, 400 when a group or extra comes without a user.
     """
+    if not any(key[:12].lower() == "impersonate-" for key in headers):
+        return user
     name = headers.get("Impersonate-User", "")
     groups = headers.getall("Impersonate-Group", [])
     uid = headers.get("Impersonate-Uid", "")

@@ -27,12 +27,13 @@ logger = logging.getLogger(__name__)
 class ClientConnection(RequestHandler):
     """One client's connection, with what is known of it once: whose certificate it showed."""
 
-    __slots__ = ("_accepting", "_detached_task", "_stream_task", "peer_user")
+    __slots__ = ("_accepting", "_detached_task", "_held", "_stream_task", "peer_user")
 
     def __init__(self, *args: Any, accepting: Callable[[], bool] = lambda: True, **options: Any) -> None:
         """``accepting`` says, when the handshake is done, whether the server still takes connections."""
         super().__init__(*args, **options)
         self._accepting = accepting
+        self._held = False
         self.peer_user: User | None = None
         self._stream_task: asyncio.Task[Any] | None = None
         self._detached_task: asyncio.Task[Any] | None = None
@@ -51,6 +52,17 @@ class ClientConnection(RequestHandler):
         super().connection_lost(exc)
         if task is not None:
             task.cancel()
+
+    def pause_reading(self) -> None:
+        """Take no more from the client until what came is read."""
+        self._held = True
+        super().pause_reading()
+
+    def resume_reading(self, *args: Any, **options: Any) -> None:
+        """Go on, where that was held up: aiohttp asks for it with each body, and then looks at everything again."""
+        if self._held:
+            self._held = False
+            super().resume_reading(*args, **options)
 
     def detach(self) -> None:
         """Give the transport up to another protocol: to aiohttp it looks lost, but it stays open."""

@@ -1,12 +1,17 @@
 """How long a request may take: the ``timeout`` of its URL, within what the server allows.
 
 Follows apiserver's ``endpoints/filters/request_deadline.go``; durations are written as Go writes them (``1m30s``).
+Nearly all requests may take equally long and are done long before, so they share one timer: those that began first
+are the first that are late.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
 from fractions import Fraction
+from types import TracebackType
+from typing import Any
 
 from runtime.objects.errors import bad_request
 
@@ -66,3 +71,71 @@ def deadline(query: Query, most: float) -> float:
     except ValueError as error:
         raise bad_request(f"invalid timeout specified in the request URL - {error}") from error
     return asked if 0 < asked < most else most
+
+
+class Deadlines:
+    """Ends what takes longer than all requests may, with one timer for all of them."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._open: dict[Within, None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def within(self) -> Within:
+        """A context in which the current task is cancelled when it is late; it is left with TimeoutError then."""
+        return Within(self)
+
+    def begin(self, one: Within) -> None:
+        """Watch over one, the last that will be late."""
+        self._open[one] = None
+        if self._timer is None:
+            self._timer = one.loop.call_at(one.when, self._look)
+
+    def end(self, one: Within) -> None:
+        """It is done."""
+        self._open.pop(one, None)
+
+    def _look(self) -> None:
+        self._timer = None
+        for one in list(self._open):
+            if one.when > one.loop.time():
+                self._timer = one.loop.call_at(one.when, self._look)
+                return
+            del self._open[one]
+            one.expire()
+
+
+class Within:
+    """One task's time, as ``asyncio.timeout`` would keep it."""
+
+    __slots__ = ("_cancelling", "_deadlines", "_expired", "_task", "loop", "when")
+
+    def __init__(self, deadlines: Deadlines) -> None:
+        self._deadlines = deadlines
+        self._expired = False
+        self.loop = asyncio.get_running_loop()
+        self.when = self.loop.time() + deadlines.seconds
+
+    def __enter__(self) -> None:
+        task = asyncio.current_task(self.loop)
+        assert task is not None
+        self._task: asyncio.Task[Any] = task
+        self._cancelling = task.cancelling()
+        self._deadlines.begin(self)
+
+    def expire(self) -> None:
+        """The time is over."""
+        self._expired = True
+        self._task.cancel()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._deadlines.end(self)
+        if (
+            self._expired
+            and self._task.uncancel() <= self._cancelling
+            and kind is not None
+            and issubclass(kind, asyncio.CancelledError)
+        ):
+            raise TimeoutError from error

@@ -24,7 +24,7 @@ from .audit import AuditLog, Entry
 from .authentication import ANONYMOUS, Authenticator, Authorizer, impersonate, is_public
 from .client_connection import connection_of
 from .connections import CONNECT, Connections
-from .deadline import deadline
+from .deadline import Deadlines, deadline
 from .documents import Documents
 from .metrics import Metrics
 from .proxy import Proxy
@@ -76,6 +76,7 @@ class Handler:
         self._metrics = metrics
         self._clock = clock
         self._audit = audit
+        self._deadlines = Deadlines(REQUEST_SECONDS)
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
@@ -156,7 +157,11 @@ class Handler:
             raise too_many_requests("Too many requests, please try again later.", 1)
         metrics.in_flight[kind] += 1
         try:
-            async with asyncio.timeout(deadline(request.query, REQUEST_SECONDS)):
+            seconds = deadline(request.query, REQUEST_SECONDS)
+            if seconds < REQUEST_SECONDS:
+                async with asyncio.timeout(seconds):
+                    return await self._answer(request, info, headers, ending)
+            with self._deadlines.within():
                 return await self._answer(request, info, headers, ending)
         except TimeoutError:
             raise StatusError(

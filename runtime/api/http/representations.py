@@ -34,16 +34,20 @@ def has_protobuf(resource: Resource) -> bool:
     return is_encodable(resource.api_version, resource.kind)
 
 
-def answer_body(resource: Resource, answer: Answer, accepted: Accepted, now: datetime, include: str) -> bytes:
+def answer_body(
+    resource: Resource, answer: Answer, accepted: Accepted, now: Callable[[], datetime], include: str
+) -> bytes:
     """One object as the body of an answer.
 
     Args:
         resource: where it was asked for.
         answer: the object, or a Status, which is never transformed.
         accepted: what the client takes.
-        now: the moment a table's ages are counted to.
+        now: gives the moment a table's ages are counted to.
         include: a table's ``includeObject``.
     """
+    if not accepted.transform and accepted.media != PROTOBUF:
+        return answer.json
     obj = answer.obj
     transform = "" if obj.get("kind") == "Status" else accepted.transform
     if transform == TABLE:
@@ -52,7 +56,7 @@ def answer_body(resource: Resource, answer: Answer, accepted: Accepted, now: dat
         return tables.table(
             resource.printer if own else printer_for("autoscaling", "Scale"),
             (answer,),
-            now,
+            now(),
             include=include,
             version=accepted.version,
             meta=meta,

@@ -101,6 +101,13 @@ async def read_body(request: web.BaseRequest) -> bytes:
         raise too_large(BODY_LIMIT)
     if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    content = request.content
+    if content.is_eof() and content.exception() is None:
+        # All of it came with the head, as nearly always.
+        body = content.read_nowait()
+        if len(body) > BODY_LIMIT:
+            raise too_large(BODY_LIMIT)
+        return body
     try:
         return await request.read()
     except web.HTTPRequestEntityTooLarge as error:
@@ -450,7 +457,7 @@ class Resources:
         self, exchange: Exchange, resource: Resource, answer: Answer, accepted: Accepted
     ) -> web.StreamResponse:
         include = self._include(exchange, accepted)
-        body = answer_body(resource, answer, accepted, self._clock.now(), include)
+        body = answer_body(resource, answer, accepted, self._clock.now, include)
         return await self._respond(exchange, body, answer.code, accepted)
 
     async def _respond(
@@ -469,5 +476,6 @@ class Resources:
         )
 
     def _warn(self, exchange: Exchange) -> None:
-        for value in exchange.warnings():
-            exchange.headers.add("Warning", value)
+        if exchange.context.warnings:
+            for value in exchange.warnings():
+                exchange.headers.add("Warning", value)

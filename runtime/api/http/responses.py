@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import time
 import zlib
 from collections.abc import Iterable
+from email.utils import formatdate
+from http import HTTPStatus
 from typing import Any
 
 import orjson
@@ -108,9 +112,83 @@ async def respond(
         headers["Vary"] = "Accept-Encoding"
     if size > WHOLE_UP_TO:
         return LargeResponse(pieces, size, code, headers)
-    return web.Response(
-        status=code, body=pieces[0] if len(pieces) == 1 else b"".join(pieces), headers=headers
-    )
+    return WholeResponse(pieces[0] if len(pieces) == 1 else b"".join(pieces), code, headers)
+
+
+class _Date:
+    """The Date header, which is the same for all answers of a second."""
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._text = ""
+
+    def now(self) -> str:
+        second = int(time.time())
+        if second != self._second:
+            self._second, self._text = second, formatdate(second, usegmt=True)
+        return self._text
+
+
+_date = _Date()
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+def head(version: tuple[int, int], code: int, headers: CIMultiDict[str]) -> bytes:
+    """An answer's first line and headers as they go over the wire.
+
+    Raises:
+        ValueError: a value holds what no header can: who wrote it wants to write further headers.
+    """
+    lines = [f"HTTP/{version[0]}.{version[1]} {code} {_PHRASES.get(code, '')}"]
+    for name, value in headers.items():
+        if not value.isprintable() and _CONTROL.search(value):
+            raise ValueError(f"the header {name} can't hold {value!r}")
+        lines.append(f"{name}: {value}")
+    lines.append("\r\n")
+    return "\r\n".join(lines).encode("utf-8", "surrogateescape")
+
+
+class WholeResponse(web.StreamResponse):
+    """A body that is there as a whole, written together with its head.
+
+    Nearly all answers are such, and what a general response looks for (cookies, compression, chunks) costs more than
+    making most of them did.
+    """
+
+    def __init__(self, body: bytes, code: int, headers: CIMultiDict[str]) -> None:
+        super().__init__(status=code, headers=headers)
+        self.body = body
+        self._request: web.BaseRequest | None = None
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Take note of whom the answer is for."""
+        self._request = request
+        if self._keep_alive is None:
+            self._keep_alive = request.keep_alive
+        return None
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Write all of it, once."""
+        request, self._request = self._request, None
+        if request is None:
+            return
+        headers = self._headers
+        headers["Content-Length"] = str(len(self.body))
+        headers["Date"] = _date.now()
+        version = request.version
+        if not self._keep_alive:
+            headers["Connection"] = "close"
+        elif version < (1, 1):
+            headers["Connection"] = "keep-alive"
+        whole = head(version, self._status, headers)
+        if request.method != "HEAD":
+            whole += self.body
+        transport = request.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the client is gone")
+        transport.write(whole)
+        await request.writer.drain()
 
 
 class LargeResponse(web.StreamResponse):
@@ -153,7 +231,7 @@ class LargeResponse(web.StreamResponse):
             raise ConnectionResetError("the client does not read") from None
 
 
-def status_response(headers: CIMultiDict[str], error: StatusError, accept: str = "") -> web.Response:
+def status_response(headers: CIMultiDict[str], error: StatusError, accept: str = "") -> WholeResponse:
     """A failure as ``v1.Status``, in the representation that the Accept header prefers."""
     for name, value in error.headers.items():
         headers[name] = value
@@ -171,11 +249,11 @@ def status_response(headers: CIMultiDict[str], error: StatusError, accept: str =
         body = encode_body(orjson.loads(body))
     elif accepted.media == YAML:
         body = as_yaml(body)
-    return web.Response(status=error.code, body=body, headers=headers)
+    return WholeResponse(body, error.code, headers)
 
 
-def text_response(headers: CIMultiDict[str], text: str, *, code: int = 200) -> web.Response:
+def text_response(headers: CIMultiDict[str], text: str, *, code: int = 200) -> WholeResponse:
     """Plain text."""
     headers["Content-Type"] = "text/plain; charset=utf-8"
     headers["X-Content-Type-Options"] = "nosniff"
-    return web.Response(status=code, body=text.encode(), headers=headers)
+    return WholeResponse(text.encode(), code, headers)

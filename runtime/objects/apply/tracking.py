@@ -14,32 +14,32 @@ from ..clock import format_time
 from ..errors import Obj
 from ..schema import TypeInfo
 from .managers import UPDATE, Key, Managers, decode, is_reset, stored
-from .nodes import root_of
+from .nodes import Node, root_of
 from .sets import FieldSet, FieldSetError, difference, from_paths, recursive_difference, union
 from .walk import compare
 
 Paths = tuple[tuple[str, ...], ...]
 """Field paths as tuples of names: ``(("status",), ("metadata", "labels"))``."""
 
+_STRIPPED_METADATA: Final = frozenset(
+    {
+        "name",
+        "namespace",
+        "creationTimestamp",
+        "selfLink",
+        "uid",
+        "clusterName",
+        "generation",
+        "managedFields",
+        "resourceVersion",
+    }
+)
 STRIPPED: Final = from_paths(
     [
         ("f:apiVersion",),
         ("f:kind",),
         ("f:metadata",),
-        *(
-            ("f:metadata", f"f:{name}")
-            for name in (
-                "name",
-                "namespace",
-                "creationTimestamp",
-                "selfLink",
-                "uid",
-                "clusterName",
-                "generation",
-                "managedFields",
-                "resourceVersion",
-            )
-        ),
+        *(("f:metadata", f"f:{name}") for name in sorted(_STRIPPED_METADATA)),
     ]
 )
 """Never part of anyone's fields: the server's own, and those that name the object."""
@@ -125,6 +125,11 @@ def track_update(
     if old is not None and not managers.entries:
         return []
     node = root_of(type_info)
+    if old is None and not managers.entries:
+        # All that it has, and nobody to take it from.
+        mine = recursive_difference(_set_by_creation(new, node), excluded_for(subresource, reset))
+        managers.set((manager, UPDATE, api_version, subresource), mine, time=format_time(now))
+        return managers.encode()
     changed, removed = compare(node.zero if old is None else old, new, node)
     if not changed and not removed:
         return managers.encode()
@@ -146,6 +151,18 @@ def track_update(
         mine = difference(changed, STRIPPED)
         managers.set((manager, UPDATE, api_version, subresource), mine, time=format_time(now))
     return managers.encode()
+
+
+def _set_by_creation(new: Obj, node: Node) -> FieldSet:
+    """What is new in a new object, without what is nobody's: left out before it is looked at."""
+    bare = {name: value for name, value in new.items() if name not in ("apiVersion", "kind")}
+    metadata = bare.get("metadata")
+    if isinstance(metadata, dict):
+        bare["metadata"] = {name: value for name, value in metadata.items() if name not in _STRIPPED_METADATA}
+    changed, _ = compare(node.zero, bare, node)
+    if "f:metadata" in changed:
+        changed = difference(changed, STRIPPED)
+    return changed
 
 
 def is_noop(old: Obj, new: Obj) -> bool:

@@ -110,12 +110,21 @@ def _read_micro_time(value: Any, unknown: list[str]) -> Any:
 def _read_byte(value: Any, unknown: list[str]) -> Any:
     if value.__class__ is not str:
         raise _Mismatch
+    try:
+        binascii.a2b_base64(value, strict_mode=True)
+    except ValueError:
+        return _read_broken_lines(value)
+    return value
+
+
+def _read_broken_lines(value: str) -> str:
+    """Base64 that is written in lines, in one."""
     text = value.replace("\n", "").replace("\r", "")
     try:
         binascii.a2b_base64(text, strict_mode=True)
     except ValueError:
         raise _Mismatch from None
-    return value if len(text) == len(value) else text
+    return text
 
 
 def _read_any(value: Any, unknown: list[str]) -> Any:

@@ -444,3 +444,76 @@ async def test_stopping_ends_watches_cleanly(cluster: Cluster, admin: aiohttp.Cl
     answer = await admin.get(f"{CONFIG_MAPS}?watch=1")
     await cluster.server.stop()
     assert await asyncio.wait_for(answer.read(), 5) == b""  # a finished answer, not a broken one
+
+
+async def exchanged(cluster: Cluster, request: str) -> bytes:
+    """All that comes back for raw requests until the server closes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", cluster.server.port, ssl=client_tls(cluster))
+    writer.write(request.replace("\n", "\r\n").encode())
+    try:
+        return await asyncio.wait_for(reader.read(), 60)
+    finally:
+        writer.close()
+
+
+async def test_answers_follow_each_other_on_a_connection(cluster: Cluster) -> None:
+    """Whatever kind of answer comes before: without a body, with one, a failure."""
+    host = "Host: x\n"
+    got = await exchanged(
+        cluster,
+        f"HEAD /livez HTTP/1.1\n{host}\nGET /livez HTTP/1.1\n{host}\nGET /none HTTP/1.1\n{host}\n"
+        f"GET /livez HTTP/1.1\n{host}Connection: close\n\n",
+    )
+    heads = [part.partition(b"\r\n\r\n") for part in got.split(b"HTTP/1.1 ")[1:]]
+    codes = [head.split(b"\r\n")[0] for head, _, _ in heads]
+    assert codes == [b"200 OK", b"200 OK", b"404 Not Found", b"200 OK"]
+    lengths = [int(head.partition(b"Content-Length: ")[2].split(b"\r\n")[0]) for head, _, _ in heads]
+    bodies = [body for _, _, body in heads]
+    assert bodies[0] == b"" and lengths[0] == 2
+    assert [len(body) for body in bodies[1:]] == lengths[1:] and bodies[1] == b"ok"
+    assert all(b"\r\nDate: " in head and b" GMT" in head for head, _, _ in heads)
+    assert [b"Connection: close" in head for head, _, _ in heads] == [False, False, False, True]
+
+
+async def test_old_clients_are_told_whether_the_connection_stays(cluster: Cluster) -> None:
+    got = await exchanged(cluster, "GET /livez HTTP/1.0\nConnection: keep-alive\n\nGET /livez HTTP/1.0\n\n")
+    first, second = got.split(b"HTTP/1.0 ")[1:]
+    assert first.startswith(b"200 OK\r\n") and b"\r\nConnection: keep-alive\r\n" in first
+    assert second.endswith(b"\r\n\r\nok") and b"keep-alive" not in second
+
+
+@pytest.mark.parametrize("pieces", [1, 3, 400])
+async def test_a_body_that_comes_in_pieces(cluster: Cluster, pieces: int) -> None:
+    """With its head or after it, with a length or in chunks: it is the same object."""
+    body = orjson.dumps(config_map("pieces", text="x" * 300_000))
+    size = len(body) // pieces + 1
+    parts = [body[start : start + size] for start in range(0, len(body), size)]
+    head = f"POST {CONFIG_MAPS}?dryRun=All HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    plain = [f"{head}Content-Length: {len(body)}\r\n\r\n".encode(), *parts]
+    chunked = [
+        f"{head}Transfer-Encoding: chunked\r\n\r\n".encode(),
+        *(b"%x\r\n%b\r\n" % (len(part), part) for part in parts),
+        b"0\r\n\r\n",
+    ]
+    for sent in (plain, chunked, [b"".join(plain)], [b"".join(chunked)]):
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", cluster.server.port, ssl=client_tls(cluster)
+        )
+        for piece in sent:
+            writer.write(piece)
+            await writer.drain()
+        answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)
+        assert answer.startswith(b"HTTP/1.1 201 Created\r\n")
+        length = int(answer.partition(b"Content-Length: ")[2].split(b"\r\n")[0])
+        made = orjson.loads(await asyncio.wait_for(reader.readexactly(length), 60))
+        assert made["data"]["text"] == "x" * 300_000
+        writer.close()
+
+
+async def test_a_body_of_unknown_length_is_limited_too(cluster: Cluster) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", cluster.server.port, ssl=client_tls(cluster))
+    writer.write(f"POST {CONFIG_MAPS} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+    size = BODY_LIMIT + 1
+    writer.write(b"%x\r\n%b\r\n0\r\n\r\n" % (size, b"x" * size))
+    assert b" 413 " in await asyncio.wait_for(reader.readline(), 60)
+    writer.close()

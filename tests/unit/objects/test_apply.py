@@ -17,7 +17,10 @@ from runtime.objects.apply import (
     validate_managed_fields,
 )
 from runtime.objects.apply.last_applied import ANNOTATION
-from runtime.objects.apply.sets import has
+from runtime.objects.apply.nodes import root_of
+from runtime.objects.apply.sets import difference, has, recursive_difference
+from runtime.objects.apply.tracking import STRIPPED, excluded_for
+from runtime.objects.apply.walk import compare
 from runtime.objects.errors import StatusError
 from runtime.objects.schema import ANY, type_of
 
@@ -709,3 +712,38 @@ def test_any_writes_keep_object_and_owners_in_step(steps: list[tuple[str, str, O
         for entry in live["metadata"].get("managedFields", []):
             assert entry["fieldsV1"]
             existing(entry["fieldsV1"], live)
+
+
+metadata_of_new_objects = st.fixed_dictionaries(
+    {},
+    optional={
+        "name": names,
+        "namespace": names,
+        "uid": names,
+        "generation": st.just(1),
+        "creationTimestamp": st.just("2026-01-01T00:00:00Z"),
+        "labels": st.dictionaries(names, names, min_size=1, max_size=2),
+        "finalizers": st.lists(names, min_size=1, max_size=2, unique=True),
+        "ownerReferences": st.just([{"uid": "u", "name": "n"}]),
+    },
+)
+new_objects = st.fixed_dictionaries(
+    {},
+    optional={
+        "apiVersion": st.just("apps/v1"),
+        "kind": st.just("Deployment"),
+        "metadata": metadata_of_new_objects,
+        "spec": configs,
+        "status": st.just({"replicas": 1}),
+        "data": st.dictionaries(names, names, min_size=1, max_size=2),
+    },
+)
+
+
+@given(new_objects, st.sampled_from([DEPLOYMENT, CONFIG_MAP, ANY]), st.sampled_from([None, ()]))
+def test_a_creation_owns_what_comparing_with_nothing_finds(new: Obj, info: Any, reset: Any) -> None:
+    entries = track_update(None, new, info, "x", now=NOW, api_version="apps/v1", reset=reset)
+    node = root_of(info)
+    changed, _ = compare(node.zero, new, node)
+    expected = difference(recursive_difference(changed, excluded_for("", reset)), STRIPPED)
+    assert [entry["fieldsV1"] for entry in entries] == ([expected] if expected else [])

@@ -390,6 +390,104 @@ async def test_a_lone_writer_is_spared_the_thread_until_others_come(
     assert check(tmp_path).revision == 600
 
 
+class Syncs:
+    """Notes each write to the disk: by the loop, or beside it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.by_loop: list[bool] = []
+        monkeypatch.setattr(JournalWriter, "sync", staticmethod(self._sync))
+        monkeypatch.setattr(pace_module, "QUICK_SECONDS", 60.0)
+
+    def _sync(self, fd: int) -> None:
+        self.by_loop.append(threading.current_thread() is threading.main_thread())
+
+    async def prove(self, store: Store) -> None:
+        """Let the store see a lone writer on a quick disk, up to where the next batch is not a look at others."""
+        while not (self.by_loop and self.by_loop[-1]):
+            await store.submit([put("proof")])
+        self.by_loop.clear()
+
+
+async def test_who_waits_for_nobody_else_is_not_made_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, syncs = Store.open(tmp_path), Syncs(monkeypatch)
+    await syncs.prove(store)
+    await asyncio.sleep(0)
+    watch = store.watch("pods")
+    future = store.submit([put("a", 1)])
+    assert not future.done() and store.get(pod_key("a")) is None
+    store.push()
+    assert future.done() and syncs.by_loop == [True]
+    (record,) = future.result()
+    assert store.get(pod_key("a")) is record and store.latest(pod_key("a")) is record
+    assert [event.record for event in await watch.next()] == [record]
+    store.push()
+    assert syncs.by_loop == [True]
+    await store.close()
+
+
+async def test_one_turn_of_the_loop_writes_once_however_often_it_is_pushed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who writes one thing after the other must not keep the loop to himself."""
+    store, syncs = Store.open(tmp_path), Syncs(monkeypatch)
+    await syncs.prove(store)
+    await asyncio.sleep(0)
+    turns = 0
+
+    def turn() -> None:
+        nonlocal turns
+        turns += 1
+        if turns < 1000:
+            asyncio.get_running_loop().call_soon(turn)
+
+    for number in range(100):
+        future = store.submit([put("a", number)])
+        store.push()
+        if number == 0:
+            asyncio.get_running_loop().call_soon(turn)
+        await future
+    assert turns >= 50
+    await store.close()
+
+
+async def test_what_others_are_about_to_write_shares_the_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, syncs = Store.open(tmp_path), Syncs(monkeypatch)
+    await syncs.prove(store)
+
+    async def write(name: str) -> None:
+        future = store.submit([put(name)])
+        store.push()
+        await future
+
+    await asyncio.gather(*[write(name) for name in "abcdefgh"])
+    assert len(syncs.by_loop) <= 2, "the last of a turn may find itself alone, no other"
+    assert all(store.get(pod_key(name)) for name in "abcdefgh")
+    await store.close()
+
+
+async def test_a_write_that_fails_at_once_fails_for_who_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, syncs = Store.open(tmp_path), Syncs(monkeypatch)
+    await syncs.prove(store)
+    await asyncio.sleep(0)
+
+    def fail(fd: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(JournalWriter, "sync", staticmethod(fail))
+    future = store.submit([put("a")])
+    store.push()
+    with pytest.raises(StoreError):
+        await future
+    assert store.get(pod_key("a")) is None and store.failure is not None
+    await store.close()
+
+
 async def test_the_writer_is_woken_before_those_who_watch(tmp_path: Path) -> None:
     store = Store.open(tmp_path)
     watch = store.watch("pods")
