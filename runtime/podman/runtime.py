@@ -60,7 +60,6 @@ _EVENTS = (
     "import",
     "loadfromarchive",
 )
-_IMAGE_CHANGES = ("pull", "tag", "untag", "remove", "import", "loadfromarchive", "build", "save", "prune")
 
 
 class PodmanRuntime:
@@ -131,15 +130,16 @@ class PodmanRuntime:
         except RuntimeFailure as error:
             raise type(error)(await doctor.explain(error), error.reason, error.code) from error
         self._transport = Transport(self.service.url, self.service.version)
-        self._images = ImageStore(self._transport)
         info: dict[str, Any] = await self._transport.get("/info")
         host, store = info["host"], info.get("store") or {}
         self._rootless = bool((host.get("security") or {}).get("rootless"))
         local = self.service.url.startswith("unix://")
+        driver, images = store.get("graphDriverName", "overlay"), None
         if local and store.get("runRoot"):
-            self._pid_folder = (
-                Path(store["runRoot"]) / f"{store.get('graphDriverName', 'overlay')}-containers"
-            )
+            self._pid_folder = Path(store["runRoot"]) / f"{driver}-containers"
+        if local and store.get("graphRoot"):
+            images = Path(store["graphRoot"]) / f"{driver}-images"
+        self._images = ImageStore(self._transport, images)
         self._listing = Listing(self._transport, self.cluster_id, self._pid_folder, self._subscribers)
         helper = self.service.command("unshare") if local and self._rootless else []
         self._dialer = NamespaceDialer(helper, self.service.environment)
@@ -437,6 +437,8 @@ class PodmanRuntime:
             return
         uid = str(attributes.get(spec.POD_UID) or "")
         if kind == "container" and attributes.get(spec.CLUSTER) == self.cluster_id:
+            if action == "start" and spec.CONTAINER_NAME not in attributes:
+                self._list().sandbox_started(uid, str(actor.get("ID") or ""))
             ended = action in ("died", "die")
             code = str(attributes.get("containerExitCode") or "")
             self._subscribers.publish(

@@ -313,7 +313,11 @@ class SimulatedRuntime:
                 one.view, state="exited", finished_at=self._clock.now(), exit_code=code, signal=signal, pid=0
             ),
         )
-        self._subscribers.publish(RuntimeEvent("container", "died", one.id, one.pod.spec.uid, code))
+        view = one.view
+        ended = RuntimeEvent("container", "died", one.id, one.pod.spec.uid, code)
+        if one.pod.alive:
+            ended = replace(ended, finished_at=view.finished_at, oom_killed=view.oom_killed)
+        self._subscribers.publish(ended)
 
     def _at(self, when: float, one: _Simulated, what: Literal["end", "print"]) -> None:
         heapq.heappush(self._due, (when, next(self._order), one, one.attempt_of_run, what))

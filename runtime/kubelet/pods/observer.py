@@ -59,9 +59,7 @@ class Observer:
         for container in stray:
             await self._runtime.remove_container(container.id)
         if stray:
-            gone = {container.id for container in stray}
-            kept = tuple(entry for entry in sandbox.containers if entry.id not in gone)
-            self._cache.put(state.uid, replace(sandbox, containers=kept))
+            self._drop(state, stray)
         view = self.view(state, self._cache.get(state.uid))
         for container in view:
             if container.state == "exited" and container.id not in state.messages:
@@ -87,11 +85,15 @@ class Observer:
             state.forget_container(container)
             self._services.volumes.remove_attempt(state.uid, container.name, container.attempt)
         if old:
-            gone = {container.id for container in old}
-            current = self._cache.get(state.uid)
-            if current is not None:
-                kept = tuple(entry for entry in current.containers if entry.id not in gone)
-                self._cache.put(state.uid, replace(current, containers=kept))
+            self._drop(state, old)
+
+    def _drop(self, state: PodState, removed: Sequence[Container]) -> None:
+        """Take removed containers from the record, which may be another than before their removal."""
+        current = self._cache.get(state.uid)
+        if current is not None:
+            gone = {container.id for container in removed}
+            kept = tuple(entry for entry in current.containers if entry.id not in gone)
+            self._cache.put(state.uid, replace(current, containers=kept))
 
     def status(self, state: PodState, *, terminal: bool = False) -> Obj:
         """The pod's status as it should be now."""
