@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from node_rig import NODE, Rig, config_map, one_container
 
 ANNOTATION = "simulated.kubetui.io/"
@@ -402,6 +403,34 @@ async def test_a_changed_image_replaces_the_container(node: Rig) -> None:
 
     assert (await node.until(replaced))["restartCount"] == 1
     assert says(await node.events("a"), "Killing") == ["Container c definition changed, will be restarted"]
+
+
+@pytest.mark.parametrize("policy", ["Never", "OnFailure"])
+async def test_a_changed_image_replaces_even_what_is_not_restarted(node: Rig, policy: str) -> None:
+    slow = {"simulated.kubetui.io/start-delay": "5"}
+    await node.make(one_container(metadata={"annotations": slow}, spec={"restartPolicy": policy}))
+    await node.advance(6)
+    await node.phase("a", "Running")
+    patch = {"spec": {"containers": [{"name": "c", "image": "web:2"}]}}
+    await node.client.patch("pods", "a", "default", patch, type="strategic")
+
+    async def killed() -> bool:
+        return bool(says(await node.events("a"), "Killing"))
+
+    await node.until(killed)
+    await node.advance(1)  # the successor takes its time, and an end for good would be told by now
+    await node.quiet()
+    assert only_status(await node.pod("a"))["state"].get("running")
+    await node.advance(5)
+
+    async def replaced() -> Any:
+        status = only_status(await node.pod("a"))
+        return status if status["image"] == "web:2" and status["state"].get("running") else None
+
+    status = await node.until(replaced)
+    assert status["restartCount"] == 1
+    assert status["lastState"]["terminated"]["exitCode"] == 0
+    assert (await node.pod("a"))["status"]["phase"] == "Running"
 
 
 async def test_readiness_gates_of_others_are_kept_and_counted(node: Rig) -> None:
