@@ -121,8 +121,8 @@ class Observer:
             )
         )
 
-    def report(self, state: PodState, *, terminal: bool = False) -> None:
+    def report(self, state: PodState) -> None:
         """Make the status and have it written."""
         if state.gone:
             return
-        self.reporter.report(state, self.status(state, terminal=terminal))
+        self.reporter.report(state, self.status(state))

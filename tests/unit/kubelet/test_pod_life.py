@@ -463,6 +463,22 @@ async def test_a_runtime_class_that_this_node_does_not_have_makes_no_sandbox(nod
     assert (await node.status("strange"))["phase"] == "Pending"
 
 
+async def test_a_host_name_that_is_too_long_makes_no_sandbox(node: Rig) -> None:
+    names = {"hostname": "h" * 20, "subdomain": "d" * 40, "setHostnameAsFQDN": True}
+    await node.make(one_container(spec=names))
+
+    async def refused() -> Any:
+        return says(await node.events("a"), "FailedCreatePodSandBox")
+
+    full = f"{'h' * 20}.{'d' * 40}.default.svc.cluster.local"
+    assert await node.until(refused) == [
+        "Failed to create pod sandbox: failed to construct FQDN from pod hostname and cluster domain, "
+        f"FQDN {full} is too long (64 is the max, {len(full)} characters requested)"
+    ]
+    assert (await node.pod("a"))["status"]["phase"] == "Pending"
+    assert await node.runtime.sandboxes() == []
+
+
 async def test_what_is_not_honoured_is_said(node: Rig) -> None:
     await node.make(
         one_container(
