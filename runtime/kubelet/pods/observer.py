@@ -61,13 +61,17 @@ class Observer:
         if stray:
             self._drop(state, stray)
         view = self.view(state, self._cache.get(state.uid))
+        self._read_messages(state, view)
+        return view
+
+    def _read_messages(self, state: PodState, view: Sequence[Container]) -> None:
+        """What containers that have ended left to be said of them, once for each."""
         for container in view:
             if container.state == "exited" and container.id not in state.messages:
                 self._context.probes.forget(container.id)
                 state.messages[container.id] = termination_message(
                     state.pod, container, self._services.volumes
                 )
-        return view
 
     async def prune(self, state: PodState) -> None:
         """Keep one ended attempt of each container beside the current one."""
@@ -101,10 +105,12 @@ class Observer:
         ips: Sequence[str] = ()
         if sandbox is not None:
             ips = sandbox.ips or ((sandbox.ip,) if sandbox.ip else ())
+        view = self.view(state, sandbox)
+        self._read_messages(state, view)
         return make_status(
             StatusInput(
                 pod=state.pod,
-                attempts=attempts_of(self.view(state, sandbox)),
+                attempts=attempts_of(view),
                 old=state.status or state.pod.get("status") or {},
                 now=self._clock.now(),
                 sandbox_ready=not sandbox_changed(state.pod, sandbox),

@@ -303,6 +303,16 @@ async def test_a_container_that_cannot_be_started(node: Rig) -> None:
     assert failed and "executable file not found" in failed[0]
 
 
+async def test_why_a_container_never_started_stays_in_the_status_of_a_pod_that_is_over(node: Rig) -> None:
+    await node.make(one_container(image="sim/fail:nope", spec={"restartPolicy": "Never"}))
+    await node.phase("a", "Failed")
+    await node.advance(2)
+    await node.quiet()
+    ended = only_status(await node.pod("a"))["state"]["terminated"]
+    assert (ended["exitCode"], ended["reason"]) == (128, "StartError")
+    assert "executable file not found" in ended["message"]
+
+
 async def test_deletion_stops_reports_and_forgets(node: Rig) -> None:
     await node.make(one_container(metadata={"finalizers": ["example.com/held"]}))
     pod = await node.phase("a", "Running")
