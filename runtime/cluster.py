@@ -50,6 +50,7 @@ IDENTITY_FILE = "identity.json"
 POD_SUBNET = "10.244.0.0/16"
 SERVICE_SUBNET = "10.96.0.0/16"
 KUBECONFIG = "kubeconfig"
+SIMULATED_RECORD = "simulated.jsonl"
 SIMULATED_MAX_PODS = 100_000
 DEFAULT_MAX_PODS = 110
 
@@ -111,7 +112,8 @@ def make_runtime(options: ClusterOptions, identity: Identity, clock: Clock) -> C
     if options.runtime == "simulated":
         from runtime.podman.simulated import SimulatedRuntime
 
-        return SimulatedRuntime(identity.id, clock, subnet=identity.pod_subnet)
+        record = options.state_dir / SIMULATED_RECORD
+        return SimulatedRuntime(identity.id, clock, subnet=identity.pod_subnet, record=record)
     from runtime.podman.runtime import PodmanRuntime
 
     url = options.podman_url or None

@@ -13,6 +13,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ from runtime.podman.machine import find_program
 from runtime.store import Damaged, FolderLock, Foreign, InUse, StoreError, back_up, check
 from runtime.store import restore as restore_store
 
-from .cluster import IDENTITY_FILE, KUBECONFIG, Identity, identity_of, make_runtime
+from .cluster import IDENTITY_FILE, KUBECONFIG, SIMULATED_RECORD, Identity, identity_of, make_runtime
 from .objects.clock import SystemClock
 from .options import ClusterError, ClusterOptions
 
@@ -34,7 +35,7 @@ _STATE = (
     *("cluster.json", "cluster.json.new", "journal", "journal.old", IDENTITY_FILE, KUBECONFIG, "pki"),
     *("journal.new", "cluster.json.replaced", "journal.replaced", "journal.old.replaced"),
     *("containers.conf", "podman.log", "podman.sock", "podman.pid", "lock"),
-    *("kubetui.log", "kubetui.log.1"),
+    *("kubetui.log", "kubetui.log.1", SIMULATED_RECORD),
 )
 """What a cluster keeps in the state folder, the pods' files apart."""
 
@@ -114,7 +115,8 @@ def down(state_dir: Path, podman_url: str = "", *, volumes: bool = False) -> lis
     except StoreError as error:
         raise ClusterError(str(error)) from error
     try:
-        removed = asyncio.run(_remove(options, identity, volumes=volumes))
+        removed = asyncio.run(_remove_simulated(options, identity))
+        removed += asyncio.run(_remove(options, identity, volumes=volumes))
         memory.remove_all(state_dir / "pods")
         _remove_folder(state_dir / "pods")
         if volumes:
@@ -143,6 +145,19 @@ async def _remove(options: ClusterOptions, identity: Identity, *, volumes: bool)
         return removed
     finally:
         await runtime.close()
+
+
+async def _remove_simulated(options: ClusterOptions, identity: Identity) -> list[str]:
+    record = options.state_dir / SIMULATED_RECORD
+    if not record.exists():
+        return []
+    runtime = make_runtime(replace(options, runtime="simulated"), identity, SystemClock())
+    try:
+        await runtime.start()
+        return await runtime.remove_everything()
+    finally:
+        await runtime.close()
+        record.unlink(missing_ok=True)
 
 
 def _remove_folder(folder: Path) -> None:

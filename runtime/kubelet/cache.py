@@ -9,10 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
+from dataclasses import replace
 from typing import Protocol
 
 from runtime.objects.clock import Clock
-from runtime.podman.interface import ContainerRuntime, RuntimeFailure, RuntimeUnavailable, Sandbox
+from runtime.podman.interface import (
+    ContainerRuntime,
+    RuntimeEvent,
+    RuntimeFailure,
+    RuntimeUnavailable,
+    Sandbox,
+)
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +77,7 @@ class RuntimeCache:
         self._touched: dict[str, int] = {}
         self._turn = 0
         self._stale: set[str] = set()
+        self._asking: Counter[str] = Counter()
         self._busy: set[str] = set()
         self._listeners: list[Listener] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -151,6 +160,7 @@ class RuntimeCache:
             RuntimeUnavailable: nobody answers; the record stays stale.
         """
         self._stale.discard(uid)
+        self._asking[uid] += 1
         try:
             sandbox = await self._runtime.sandbox(uid)
         except RuntimeUnavailable as failure:
@@ -160,6 +170,10 @@ class RuntimeCache:
         except RuntimeFailure:
             self._stale.add(uid)
             raise
+        finally:
+            self._asking[uid] -= 1
+            if not self._asking[uid]:
+                del self._asking[uid]
         self.put(uid, sandbox)
         return sandbox
 
@@ -250,7 +264,7 @@ class RuntimeCache:
                     if event.type == "lost":
                         self._wake.set()
                     else:
-                        self._hint(event.sandbox_uid, event.container_id, event.action)
+                        self._hint(event)
             except RuntimeFailure as failure:
                 log.info("the runtime's events: %s", failure.message)
             except Exception:
@@ -259,7 +273,8 @@ class RuntimeCache:
             self._wake.set()
             await self._clock.sleep(RELIST_PERIOD_BROKEN)
 
-    def _hint(self, uid: str, container_id: str, action: str) -> None:
+    def _hint(self, event: RuntimeEvent) -> None:
+        uid, container_id, action = event.sandbox_uid, event.container_id, event.action
         if not uid:
             uid = next(
                 (
@@ -282,9 +297,45 @@ class RuntimeCache:
                 or action not in ("start", "started")
             ):
                 return
-        self._stale.add(uid)
+        if action != "died":
+            self._stale.add(uid)
+        elif self._is_told(uid, container_id):
+            return
+        elif not self._learn_end(uid, event):
+            self._stale.add(uid)
         for listener in self._listeners:
             listener.runtime_changed(uid)
+
+    def _is_told(self, uid: str, container_id: str) -> bool:
+        """Whether a container's end is known: the kernel told it, and the event log says it again a while later."""
+        sandbox = self._sandboxes.get(uid)
+        if sandbox is None or uid in self._stale:
+            return False
+        return any(entry.id == container_id and entry.state == "exited" for entry in sandbox.containers)
+
+    def _learn_end(self, uid: str, event: RuntimeEvent) -> bool:
+        """Take a container's end from the event itself, where that tells everything; whether it did."""
+        sandbox = self._sandboxes.get(uid)
+        if sandbox is None or uid in self._stale or event.exit_code is None or event.finished_at is None:
+            return False
+        if uid in self._asking:
+            return False  # the answer may be from before, and will replace the record
+        code = event.exit_code
+        entries = list(sandbox.containers)
+        for place, entry in enumerate(entries):
+            if entry.id == event.container_id and entry.state == "running":
+                entries[place] = replace(
+                    entry,
+                    state="exited",
+                    exit_code=code,
+                    signal=code - 128 if 128 < code < 193 else 0,
+                    finished_at=event.finished_at,
+                    oom_killed=event.oom_killed,
+                    pid=0,
+                )
+                self.put(uid, replace(sandbox, containers=tuple(entries)))
+                return True
+        return False
 
     def _set_health(self, healthy: bool, message: str) -> None:
         self.message = message

@@ -203,7 +203,7 @@ def container_statuses(
                 }
         current = entries[0] if entries else None
         done = init and current is not None and current.state == "exited" and current.exit_code == 0
-        if not (done and not is_sidecar(spec)) and should_be_restarted(spec, pod, current):
+        if not done and should_be_restarted(spec, pod, current):
             reason = waiting.get(name)
             if reason is not None:
                 if status["state"].get("terminated"):

@@ -382,12 +382,29 @@ def _conditions(
     return result
 
 
-def ended(status: Obj) -> Obj:
-    """The last status of a pod that is being deleted: nothing of it waits or runs any more (TerminatePod).
+def ended(pod: Obj, status: Obj) -> Obj:
+    """The last status of a pod that is over: nothing of what had begun waits or runs any more (TerminatePod).
 
-    Every pod ends in a terminal phase; a container that never ran is shown as one that could not be found.
+    It ends in a terminal phase. What began and left no trace is shown as one that could not be found; what an
+    init container that failed kept from beginning is still waiting.
     """
     result = dict(status)
+    if "containerStatuses" in status and _was_initialized(pod, status):
+        result["containerStatuses"] = [_closed(entry) for entry in status["containerStatuses"]]
+    inits = status.get("initContainerStatuses") or []
+    begun = max((place for place, entry in enumerate(inits) if _has_begun(entry)), default=0)
+    if inits:
+        result["initContainerStatuses"] = [
+            _closed(entry) if place <= begun else entry for place, entry in enumerate(inits)
+        ]
+    if status["phase"] not in _TERMINAL:
+        result["phase"] = "Failed"
+    return result
+
+
+def _closed(entry: Obj) -> Obj:
+    if entry["state"].get("terminated"):
+        return entry
     lost = {
         "reason": "ContainerStatusUnknown",
         "message": "The container could not be located when the pod was terminated",
@@ -395,14 +412,23 @@ def ended(status: Obj) -> Obj:
         "startedAt": None,
         "finishedAt": None,
     }
-    for field_name in ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"):
-        if field_name in status:
-            result[field_name] = [
-                entry
-                if entry["state"].get("terminated")
-                else {**entry, "state": {"terminated": lost}, "ready": False, "started": False}
-                for entry in status[field_name]
-            ]
-    if status["phase"] not in _TERMINAL:
-        result["phase"] = "Failed"
-    return result
+    return {**entry, "state": {"terminated": lost}, "ready": False, "started": False}
+
+
+def _has_begun(entry: Obj) -> bool:
+    return "waiting" not in entry["state"] or bool((entry.get("lastState") or {}).get("terminated"))
+
+
+def _was_initialized(pod: Obj, status: Obj) -> bool:
+    """Whether the pod's init containers have been through, by what its status tells (hasPodInitialized)."""
+    specs = pod["spec"].get("initContainers") or ()
+    inits = status.get("initContainerStatuses") or ()
+    if not specs or any(_has_begun(entry) for entry in status["containerStatuses"]):
+        return True
+    if not inits:
+        return False
+    last = inits[-1]
+    if is_sidecar(specs[-1]):
+        return "running" in last["state"] and bool(last.get("started"))
+    ends = (last["state"].get("terminated"), (last.get("lastState") or {}).get("terminated"))
+    return any(end is not None and end["exitCode"] == 0 for end in ends)

@@ -1,18 +1,23 @@
-"""Knowing at once that a container has ended, and whether the kernel killed it for want of memory.
+"""Knowing at once that a container has ended, how, and whether the kernel killed it for want of memory.
 
 Podman's file event log is polled four times a second, too slow for a restart that takes a sixth of one. The kernel
 tells sooner: a pidfd becomes readable the moment a process ends. Containers' processes are on this machine (they
-are when Podman is), so each is watched that way; events remain for everything that is not.
+are when Podman is), so each is watched that way; events remain for everything that is not. How it ended is read
+where Podman reads it: in the file that conmon, each container's monitor, writes when it has written the last of the
+log.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import re
 import signal
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 
@@ -76,6 +81,66 @@ def read_pid(path: Path) -> int:
         return 0
 
 
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a container ended."""
+
+    exit_code: int
+    finished_at: datetime
+    oom_killed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """Where word of a container's end is left."""
+
+    exit_file: Path
+    memory_files: tuple[Path, ...]
+    """One of them is made when the kernel tells the monitor that memory ran out."""
+    memory_group: Path | None
+    """The container's control group, which counts what the kernel killed in it until it is removed."""
+
+    def end(self) -> End | None:
+        """How it ended; None while that is not written."""
+        try:
+            text = self.exit_file.read_text("ascii").strip()
+            written = self.exit_file.stat().st_ctime  # what Podman takes for the time of the end
+        except (OSError, ValueError):
+            return None
+        if not text.lstrip("-").isdigit():
+            return None
+        return End(int(text), datetime.fromtimestamp(written, UTC))
+
+    def out_of_memory(self) -> bool | None:
+        """Whether the kernel killed something in it for want of memory; None when that can't be told any more."""
+        if any(path.exists() for path in self.memory_files):
+            return True
+        killed = None if self.memory_group is None else killed_in(self.memory_group)
+        return None if killed is None else killed > 0
+
+
+def traces_of(pid_folder: Path, container_id: str) -> Traces | None:
+    """What the command line of a container's monitor says of its files; None when there is no monitor here."""
+    folder = pid_folder / container_id / "userdata"
+    monitor, pid = read_pid(folder / "conmon.pid"), read_pid(folder / "pidfile")
+    try:
+        words = [os.fsdecode(word) for word in Path(f"/proc/{monitor}/cmdline").read_bytes().split(b"\0")]
+    except OSError:
+        return None
+    if container_id not in words:
+        return None  # the number means another process by now
+    own = itertools.takewhile(lambda word: word != "--exit-command", words)
+    options = dict(itertools.pairwise(own))
+    if "--exit-dir" not in options:
+        return None
+    folders = [options[name] for name in ("-b", "--bundle", "--persist-dir") if name in options]
+    return Traces(
+        Path(options["--exit-dir"]) / container_id,
+        tuple(Path(folder) / "oom" for folder in folders),
+        cgroup_of(pid) if belongs_to(pid, container_id) else None,
+    )
+
+
 def cgroup_of(pid: int, controller: str = "memory") -> Path | None:
     """The folder of a process's control group: cgroup v1's hierarchy of the controller, or v2's."""
     try:
@@ -88,6 +153,20 @@ def cgroup_of(pid: int, controller: str = "memory") -> Path | None:
             return Path("/sys/fs/cgroup") / controller / path.lstrip("/")
         if number == "0" and not any(controller in other.split(":")[1].split(",") for other in lines):
             return Path("/sys/fs/cgroup") / path.lstrip("/")
+    return None
+
+
+def killed_in(cgroup: Path) -> int | None:
+    """How many processes of a control group the kernel killed for want of memory; None when it is gone."""
+    for name in ("memory.events", "memory.oom_control"):
+        try:
+            text = (cgroup / name).read_text("ascii", "replace")
+        except OSError:
+            continue
+        for line in text.splitlines():
+            word, _, number = line.partition(" ")
+            if word == "oom_kill" and number.isdigit():
+                return int(number)
     return None
 
 

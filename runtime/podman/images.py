@@ -1,7 +1,8 @@
 """Local images by the names that Kubernetes users write, and pulls that fail with Kubernetes' reasons.
 
 Every pod asks for its image, and asking Podman each time would cost a fourth call per pod. One listing answers for
-all of them; it is thrown away when an event, a pull or a failed creation says that it may be wrong.
+all of them; it is thrown away when an event, a pull or a failed creation says that it may be wrong, and after a few
+seconds, unless the storage's own index of images is within reach and still the same.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import asyncio
 import base64
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -32,8 +34,12 @@ _UNREACHABLE = re.compile(
 class ImageStore:
     """The images of one Podman."""
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, folder: Path | None = None) -> None:
+        """``folder``: where the storage keeps its images, when that is on this machine."""
         self._transport = transport
+        self._index = None if folder is None else folder / "images.json"
+        self._listed_index: tuple[int, ...] | None = None
+        """What the index was when all the images that it names were listed."""
         self._ids: dict[str, str] = {}
         self._tags: dict[str, tuple[str, ...]] = {}
         self._details: dict[str, Image] = {}
@@ -63,14 +69,39 @@ class ImageStore:
         return next((self._ids[name] for name in wanted if name in self._ids), None)
 
     async def _list(self, age: float) -> None:
-        """List again unless the last listing is at most ``age`` seconds old; a hundred who ask at once share one."""
+        """List again unless the last listing is still right, or at most ``age`` seconds old where that can't be seen.
+
+        A hundred who ask at once share one.
+        """
         async with self._listing:
-            if not self._stale and time.monotonic() - self._listed <= age:
+            if not self._stale and self._is_fresh(age):
                 return
             await self._list_now()
 
+    def _is_fresh(self, age: float) -> bool:
+        if self._listed_index is not None:
+            return self._listed_index == self._index_now()
+        return time.monotonic() - self._listed <= age
+
+    def _index_now(self) -> tuple[int, ...] | None:
+        """What tells one index from another: it is written anew with each change."""
+        try:
+            found = self._index.stat() if self._index is not None else None
+        except OSError:
+            return None
+        return None if found is None else (found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size)
+
+    def _is_index_of(self, listed: Iterable[str]) -> bool:
+        """Whether all these images are kept beside the index: a storage may have others, kept elsewhere."""
+        try:
+            folder = None if self._index is None else self._index.parent
+            return folder is not None and set(listed) <= {entry.name for entry in folder.iterdir()}
+        except OSError:
+            return False
+
     async def _list_now(self) -> None:
         self._stale = False
+        index = self._index_now()
         listed = await self._transport.get("/images/json")
         ids: dict[str, str] = {}
         tags: dict[str, tuple[str, ...]] = {}
@@ -82,6 +113,7 @@ class ImageStore:
                 ids[name] = image_id
         self._ids = ids
         self._listed = time.monotonic()
+        self._listed_index = index if self._is_index_of(tags) else None
         self._details = {
             image_id: known
             for image_id, known in self._details.items()

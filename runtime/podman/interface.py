@@ -225,6 +225,9 @@ class RuntimeEvent:
     container_id: str = ""
     sandbox_uid: str = ""
     exit_code: int | None = None
+    finished_at: datetime | None = None
+    """With ``died``: how the container ended is told in full, and nothing else of its sandbox has changed."""
+    oom_killed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

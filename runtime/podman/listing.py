@@ -1,8 +1,9 @@
 """What Podman holds for one cluster: listings, what was learnt between them, and the ends of containers.
 
-A listing tells almost everything; the rest (the exact instant, the kernel's reason) is inspected once for each end
+A listing tells almost everything; the rest (the exact instant, the kernel's reason) is looked up once for each end
 of a container and kept. The kernel says when a process ends; Podman knows it a few milliseconds later, when conmon
-has written the exit file, so an end is announced only once Podman agrees.
+has written the exit file, so an end is announced only then. Where that file is within reach, its few bytes say all
+that an inspection would, and whoever starts a successor waits for no answer of Podman's.
 """
 
 from __future__ import annotations
@@ -27,8 +28,11 @@ from .subscribers import Subscribers
 from .transport import Transport
 
 _SETTLE_SECONDS = 5.0
+_EXIT_FILE_SECONDS = 0.5
 _LOOK_SECONDS = 5.0
 _POLL_SECONDS = 0.25
+_KILLED = 137
+"""The exit code of a container whose process got SIGKILL: from somebody, or from the kernel for want of memory."""
 
 
 class Listing:
@@ -49,7 +53,11 @@ class Listing:
         self._owners: dict[str, str] = {}
         """Container id (infra ones too) → sandbox id."""
         self._ended: dict[str, Container] = {}
-        """Containers inspected after their end."""
+        """Containers as they ended, in full."""
+        self._traces: dict[str, exits.Traces] = {}
+        """Container id → where word of its end is left."""
+        self._ends: dict[str, exits.End] = {}
+        """Container id → what was found there."""
         self._settling: dict[str, asyncio.Task[None]] = {}
         self._waiting: dict[str, set[asyncio.Future[None]]] = {}
         """Container id → who waits for its end."""
@@ -91,12 +99,36 @@ class Listing:
     def started(self, container_id: str) -> None:
         """A container was just started: watch its process, whose number conmon wrote down."""
         self._ended.pop(container_id, None)
+        self._ends.pop(container_id, None)
         self._watcher.forget(container_id)
         if self._pid_folder is None:
             return
-        pid = exits.read_pid(self._pid_folder / container_id / "userdata" / "pidfile")
-        if not self._watcher.watch(container_id, pid):
+        if not self._watch(container_id, self._pid(container_id)):
             self._process_ended(container_id)  # it may have ended already
+
+    def sandbox_started(self, uid: str, infra_id: str) -> None:
+        """Podman started a pod's infra container, with the first other one: watch that too."""
+        sandbox_id = next((key for key in self._labels if self.uid_of(key) == uid), "")
+        pid = self._pid(infra_id)
+        if sandbox_id and pid and self._infra.get(sandbox_id, ("", 0))[1] != pid:
+            self._owners[infra_id] = sandbox_id
+            self._infra[sandbox_id] = (infra_id, pid)
+            self._watch(infra_id, pid)
+
+    def _pid(self, container_id: str) -> int:
+        if self._pid_folder is None:
+            return 0
+        return exits.read_pid(self._pid_folder / container_id / "userdata" / "pidfile")
+
+    def _watch(self, container_id: str, pid: int) -> bool:
+        """Have the kernel say when it ends, and know where to read how."""
+        if self._watcher.watching(container_id):
+            return True
+        if self._pid_folder is not None:
+            traces = exits.traces_of(self._pid_folder, container_id)
+            if traces is not None:
+                self._traces[container_id] = traces
+        return self._watcher.watch(container_id, pid)
 
     def removed(self, sandbox_id: str) -> str:
         """A pod was just removed: forget it; returns its address."""
@@ -112,8 +144,8 @@ class Listing:
         """A container was just removed."""
         self._tell(container_id)
         self._watcher.forget(container_id)
-        self._owners.pop(container_id, None)
-        self._ended.pop(container_id, None)
+        for known in (self._owners, self._ended, self._ends, self._traces):
+            known.pop(container_id, None)
 
     # -- questions without a call --
 
@@ -129,11 +161,7 @@ class Listing:
         """A pod is about to be removed: clear out of the way what would hold that up."""
         infra_id, pid = self._infra.get(sandbox_id, ("", 0))
         if not pid and self._pid_folder is not None:
-            pids = [
-                exits.read_pid(self._pid_folder / key / "userdata" / "pidfile")
-                for key in self._members(sandbox_id)
-            ]
-            pid = next((number for number in pids if number), 0)
+            pid = next((pid for key in self._members(sandbox_id) if (pid := self._pid(key))), 0)
             infra_id = ""
         if pid and (not infra_id or exits.belongs_to(pid, infra_id)):
             exits.kill_exec_monitors(pid)
@@ -201,11 +229,17 @@ class Listing:
             one = state.listed_container(item)
             if one.state == "running":
                 self._ended.pop(container_id, None)
-                self._watcher.watch(container_id, one.pid)
+                self._ends.pop(container_id, None)
+                self._watch(container_id, one.pid)
             elif one.state == "exited" and not item.get("IsInfra"):
                 known = self._ended.get(container_id)
                 if known is None or not state.same_run(one, known):
-                    unknown.append(container_id)
+                    read = self._ends.get(container_id)
+                    known = None if read is None else state.as_it_ended(one, read)
+                    if known is not None and state.same_run(one, known):
+                        self._ended[container_id] = known
+                    else:
+                        unknown.append(container_id)
         if unknown:
             await asyncio.gather(*(self._inspect(container_id) for container_id in unknown))
         found, infra = state.sandboxes(containers, pods, self._ended)
@@ -221,7 +255,7 @@ class Listing:
         except NoSuchItem:
             return None
         if found.state == "exited":
-            if found.exit_code == 137 and not found.oom_killed:
+            if found.exit_code == _KILLED and not found.oom_killed:
                 loop = asyncio.get_running_loop()
                 if await loop.run_in_executor(None, exits.kernel_says_out_of_memory, container_id):
                     found = state.as_out_of_memory(found)
@@ -261,38 +295,76 @@ class Listing:
             self._settling[container_id] = task
 
     async def _settle(self, container_id: str) -> None:
-        """Wait until Podman has noticed the end too, then tell."""
+        """Wait until Podman has noticed the end too, or will when it is asked, then tell."""
+        try:
+            end = await self._read_end(container_id)
+            if end is None:
+                await self._ask_about_end(container_id)
+                return
+            self._ends[container_id] = end
+            self._tell(container_id)
+            self._publish_end(container_id, end.exit_code, end)
+        finally:
+            self._settling.pop(container_id, None)
+
+    async def _read_end(self, container_id: str) -> exits.End | None:
+        """What the monitor writes of the end; None when that is out of reach or does not come."""
+        traces = self._traces.get(container_id)
+        if traces is None or self._watcher.watching(container_id):
+            return None
+        loop = asyncio.get_running_loop()
+        deadline, delay = loop.time() + _EXIT_FILE_SECONDS, 0.001
+        while (end := traces.end()) is None:
+            if loop.time() > deadline:
+                return None
+            await asyncio.sleep(delay)
+            delay = min(delay * 1.5, 0.05)
+        if end.exit_code != _KILLED:
+            return end
+        killed = traces.out_of_memory()
+        if killed is None:
+            killed = await loop.run_in_executor(None, exits.kernel_says_out_of_memory, container_id)
+        return exits.End(end.exit_code, end.finished_at, killed)
+
+    async def _ask_about_end(self, container_id: str) -> None:
         loop = asyncio.get_running_loop()
         deadline, delay = loop.time() + _SETTLE_SECONDS, 0.01
         found: Container | None = None
-        try:
-            while loop.time() < deadline:
-                try:
-                    found = await self._inspect(container_id)
-                except RuntimeUnavailable:
-                    return
-                except RuntimeFailure:
-                    found = None
-                if found is None or found.state != "running":
-                    break
-                if self._watcher.watch(container_id, found.pid):
-                    return  # it runs after all
-                await asyncio.sleep(delay)
-                delay = min(delay * 1.5, 0.1)
+        while loop.time() < deadline:
+            try:
+                found = await self._inspect(container_id)
+            except RuntimeUnavailable:
+                return
+            except RuntimeFailure:
+                found = None
             if found is None or found.state != "running":
-                self._tell(container_id)
-            sandbox_id = self._owners.get(container_id, "")
-            self._subscribers.publish(
-                RuntimeEvent(
-                    "sandbox" if self._infra.get(sandbox_id, ("",))[0] == container_id else "container",
-                    "died",
-                    container_id,
-                    self.uid_of(sandbox_id),
-                    found.exit_code if found is not None and found.state == "exited" else None,
-                )
+                break
+            if self._watch(container_id, found.pid):
+                return  # it runs after all
+            await asyncio.sleep(delay)
+            delay = min(delay * 1.5, 0.1)
+        if found is None or found.state != "running":
+            self._tell(container_id)
+        self._publish_end(
+            container_id, found.exit_code if found is not None and found.state == "exited" else None
+        )
+
+    def _publish_end(self, container_id: str, code: int | None, end: exits.End | None = None) -> None:
+        sandbox_id = self._owners.get(container_id, "")
+        infra_id = self._infra.get(sandbox_id, ("",))[0]
+        # Without its infra container a pod is no more what it was: whoever hears of this must look at all of it.
+        whole = end is not None and infra_id != container_id and self._watcher.watching(infra_id)
+        self._subscribers.publish(
+            RuntimeEvent(
+                "sandbox" if infra_id == container_id else "container",
+                "died",
+                container_id,
+                self.uid_of(sandbox_id),
+                code,
+                end.finished_at if end is not None and whole else None,
+                end is not None and end.oom_killed,
             )
-        finally:
-            self._settling.pop(container_id, None)
+        )
 
     async def _settled(self, uid: str | None) -> None:
         """Wait for ends that are being looked at, so that no listing shows a dead container as running."""

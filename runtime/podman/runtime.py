@@ -19,6 +19,7 @@ from runtime.objects.clock import Clock, SystemClock
 
 from . import doctor, execs, housekeeping, spec
 from .addresses import AddressPool
+from .events import EventReader
 from .images import ImageStore
 from .interface import (
     ContainerSpec,
@@ -44,21 +45,6 @@ from .sessions import HijackedSession, SocketConnection
 from .stopping import stop
 from .subscribers import Subscribers
 from .transport import Transport
-
-_EVENTS = (
-    "start",
-    "died",
-    "die",
-    "remove",
-    "pause",
-    "unpause",
-    "pull",
-    "tag",
-    "untag",
-    "import",
-    "loadfromarchive",
-)
-_IMAGE_CHANGES = ("pull", "tag", "untag", "remove", "import", "loadfromarchive", "build", "save", "prune")
 
 
 class PodmanRuntime:
@@ -87,7 +73,7 @@ class PodmanRuntime:
         self._pool = AddressPool(subnet)
         self._subscribers = Subscribers()
         self._locks: dict[str, asyncio.Lock] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._following: asyncio.Task[None] | None = None
         self._infra_image = ""
         self._told: dict[str, Any] | None = None
         """What Podman says of the machine; asked once, for the answer costs it half a second of package queries."""
@@ -122,7 +108,11 @@ class PodmanRuntime:
         except BaseException:
             await self.close()
             raise
-        self._spawn(self._listen())
+        listing, images = self._list(), self._image_store()
+        reader = EventReader(
+            self.cluster_id, self.service, self.transport, listing, images, self._subscribers
+        )
+        self._following = asyncio.get_running_loop().create_task(reader.follow(), name="podman events")
 
     async def _open(self) -> dict[str, Any]:
         """Find or start the service; returns what it says of its machine."""
@@ -131,16 +121,17 @@ class PodmanRuntime:
         except RuntimeFailure as error:
             raise type(error)(await doctor.explain(error), error.reason, error.code) from error
         self._transport = Transport(self.service.url, self.service.version)
-        self._images = ImageStore(self._transport)
         info: dict[str, Any] = await self._transport.get("/info")
         self._told = info
         host, store = info["host"], info.get("store") or {}
         self._rootless = bool((host.get("security") or {}).get("rootless"))
         local = self.service.url.startswith("unix://")
+        driver, images = store.get("graphDriverName", "overlay"), None
         if local and store.get("runRoot"):
-            self._pid_folder = (
-                Path(store["runRoot"]) / f"{store.get('graphDriverName', 'overlay')}-containers"
-            )
+            self._pid_folder = Path(store["runRoot"]) / f"{driver}-containers"
+        if local and store.get("graphRoot"):
+            images = Path(store["graphRoot"]) / f"{driver}-images"
+        self._images = ImageStore(self._transport, images)
         self._listing = Listing(self._transport, self.cluster_id, self._pid_folder, self._subscribers)
         helper = self.service.command("unshare") if local and self._rootless else []
         self._dialer = NamespaceDialer(helper, self.service.environment)
@@ -148,9 +139,10 @@ class PodmanRuntime:
 
     async def close(self) -> None:
         """Let go. Containers go on running; a service of our own is stopped."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        following, self._following = self._following, None
+        if following is not None:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
         listing, self._listing = self._listing, None
         dialer, self._dialer = self._dialer, None
         transport, self._transport = self._transport, None
@@ -162,11 +154,6 @@ class PodmanRuntime:
         if transport is not None:
             transport.close()
         await self.service.close()
-
-    def _spawn(self, work: Any) -> None:
-        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     async def _ensure_infra_image(self, architecture: str) -> None:
         archive = pause_archive(architecture)
@@ -412,49 +399,6 @@ class PodmanRuntime:
     def events(self) -> AsyncIterator[RuntimeEvent]:
         """Hints, for ever; ``lost`` after a break."""
         return self._subscribers.events()
-
-    async def _listen(self) -> None:
-        """Read Podman's events, reconnecting for ever; containers' ends are known sooner from the kernel."""
-        delay, connected_before = 0.1, False
-        filters = {"type": ["container", "pod", "image"], "event": list(_EVENTS)}
-        while True:
-            try:
-                stream = await self.transport.stream(
-                    "GET", "/events", params={"stream": True, "filters": filters}, timeout=None
-                )
-                async with stream:
-                    if connected_before:
-                        self._image_store().forget()
-                        self._subscribers.publish(RuntimeEvent("lost"))
-                    connected_before, delay = True, 0.1
-                    async for event in stream.objects():
-                        self._heard(event)
-            except RuntimeFailure:
-                delay = min(delay * 2, 5.0)
-            await asyncio.sleep(delay)
-            await self.service.ready(timeout=30.0)
-
-    def _heard(self, event: Mapping[str, Any]) -> None:
-        action = str(event.get("Action") or event.get("status") or "")
-        actor = event.get("Actor") or {}
-        attributes = actor.get("Attributes") or {}
-        kind = str(event.get("Type") or "")
-        if kind == "image":
-            self._image_store().forget()
-            return
-        uid = str(attributes.get(spec.POD_UID) or "")
-        if kind == "container" and attributes.get(spec.CLUSTER) == self.cluster_id:
-            ended = action in ("died", "die")
-            code = str(attributes.get("containerExitCode") or "")
-            self._subscribers.publish(
-                RuntimeEvent(
-                    "container" if spec.CONTAINER_NAME in attributes else "sandbox",
-                    "died" if ended else action,
-                    str(actor.get("ID") or ""),
-                    uid,
-                    int(code) if ended and code.isdigit() else None,
-                )
-            )
 
     # -- streams ------------------------------------------------------------------------------------------------
 

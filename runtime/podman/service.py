@@ -2,7 +2,8 @@
 
 The user's own service is used when it answers and can run a container. Otherwise a child of ours serves the same
 storage, with a ``containers.conf`` of its own where the machine needs one, in a session of its own so that Ctrl+C in
-the terminal never reaches a container. Containers do not depend on it: it may die, and is started again.
+the terminal never reaches a container. Containers do not depend on it: it may die, and is started again; it may hang,
+and is ended first.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import logging
 import os
 import signal
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from .machine import Machine
 from .pause import PAUSE_IMAGE, pause_archive
 from .transport import Transport
 
+log = logging.getLogger(__name__)
+
 MINIMUM = (4, 3)
 """The oldest Podman that is supported."""
 
@@ -32,6 +35,11 @@ _SOCKET_LIMIT = 100
 _START_SECONDS = 20.0
 _EXEC_SECONDS = 5
 _BACK_OFF = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
+_LOOK_SECONDS = 5.0
+_SILENT_SECONDS = 20.0
+"""A service of ours that answers nothing for so long, not even a ping, does not come back by itself."""
+_SILENT_LOOKS = 3
+"""So often it is asked in vain: time also passes for a program that was stopped, or asleep with its machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +124,6 @@ class PodmanService:
         self._adopted_pid = 0
         self._keeper: asyncio.Task[None] | None = None
         self._closing = False
-        self.restarted: Callable[[], None] | None = None
-        """Called after the child was started again."""
 
     # Every command that must see the same storage and settings runs with these two.
 
@@ -309,8 +315,8 @@ class PodmanService:
         path = self.socket()
         with contextlib.suppress(FileNotFoundError):
             path.unlink()
-        log = self.state_dir / "podman.log"
-        with log.open("wb") as output:
+        told = self.state_dir / "podman.log"
+        with told.open("wb") as output:
             self._process = await asyncio.create_subprocess_exec(
                 *self.command("system", "service", "--time=0", self.url),
                 stdin=asyncio.subprocess.DEVNULL,
@@ -330,7 +336,7 @@ class PodmanService:
                 return
             if self._process.returncode is not None or asyncio.get_running_loop().time() > deadline:
                 await self._terminate()
-                lines = log.read_text("utf-8", "replace").strip().splitlines()
+                lines = told.read_text("utf-8", "replace").strip().splitlines()
                 raise RuntimeUnavailable(
                     "the Podman service did not start: " + (lines[-1] if lines else "no message")
                 )
@@ -338,12 +344,16 @@ class PodmanService:
             delay = min(delay * 1.5, 0.2)
 
     async def _keep(self) -> None:
-        """Start the child again whenever it dies, sooner at first."""
+        """Start the child again whenever it dies, sooner at first, and end it when it hangs."""
         loop = asyncio.get_running_loop()
         failures = 0
         while True:
             began = loop.time()
-            await self._ended()
+            watch = asyncio.create_task(self._end_when_silent(), name="podman service's answers")
+            try:
+                await self._ended()
+            finally:
+                watch.cancel()
             if self._closing:
                 return
             if loop.time() - began > 30:
@@ -352,10 +362,25 @@ class PodmanService:
             failures += 1
             try:
                 await self._launch()
-            except (RuntimeFailure, OSError):
-                continue
-            if self.restarted is not None:
-                self.restarted()
+            except (RuntimeFailure, OSError) as error:
+                log.warning("%s", error)
+
+    async def _end_when_silent(self) -> None:
+        """Kill the process behind the service when it lives and answers nothing."""
+        loop = asyncio.get_running_loop()
+        answered, misses = loop.time(), 0
+        while misses < _SILENT_LOOKS or loop.time() - answered < _SILENT_SECONDS:
+            await asyncio.sleep(_LOOK_SECONDS)
+            if await streams.ping(self.url, timeout=_LOOK_SECONDS) is None:
+                misses += 1
+            else:
+                answered, misses = loop.time(), 0
+        pid = self._process.pid if self._process is not None else self._adopted_pid
+        if pid:
+            log.warning(
+                "the Podman service has answered nothing for %d s: starting it again", _SILENT_SECONDS
+            )
+            _signal(pid, signal.SIGKILL)
 
     async def _ended(self) -> None:
         """Wait for the end of the process behind the service, child or adopted."""

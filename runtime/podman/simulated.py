@@ -3,7 +3,8 @@
 Same interface as Podman's, kept in memory, driven by the injected clock and cheap enough for thousands of pods:
 no task and no timer per container, one heap for all that is due. What a container does is data (see
 ``simulated_life``). The log is written in the CRI format to the container's ``log_path``, only when there is a
-line to write. Ports answer: HTTP requests with the pod's name, everything else with its echo.
+line to write. Ports answer: HTTP requests with the pod's name, everything else with its echo. Containers outlive the
+program as real ones do: their lives follow from what is written down of them (see ``simulated_record``).
 """
 
 from __future__ import annotations
@@ -12,16 +13,15 @@ import asyncio
 import contextlib
 import heapq
 import itertools
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from runtime.objects.clock import Clock, SystemClock
 
-from . import names, scripts
+from . import scripts
 from .addresses import AddressPool
 from .interface import (
     Container,
@@ -29,7 +29,6 @@ from .interface import (
     ContainerStats,
     ExecResult,
     Image,
-    ImageFailure,
     Limits,
     NoSuchItem,
     RuntimeEvent,
@@ -38,37 +37,11 @@ from .interface import (
     Sandbox,
     SandboxSpec,
 )
-from .simulated_life import MISSING_IMAGE, Life, life_of
+from .simulated_containers import Due, SimulatedContainer, SimulatedPod
+from .simulated_images import SimulatedImages
+from .simulated_record import Line, Record
 from .simulated_streams import SimulatedConnection, SimulatedExec
 from .subscribers import Subscribers
-
-
-@dataclass(slots=True)
-class _Simulated:
-    """One container."""
-
-    id: str
-    spec: ContainerSpec
-    pod: _Pod
-    life: Life
-    view: Container
-    started: float = 0.0
-    attempt_of_run: int = 0
-    """Rises with each start and end, so that what is due for an earlier run is recognised."""
-    printed: int = 0
-    files: dict[str, str | None] = field(default_factory=dict)
-    """What exec'd commands changed: text, or None for a file removed."""
-
-
-@dataclass(slots=True)
-class _Pod:
-    id: str
-    spec: SandboxSpec
-    ip: str
-    created_at: datetime
-    containers: dict[str, _Simulated] = field(default_factory=dict)
-    view: Sandbox | None = None
-    alive: bool = True
 
 
 class SimulatedRuntime:
@@ -83,34 +56,75 @@ class SimulatedRuntime:
         cpus: int = 8,
         memory: int = 32 << 30,
         pull_seconds: float = 0.0,
+        record: Path | None = None,
     ) -> None:
+        """``record``: the file that lets another process go on with these containers; None forgets them."""
         self.cluster_id = cluster_id
         self._clock: Clock = clock or SystemClock()
         self._addresses = AddressPool(subnet)
         self._cpus = cpus
         self._memory = memory
         self._pull_seconds = pull_seconds
-        self._pods: dict[str, _Pod] = {}
-        self._by_uid: dict[str, _Pod] = {}
-        self._containers: dict[str, _Simulated] = {}
-        self._images: dict[str, Image] = {}
+        self._pods: dict[str, SimulatedPod] = {}
+        self._by_uid: dict[str, SimulatedPod] = {}
+        self._containers: dict[str, SimulatedContainer] = {}
+        self._images = SimulatedImages()
+        self._record = Record(record)
         self._ids = itertools.count(1)
-        self._due: list[tuple[float, int, _Simulated, int, Literal["end", "print"]]] = []
+        self._due: list[Due] = []
         self._order = itertools.count()
         self._timer: asyncio.Task[None] | None = None
         self._timer_due = 0.0
         self._subscribers = Subscribers()
 
     async def start(self) -> None:
-        """Nothing to find: ready at once."""
+        """Go on with what an earlier process left."""
+        if not self._record.kept or self._pods:
+            return
+        held = self._record.read()
+        for name in held.images:
+            self._images.pull(name)
+        for line in held.pods.values():
+            with contextlib.suppress(KeyError, TypeError, ValueError):
+                pod = SimulatedPod.from_line(line)
+                self._pods[pod.id] = self._by_uid[pod.spec.uid] = pod
+                self._addresses.reserve(pod.ip)
+        for line in held.containers.values():
+            with contextlib.suppress(KeyError, TypeError, ValueError):
+                one = SimulatedContainer.from_line(line, self._pods[line["pod"]])
+                self._containers[one.id] = one.pod.containers[one.id] = one
+        now, monotonic = self._clock.now(), self._clock.monotonic()
+        for one in self._containers.values():
+            one.resume(now, monotonic)
+            if one.view.state == "running":
+                self._follow(one)
+        last = max((int(key, 16) for key in (*self._pods, *self._containers)), default=0)
+        self._ids = itertools.count(last + 1)
+        self._record.rewrite(self._lines())
+
+    def _lines(self) -> Iterator[Line]:
+        """Everything that is here, for the record."""
+        yield from ({"image": name} for name in self._images.pulled())
+        yield from (pod.line() for pod in self._pods.values())
+        yield from (one.line() for one in self._containers.values())
+
+    def _note(self, line: Line) -> None:
+        """Write down what has just changed."""
+        if not self._record.kept:
+            return
+        self._record.write(line)
+        things = len(self._pods) + len(self._containers)
+        if self._record.is_long(things):
+            self._record.rewrite(self._lines())
 
     async def close(self) -> None:
-        """Stop the timer; everything simulated is forgotten with this object."""
+        """Stop the timer; containers go on in the record, where there is one."""
         if self._timer is not None:
             self._timer.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._timer
             self._timer = None
+        self._record.close()
 
     async def info(self) -> RuntimeInfo:
         """A machine as large as the constructor said."""
@@ -128,58 +142,53 @@ class SimulatedRuntime:
 
     async def sandboxes(self) -> list[Sandbox]:
         """Every pod, as it is now."""
-        return [self._view(pod) for pod in self._pods.values()]
+        return [pod.show() for pod in self._pods.values()]
 
     async def sandbox(self, uid: str) -> Sandbox | None:
         """One pod by its Kubernetes uid."""
-        return None if (pod := self._by_uid.get(uid)) is None else self._view(pod)
-
-    def _view(self, pod: _Pod) -> Sandbox:
-        if pod.view is None:
-            spec = pod.spec
-            pod.view = Sandbox(
-                id=pod.id,
-                uid=spec.uid,
-                namespace=spec.namespace,
-                name=spec.name,
-                node=spec.node,
-                state="ready" if pod.alive else "notready",
-                ip=pod.ip,
-                ips=(pod.ip,) if pod.ip else (),
-                created_at=pod.created_at,
-                containers=tuple(one.view for one in pod.containers.values()),
-                labels=spec.labels,
-            )
-        return pod.view
+        return None if (pod := self._by_uid.get(uid)) is None else pod.show()
 
     async def create_sandbox(self, spec: SandboxSpec) -> Sandbox:
         """Make a pod; one of the same uid is replaced."""
         if (old := self._by_uid.get(spec.uid)) is not None:
             await self.remove_sandbox(old.id)
         address = "" if spec.host_network else self._addresses.allocate()
-        pod = _Pod(f"{next(self._ids):064x}", spec, address, self._clock.now())
+        pod = SimulatedPod(f"{next(self._ids):064x}", spec, address, self._clock.now())
         self._pods[pod.id] = pod
         self._by_uid[spec.uid] = pod
-        return self._view(pod)
+        self._note(pod.line())
+        return pod.show()
 
     async def remove_sandbox(self, sandbox_id: str) -> None:
         """Remove a pod and what is in it; no error when it is gone."""
-        pod = self._pods.pop(sandbox_id, None)
+        pod = self._pods.get(sandbox_id)
         if pod is None:
             return
-        if self._by_uid.get(pod.spec.uid) is pod:
-            del self._by_uid[pod.spec.uid]
-        for one in pod.containers.values():
-            one.attempt_of_run += 1
-            self._containers.pop(one.id, None)
-        if pod.ip:
-            self._addresses.release(pod.ip)
+        self._forget(pod)
+        self._note({"gone": sandbox_id})
         self._subscribers.publish(RuntimeEvent("sandbox", "remove", sandbox_uid=pod.spec.uid))
+
+    def _forget(self, thing: SimulatedPod | SimulatedContainer | None) -> None:
+        """Drop a container, or a pod with all that is in it."""
+        if isinstance(thing, SimulatedContainer):
+            thing.attempt_of_run += 1
+            self._containers.pop(thing.id, None)
+            thing.pod.containers.pop(thing.id, None)
+            thing.pod.view = None
+        elif thing is not None:
+            self._pods.pop(thing.id, None)
+            if self._by_uid.get(thing.spec.uid) is thing:
+                del self._by_uid[thing.spec.uid]
+            for one in list(thing.containers.values()):
+                self._forget(one)
+            if thing.ip:
+                self._addresses.release(thing.ip)
 
     def break_sandbox(self, uid: str) -> None:
         """As if the pod's infra process had been killed: everything in it dies, and it is no longer ready."""
         pod = self._by_uid[uid]
         pod.alive = False
+        self._note(pod.line())
         for one in pod.containers.values():
             self._end(one, 137, signal=9)
         pod.view = None
@@ -190,7 +199,7 @@ class SimulatedRuntime:
         pod = self._pods.get(sandbox_id)
         if pod is None:
             raise NoSuchItem(f"no pod with id {sandbox_id} found: no such pod")
-        image = self._local(spec.image)
+        image = self._images.local(spec.image)
         if image is None:
             raise NoSuchItem(f"{spec.image}: image not known", "ErrImageNeverPull")
         for other in pod.containers.values():
@@ -199,22 +208,11 @@ class SimulatedRuntime:
                     f"the container name {spec.name}.{spec.attempt} is already in use", code=409
                 )
         container_id = f"{next(self._ids):064x}"
-        view = Container(
-            id=container_id,
-            name=spec.name,
-            attempt=spec.attempt,
-            state="created",
-            image=spec.image,
-            image_id=image.id,
-            sandbox_id=pod.id,
-            created_at=self._clock.now(),
-            log_path=spec.log_path,
-            labels=spec.labels,
-        )
-        one = _Simulated(container_id, spec, pod, life_of(spec.image, spec, pod.spec), view)
+        one = SimulatedContainer.make(container_id, spec, pod, image.id, self._clock.now())
         self._containers[container_id] = one
         pod.containers[container_id] = one
         pod.view = None
+        self._note(one.line())
         return container_id
 
     async def start_container(self, container_id: str) -> None:
@@ -231,19 +229,27 @@ class SimulatedRuntime:
             raise RuntimeFailure(message, "RunContainerError", 128)
         one.started = self._clock.monotonic()
         one.attempt_of_run += 1
-        one.printed = 0
-        one.pod.alive = True
+        one.printed = one.counted = 0
+        if not one.pod.alive:
+            one.pod.alive = True
+            self._note(one.pod.line())
         self._show(
             one,
             replace(one.view, state="running", started_at=self._clock.now(), finished_at=None, exit_code=0),
         )
         self._subscribers.publish(RuntimeEvent("container", "start", one.id, one.pod.spec.uid))
+        if one.life.run_seconds <= 0:
+            self._print(one)
+            self._end(one, one.life.exit_code)
+        else:
+            self._follow(one)
+
+    def _follow(self, one: SimulatedContainer) -> None:
+        """Have a running container print and end when it is due."""
         life = one.life
         if life.output or life.chatty or life.log_rate:
             self._print(one)
-        if life.run_seconds <= 0:
-            self._end(one, life.exit_code)
-        elif life.run_seconds != scripts.FOREVER:
+        if life.run_seconds != scripts.FOREVER:
             self._at(one.started + life.run_seconds, one, "end")
 
     async def stop_container(self, container_id: str, grace_seconds: float) -> None:
@@ -281,10 +287,9 @@ class SimulatedRuntime:
 
     async def remove_container(self, container_id: str) -> None:
         """Remove it; no error when it is gone."""
-        if (one := self._containers.pop(container_id, None)) is not None:
-            one.attempt_of_run += 1
-            one.pod.containers.pop(container_id, None)
-            one.pod.view = None
+        if (one := self._containers.get(container_id)) is not None:
+            self._forget(one)
+            self._note({"gone": container_id})
 
     def crash(self, container_id: str, exit_code: int = 1, *, oom_killed: bool = False) -> None:
         """As if the container's process had ended by itself, or by the kernel for want of memory."""
@@ -292,16 +297,17 @@ class SimulatedRuntime:
         one.view = replace(one.view, oom_killed=oom_killed)
         self._end(one, 137 if oom_killed else exit_code, signal=9 if oom_killed else 0)
 
-    def _get(self, container_id: str) -> _Simulated:
+    def _get(self, container_id: str) -> SimulatedContainer:
         if (one := self._containers.get(container_id)) is None:
             raise NoSuchItem(f"no container with ID {container_id} found: no such container")
         return one
 
-    def _show(self, one: _Simulated, view: Container) -> None:
+    def _show(self, one: SimulatedContainer, view: Container) -> None:
         one.view = view
         one.pod.view = None
+        self._note(one.changed())
 
-    def _end(self, one: _Simulated, code: int, *, signal: int = 0) -> None:
+    def _end(self, one: SimulatedContainer, code: int, *, signal: int = 0) -> None:
         if one.view.state != "running":
             return
         if one.life.chatty:
@@ -313,9 +319,13 @@ class SimulatedRuntime:
                 one.view, state="exited", finished_at=self._clock.now(), exit_code=code, signal=signal, pid=0
             ),
         )
-        self._subscribers.publish(RuntimeEvent("container", "died", one.id, one.pod.spec.uid, code))
+        view = one.view
+        ended = RuntimeEvent("container", "died", one.id, one.pod.spec.uid, code)
+        if one.pod.alive:
+            ended = replace(ended, finished_at=view.finished_at, oom_killed=view.oom_killed)
+        self._subscribers.publish(ended)
 
-    def _at(self, when: float, one: _Simulated, what: Literal["end", "print"]) -> None:
+    def _at(self, when: float, one: SimulatedContainer, what: Literal["end", "print"]) -> None:
         heapq.heappush(self._due, (when, next(self._order), one, one.attempt_of_run, what))
         if self._timer is None or self._timer.done() or when < self._timer_due:
             if self._timer is not None:
@@ -337,100 +347,44 @@ class SimulatedRuntime:
                 else:
                     self._print(one)
 
-    def _print(self, one: _Simulated) -> None:
+    def _print(self, one: SimulatedContainer) -> None:
         """Write the lines that are due to the log, and come back when more may be."""
-        life, elapsed = one.life, self._clock.monotonic() - one.started
-        lines: list[tuple[float, str]] = [(0.0, life.output)] if life.output else []
-        more = False
-        if life.script and life.chatty:
-            lines += self._outcome(one, elapsed).lines
-            more = life.run_seconds > elapsed
-        if life.log_rate:
-            count = int(elapsed * life.log_rate + 1e-9)
-            lines += [((number + 1) / life.log_rate, f"line {number + 1}") for number in range(count)]
-            more = True
-        if len(lines) > one.printed:
-            fresh, one.printed = lines[one.printed :], len(lines)
-            self._write_log(one, fresh)
-        if more:
-            self._at(self._clock.monotonic() + 1.0, one, "print")
-
-    def _outcome(self, one: _Simulated, elapsed: float) -> scripts.Outcome:
-        command = (*(one.spec.command or ()), *(one.spec.args or ()))
-        pod = one.pod.spec
-        return scripts.play(
-            command, until=elapsed + 1e-9, env=one.spec.env, hostname=pod.hostname or pod.name, service=True
-        )
-
-    def _write_log(self, one: _Simulated, lines: list[tuple[float, str]]) -> None:
-        if not one.spec.log_path or one.view.started_at is None:
-            return
-        path = Path(one.spec.log_path)
-        with contextlib.suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("a", encoding="utf-8") as log:
-                for seconds, text in lines:
-                    moment = one.view.started_at + timedelta(seconds=seconds)
-                    log.write(f"{moment:%Y-%m-%dT%H:%M:%S.%f}000+00:00 stdout F {text}\n")
-
-    def _local(self, name: str) -> Image | None:
-        found = self._images.get(name)
-        if found is None and not names.is_id(name):
-            with contextlib.suppress(ValueError):
-                found = self._images.get(names.canonical(name))
-        return found
+        now = self._clock.monotonic()
+        if one.print_due(now - one.started):
+            self._at(now + 1.0, one, "print")
 
     async def image(self, name: str) -> Image | None:
         """An image that was pulled before (an invalid name is simply not there)."""
-        return self._local(name)
+        return self._images.local(name)
 
     async def pull_image(self, name: str, credentials: Sequence[Mapping[str, Any]] = ()) -> Image:
         """Succeeds for every name but those that say that they are missing."""
         if self._pull_seconds:
             await self._clock.sleep(self._pull_seconds)
-        try:
-            full = names.canonical(name)
-        except ValueError:
-            message = f'Failed to apply default image tag "{name}": couldn\'t parse image reference "{name}"'
-            raise ImageFailure(f"{message}: invalid reference format", "InvalidImageName") from None
-        if MISSING_IMAGE.search(name):
-            message = f'failed to pull and unpack image "{full}": failed to resolve reference "{full}"'
-            raise ImageFailure(f"{message}: {full}: not found", "ErrImagePull", 404)
-        found = self._images.get(full)
-        if found is None:
-            digest = f"{sum(full.encode()) * 2654435761 % 2**32:08x}" * 8
-            found = Image(digest, (full,), (f"{full.rpartition(':')[0]}@sha256:{digest}",), 10 << 20)
-            self._images[full] = self._images[digest] = self._images[f"sha256:{digest}"] = found
-        return found
+        image, new = self._images.pull(name)
+        if new:
+            self._note({"image": image.names[0]})
+        return image
 
     def events(self) -> AsyncIterator[RuntimeEvent]:
         """Starts and ends, as they happen."""
         return self._subscribers.events()
 
-    def _run(self, one: _Simulated, command: Sequence[str]) -> tuple[bytes, int, float]:
+    def _run(self, one: SimulatedContainer, command: Sequence[str]) -> tuple[bytes, int, float]:
         """Run a command inside: (output, exit code, seconds that it takes)."""
-        files = self._files(one)
+        files = one.current_files(self._clock.monotonic() - one.started)
         before = dict(files)
         pod = one.pod.spec
         result = scripts.play(command, env=one.spec.env, files=files, hostname=pod.hostname or pod.name)
         for path in before.keys() | result.files.keys():
             if before.get(path) != result.files.get(path):
                 one.files[path] = result.files.get(path)
+        if result.files != before:
+            self._note({"container": one.id, "files": one.files})
         output = "".join(f"{text}\n" for _, text in result.lines).encode()
         return output, result.exit_code, result.ends
 
-    def _files(self, one: _Simulated) -> dict[str, str]:
-        files: dict[str, str] = {}
-        if one.life.script:
-            files.update(self._outcome(one, self._clock.monotonic() - one.started).files)
-        for path, text in one.files.items():
-            if text is None:
-                files.pop(path, None)
-            else:
-                files[path] = text
-        return files
-
-    def _running(self, container_id: str) -> _Simulated:
+    def _running(self, container_id: str) -> SimulatedContainer:
         one = self._get(container_id)
         if one.view.state != "running":
             raise RuntimeFailure(

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from runtime.objects.clock import parse_time
 
 from . import spec
+from .exits import End
 from .interface import Container, Image, Sandbox
 
 State = Literal["created", "running", "paused", "exited", "removing", "unknown"]
@@ -183,6 +184,11 @@ def image(item: Mapping[str, Any]) -> Image:
         command=tuple(config.get("Cmd") or ()),
         stop_signal=str(config.get("StopSignal") or ""),
     )
+
+
+def as_it_ended(listed: Container, end: End) -> Container:
+    """An ended container of a listing, with the exact instant and the kernel's word on memory."""
+    return replace(listed, finished_at=end.finished_at, oom_killed=end.oom_killed)
 
 
 def as_out_of_memory(container: Container) -> Container:

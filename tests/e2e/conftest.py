@@ -15,6 +15,7 @@ Where Podman is missing these tests fail: they never pass by being skipped.
 
 from __future__ import annotations
 
+import fcntl
 import ipaddress
 import os
 import random
@@ -24,6 +25,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -43,6 +45,7 @@ class PodmanStorage:
         self.service = PodmanService(folder / "state", root=folder / "podman")
         self.service.prepare()
         self._taken: set[str] = set()
+        self._locks: list[IO[str]] = []
 
     @property
     def environment(self) -> dict[str, str]:
@@ -61,6 +64,7 @@ class PodmanStorage:
         return result.stdout
 
     def free_subnet(self) -> str:
+        """Locked until :meth:`destroy`: the range of a network is on no route before its first container runs."""
         taken = [network for network, _ in host_routes(Path("/proc/net/route").read_text())]
         for _ in range(500):
             subnet = f"10.{random.randrange(100, 240)}.0.0/16"  # Podman's own network is 10.88.0.0/16
@@ -69,8 +73,26 @@ class PodmanStorage:
                 other.prefixlen and other.overlaps(network) for other in taken
             ):
                 self._taken.add(subnet)
-                return subnet
+                if self._lock(subnet):
+                    return subnet
         raise AssertionError("no free range for pods on this machine")
+
+    def _lock(self, subnet: str) -> bool:
+        """Keep other test runs on this machine from using the same range; whether none does."""
+        path = Path(tempfile.gettempdir()) / f"ktp-subnet-{subnet.split('.')[1]}.lock"
+        try:
+            lock = path.open("w")
+        except OSError:
+            return False  # another user's
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not os.path.samestat(os.fstat(lock.fileno()), path.stat()):
+                raise BlockingIOError("removed by its owner meanwhile")
+        except OSError:
+            lock.close()
+            return False
+        self._locks.append(lock)
+        return True
 
     def remove_all(self) -> None:
         self.run("pod", "rm", "--all", "--force", "--time", "0", check=False)
@@ -101,6 +123,9 @@ class PodmanStorage:
                 os.kill(pid, signal.SIGKILL)
         shutil.rmtree(self.folder, ignore_errors=True)
         remove_unused_chains()
+        for lock in self._locks:
+            Path(lock.name).unlink(missing_ok=True)
+            lock.close()
 
     def _end_processes(self) -> None:
         """What still runs on this storage (services, monitors) names its folder in its command line."""

@@ -91,8 +91,7 @@ class Ender:
         # Once the end is told, the scheduler may send somebody else to the place.
         self._taken.release(state.uid)
         if not _was_refused(state):
-            self._observer.report(state, terminal=True)
-            await self._observer.reporter.flush(state)
+            await self._tell_end(state)
         if state.gone:
             return
         sandbox = self._cache.get(state.uid)
@@ -118,9 +117,7 @@ class Ender:
             await self._observer.containers(state, sandbox)
         self._taken.release(state.uid)
         if not _was_refused(state):
-            status = self._observer.status(state, terminal=True)
-            self._observer.reporter.report(state, ended(status))
-            await self._observer.reporter.flush(state)
+            await self._tell_end(state)
         if sandbox is not None:
             await self.remove_sandbox_of(state, sandbox)
         await self._clean_up(state)
@@ -166,6 +163,13 @@ class Ender:
         for container in sandbox.containers:
             self._context.probes.forget(container.id)
             state.forget_container(container)
+
+    async def _tell_end(self, state: PodState) -> None:
+        """Have the pod's last status written."""
+        if not state.gone:
+            status = self._observer.status(state, terminal=True)
+            self._observer.reporter.report(state, ended(state.pod, status))
+        await self._observer.reporter.flush(state)
 
     async def _clean_up(self, state: PodState) -> None:
         self._forget_timers(state)

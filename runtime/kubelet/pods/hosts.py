@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from runtime.kubelet.options import KubeletOptions
-from runtime.kubelet.pods.spec import hostname_of
+from runtime.kubelet.pods.spec import short_hostname_of
 from runtime.objects.errors import Obj
 
 ETC_HOSTS = "/etc/hosts"
@@ -51,12 +51,10 @@ def hosts_file(
     elif not ips:
         return None
     else:
-        host = hostname_of(pod, options)
-        names = host
+        names = host = short_hostname_of(pod)
         if spec.get("subdomain") and not spec.get("hostnameOverride"):
-            short = host.partition(".")[0]
             namespace = pod["metadata"].get("namespace", "")
-            names = f"{short}.{spec['subdomain']}.{namespace}.svc.{options.cluster_domain}\t{host}"
+            names = f"{host}.{spec['subdomain']}.{namespace}.svc.{options.cluster_domain}\t{host}"
         text = f"# Kubernetes-managed hosts file.\n{_LOCAL}" + "".join(f"{ip}\t{names}\n" for ip in ips)
     aliases = spec.get("hostAliases") or ()
     if aliases:

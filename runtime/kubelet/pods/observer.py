@@ -59,17 +59,19 @@ class Observer:
         for container in stray:
             await self._runtime.remove_container(container.id)
         if stray:
-            gone = {container.id for container in stray}
-            kept = tuple(entry for entry in sandbox.containers if entry.id not in gone)
-            self._cache.put(state.uid, replace(sandbox, containers=kept))
+            self._drop(state, stray)
         view = self.view(state, self._cache.get(state.uid))
+        self._read_messages(state, view)
+        return view
+
+    def _read_messages(self, state: PodState, view: Sequence[Container]) -> None:
+        """What containers that have ended left to be said of them, once for each."""
         for container in view:
             if container.state == "exited" and container.id not in state.messages:
                 self._context.probes.forget(container.id)
                 state.messages[container.id] = termination_message(
                     state.pod, container, self._services.volumes
                 )
-        return view
 
     async def prune(self, state: PodState) -> None:
         """Keep one ended attempt of each container beside the current one."""
@@ -87,11 +89,15 @@ class Observer:
             state.forget_container(container)
             self._services.volumes.remove_attempt(state.uid, container.name, container.attempt)
         if old:
-            gone = {container.id for container in old}
-            current = self._cache.get(state.uid)
-            if current is not None:
-                kept = tuple(entry for entry in current.containers if entry.id not in gone)
-                self._cache.put(state.uid, replace(current, containers=kept))
+            self._drop(state, old)
+
+    def _drop(self, state: PodState, removed: Sequence[Container]) -> None:
+        """Take removed containers from the record, which may be another than before their removal."""
+        current = self._cache.get(state.uid)
+        if current is not None:
+            gone = {container.id for container in removed}
+            kept = tuple(entry for entry in current.containers if entry.id not in gone)
+            self._cache.put(state.uid, replace(current, containers=kept))
 
     def status(self, state: PodState, *, terminal: bool = False) -> Obj:
         """The pod's status as it should be now."""
@@ -99,10 +105,12 @@ class Observer:
         ips: Sequence[str] = ()
         if sandbox is not None:
             ips = sandbox.ips or ((sandbox.ip,) if sandbox.ip else ())
+        view = self.view(state, sandbox)
+        self._read_messages(state, view)
         return make_status(
             StatusInput(
                 pod=state.pod,
-                attempts=attempts_of(self.view(state, sandbox)),
+                attempts=attempts_of(view),
                 old=state.status or state.pod.get("status") or {},
                 now=self._clock.now(),
                 sandbox_ready=not sandbox_changed(state.pod, sandbox),
@@ -119,8 +127,8 @@ class Observer:
             )
         )
 
-    def report(self, state: PodState, *, terminal: bool = False) -> None:
+    def report(self, state: PodState) -> None:
         """Make the status and have it written."""
         if state.gone:
             return
-        self.reporter.report(state, self.status(state, terminal=terminal))
+        self.reporter.report(state, self.status(state))

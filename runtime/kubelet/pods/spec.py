@@ -20,6 +20,8 @@ from runtime.podman.interface import Container, ContainerSpec, Image, Mount, Por
 
 HASH_LABEL = "io.kubetui.container.hash"
 GRACE_LABEL = "io.kubetui.pod.grace"
+_HOSTNAME_LIMIT = 64
+"""What the kernel keeps of a host name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +46,31 @@ class HostDNS:
         return HostDNS(searches)
 
 
-def hostname_of(pod: Obj, options: KubeletOptions) -> str:
-    """What ``hostname`` prints in the pod (GeneratePodHostNameAndDomain)."""
+def short_hostname_of(pod: Obj) -> str:
+    """The pod's host name without a domain (GeneratePodHostNameAndDomain)."""
     spec = pod["spec"]
     if spec.get("hostnameOverride"):
         return str(spec["hostnameOverride"])
-    name = str(spec.get("hostname") or pod["metadata"]["name"])[:63].rstrip("-.")
-    if spec.get("setHostnameAsFQDN") and spec.get("subdomain"):
-        namespace = pod["metadata"].get("namespace", "")
-        return f"{name}.{spec['subdomain']}.{namespace}.svc.{options.cluster_domain}"
-    return name
+    return str(spec.get("hostname") or pod["metadata"]["name"])[:63].rstrip("-.")
+
+
+def hostname_of(pod: Obj, options: KubeletOptions) -> str:
+    """What ``hostname`` prints in the pod (GetNodenameForKernel).
+
+    Raises:
+        ConfigFailure: it is longer than the kernel takes.
+    """
+    spec, name = pod["spec"], short_hostname_of(pod)
+    if spec.get("hostnameOverride") or not (spec.get("setHostnameAsFQDN") and spec.get("subdomain")):
+        return name
+    namespace = pod["metadata"].get("namespace", "")
+    full = f"{name}.{spec['subdomain']}.{namespace}.svc.{options.cluster_domain}"
+    if len(full) > _HOSTNAME_LIMIT:
+        raise ConfigFailure(
+            f"failed to construct FQDN from pod hostname and cluster domain, FQDN {full} is too long "
+            f"({_HOSTNAME_LIMIT} is the max, {len(full)} characters requested)"
+        )
+    return full
 
 
 def pod_dns(
@@ -90,7 +107,11 @@ def pod_dns(
 
 
 def sandbox_spec(pod: Obj, node: str, options: KubeletOptions, host: HostDNS) -> SandboxSpec:
-    """What ``create_sandbox`` is given."""
+    """What ``create_sandbox`` is given.
+
+    Raises:
+        ConfigFailure: there can't be such a sandbox.
+    """
     meta, spec = pod["metadata"], pod["spec"]
     servers, searches, settings = pod_dns(pod, options, host)
     context = spec.get("securityContext") or {}

@@ -109,16 +109,16 @@ class Starter:
             for sentence in not_honoured(state.pod):
                 self._context.say(state, "Warning", "NotHonoured", sentence)
         await self._check_handler(state)
-        spec = sandbox_spec(
-            state.pod, self._context.node_name, self._context.options, self._services.host_dns
-        )
         try:
+            spec = sandbox_spec(
+                state.pod, self._context.node_name, self._context.options, self._services.host_dns
+            )
             sandbox = await self._runtime.create_sandbox(spec)
         except RuntimeUnavailable:
             raise
-        except RuntimeFailure as failure:
+        except (RuntimeFailure, ConfigFailure) as failure:
             self._context.say(
-                state, "Warning", "FailedCreatePodSandBox", f"Failed to create pod sandbox: {failure.message}"
+                state, "Warning", "FailedCreatePodSandBox", f"Failed to create pod sandbox: {failure}"
             )
             raise NotYet from None
         self._cache.put(state.uid, sandbox)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping, Sequence, Set
+from collections.abc import Coroutine, Mapping, Set
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from runtime.kubelet.pods.actions import Verdicts, compute_actions
+from runtime.kubelet.pods.actions import PodActions, Verdicts, compute_actions
 from runtime.kubelet.pods.admission import Commitments, NodeRoom, needs_admission, refusal
 from runtime.kubelet.pods.context import PodContext
 from runtime.kubelet.pods.ending import Ender
@@ -23,7 +23,7 @@ from runtime.kubelet.pods.eviction import REASON as EVICTED
 from runtime.kubelet.pods.eviction import exceeded, storage_limits
 from runtime.kubelet.pods.files import FileKeeper
 from runtime.kubelet.pods.observer import Observer
-from runtime.kubelet.pods.policy import attempts_of, is_running, is_terminal, specs_of
+from runtime.kubelet.pods.policy import attempts_of, exit_restarts, is_running, is_terminal, specs_of
 from runtime.kubelet.pods.reporter import StatusReporter
 from runtime.kubelet.pods.resizing import Resizer
 from runtime.kubelet.pods.spec import definition_changed
@@ -267,55 +267,49 @@ class PodWorkers:
             if actions.kill:
                 await self._cache.refresh(state.uid)
                 await self._observer.containers(state, self._cache.get(state.uid))
-            if not await self._start(
-                state, actions.create_sandbox, actions.ephemeral, actions.inits, actions.containers
-            ):
+            if not await self._start(state, actions):
                 break
             if not state.pod["spec"].get("initContainers"):
                 break
         await self._observer.prune(state)
         self._observer.report(state)
 
-    async def _start(
-        self,
-        state: PodState,
-        create_sandbox: bool,
-        ephemeral: Sequence[int],
-        inits: Sequence[int],
-        containers: Sequence[int],
-    ) -> bool:
+    async def _start(self, state: PodState, actions: PodActions) -> bool:
         """Start what is due; says whether it makes sense to look again at once."""
         spec = state.pod["spec"]
-        slow = self._services.timers.call_later(
-            self._context.options.creating_delay, lambda: self._observer.report(state)
-        )
+        slow = None
+        if not _replaces_for_good(state.pod, actions):
+            slow = self._services.timers.call_later(
+                self._context.options.creating_delay, lambda: self._observer.report(state)
+            )
         self._cache.set_busy(state.uid, True)
         state.waits_for_objects = False
         try:
             if state.volumes is None:
                 await self._starter.set_up_volumes(state)
                 self.files.follow(state)
-            if create_sandbox:
+            if actions.create_sandbox:
                 if state.before and state.status is None:
                     state.status = self._observer.status(state)  # what ran before is lost: say so
                 await self._starter.make_sandbox(state)
             attempts = attempts_of(self._observer.view(state, self._cache.get(state.uid)))
-            for index in ephemeral:
+            for index in actions.ephemeral:
                 await self._starter.start(
                     state, "ephemeralContainers", spec["ephemeralContainers"][index], attempts
                 )
-            for index in inits:
+            for index in actions.inits:
                 entry = spec["initContainers"][index]
                 if not await self._starter.start(state, "initContainers", entry, attempts):
                     return False
             started = True
-            for index in containers:
+            for index in actions.containers:
                 entry = spec["containers"][index]
                 started = await self._starter.start(state, "containers", entry, attempts) and started
-            return started and bool(inits)
+            return started and bool(actions.inits)
         finally:
             self._cache.set_busy(state.uid, False)
-            slow.cancel()
+            if slow is not None:
+                slow.cancel()
             self.files.note_waiting(state)
 
     def _watch(self, state: PodState, sandbox: Sandbox) -> None:
@@ -361,6 +355,18 @@ class PodWorkers:
         task = asyncio.get_running_loop().create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+
+
+def _replaces_for_good(pod: Obj, actions: PodActions) -> bool:
+    """Whether a container was killed that gets a successor although its end alone would not have brought it one.
+
+    What ended for good by its policy may not run again in the pod's status, so nothing is said between the two.
+    """
+    killed = {kill.container.name for kill in actions.kill}
+    replaced = [
+        entry for index in actions.containers if (entry := pod["spec"]["containers"][index])["name"] in killed
+    ]
+    return not all(exit_restarts(entry, pod["spec"], code) for entry in replaced for code in (0, 137))
 
 
 def _changed(resize_restarts: Set[str], spec: Obj, container: Container) -> str:

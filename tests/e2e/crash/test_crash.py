@@ -208,3 +208,45 @@ def test_a_service_that_is_not_ours_goes_away_and_the_node_says_so(
                 os.killpg(service.pid, signal.SIGKILL)
             service.wait()
         assert done.returncode == 0, done.stderr
+
+
+SIMULATED = """
+apiVersion: v1
+kind: Pod
+metadata: {name: short}
+spec:
+  restartPolicy: Never
+  containers:
+  - {name: c, image: "web:1", command: [sh, -c, "sleep 5"]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: long}
+spec:
+  restartPolicy: Never
+  containers:
+  - {name: c, image: "web:1"}
+"""
+
+
+def test_simulated_containers_go_on_as_real_ones_do(tmp_path: Path, podman_storage: PodmanStorage) -> None:
+    server = Serving(tmp_path, environment=podman_storage.environment, options=["--runtime", "simulated"])
+    try:
+        kubectl = server.start().kubectl()
+        kubectl("apply", "-f", "-", stdin=DEPLOYMENT)
+        before = rolled_out(kubectl, "http-go:v1")
+        kubectl("apply", "-f", "-", stdin=SIMULATED)
+        kubectl("wait", "--for=jsonpath={.status.startTime}", "pod/short", "--timeout=60s")
+        eventually("it runs", lambda: "long" in containers(kubectl))
+        long = containers(kubectl)["long"]
+        server.kill()
+        server.start()
+        kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/short", "--timeout=60s")
+        assert kubectl.json("get", "pod", "long")["status"]["phase"] == "Running"
+        assert containers(kubectl) == {**before, "long": long}
+        assert server.stop() == 0
+        done = server.run("down")
+        assert "pod default/long" in done.stdout.splitlines(), done.stderr
+        assert not (server.state / "simulated.jsonl").exists()
+    finally:
+        server.stop()

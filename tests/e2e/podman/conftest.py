@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -13,9 +13,10 @@ from runtime.podman.runtime import PodmanRuntime
 class Cluster:
     """A runtime with the two lines that every test needs."""
 
-    def __init__(self, runtime: PodmanRuntime, folder: Path) -> None:
+    def __init__(self, runtime: PodmanRuntime, folder: Path, run: Callable[..., str]) -> None:
         self.runtime = runtime
         self.folder = folder
+        self.run = run
 
     def spec(self, uid: str = "u1", **more) -> SandboxSpec:
         return SandboxSpec(uid=uid, namespace="default", name=f"pod-{uid}", node="node-1", **more)
@@ -52,7 +53,7 @@ async def cluster(podman_storage, tmp_path) -> AsyncIterator[Cluster]:
     )
     await runtime.start()
     try:
-        yield Cluster(runtime, tmp_path)
+        yield Cluster(runtime, tmp_path, podman_storage.run)
     finally:
         try:
             await runtime.service.ready()

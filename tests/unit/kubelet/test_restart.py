@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from node_rig import NODE, Rig, one_container, rig
 
 from runtime.client import Client
 from runtime.objects import meta
+from runtime.objects.clock import ManualClock
 from runtime.objects.errors import Obj
 from runtime.podman.interface import RuntimeUnavailable, Sandbox, SandboxSpec
 from runtime.podman.simulated import SimulatedRuntime
@@ -81,6 +83,80 @@ async def test_what_ended_meanwhile_is_restarted_with_its_count(node: Rig) -> No
 
     status = await node.until(again)
     assert status["lastState"]["terminated"]["exitCode"] == 7
+
+
+class Counting(SimulatedRuntime):
+    """Counts what it is asked about its pods."""
+
+    looks = 0
+
+    async def sandbox(self, uid: str) -> Sandbox | None:
+        self.looks += 1
+        return await super().sandbox(uid)
+
+    async def sandboxes(self) -> list[Sandbox]:
+        self.looks += 1
+        return await super().sandboxes()
+
+
+@pytest.mark.parametrize("oom_killed", [False, True])
+async def test_a_successor_starts_on_what_the_end_itself_told(tmp_path: Path, oom_killed: bool) -> None:
+    clock = ManualClock()
+    runtime = Counting(clock=clock)
+    async with rig(tmp_path, clock=clock, runtime=runtime) as found:
+        await found.start()
+        await found.make(one_container())
+        pod = await found.phase("a", "Running")
+        await found.quiet()
+        first = pod["status"]["containerStatuses"][0]
+        looks = runtime.looks
+        runtime.crash(first["containerID"].removeprefix("podman://"), 7, oom_killed=oom_killed)
+
+        async def again() -> Any:
+            status = (await found.status("a"))["containerStatuses"][0]
+            return status if status["restartCount"] == 1 and status["state"].get("running") else None
+
+        ended = (await found.until(again))["lastState"]["terminated"]
+        assert runtime.looks == looks
+        assert (ended["exitCode"], ended["reason"]) == ((137, "OOMKilled") if oom_killed else (7, "Error"))
+        assert ended["containerID"] == first["containerID"]
+        assert ended["startedAt"] == first["state"]["running"]["startedAt"]
+        assert ended.get("signal") == (9 if oom_killed else None)
+
+
+async def test_an_end_during_a_look_is_not_lost(tmp_path: Path) -> None:
+    """What was asked before an end may be answered after it, with what was true before."""
+
+    class Slow(SimulatedRuntime):
+        meanwhile: Any = None
+
+        async def sandbox(self, uid: str) -> Sandbox | None:
+            seen = await super().sandbox(uid)
+            if self.meanwhile is not None:
+                act, self.meanwhile = self.meanwhile, None
+                act()
+                for _ in range(5):
+                    await asyncio.sleep(0)  # the event is heard first
+            return seen
+
+    clock = ManualClock()
+    runtime = Slow(clock=clock)
+    async with rig(tmp_path, clock=clock, runtime=runtime) as found:
+        kubelet = await found.start()
+        await found.make(one_container())
+        pod = await found.phase("a", "Running")
+        await found.quiet()
+        container = pod["status"]["containerStatuses"][0]["containerID"].removeprefix("podman://")
+        runtime.meanwhile = lambda: runtime.crash(container, 7)
+        uid = pod["metadata"]["uid"]
+        kubelet.workers._cache.mark_stale(uid)
+        kubelet.workers.wake_uid(uid)
+
+        async def again() -> Any:
+            status = (await found.status("a"))["containerStatuses"][0]
+            return status["restartCount"] == 1 and status["state"].get("running")
+
+        await found.until(again)
 
 
 async def test_what_was_made_but_not_started_is_no_restart(node: Rig) -> None:

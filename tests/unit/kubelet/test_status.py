@@ -212,10 +212,36 @@ def test_readiness_and_gates() -> None:
 
 
 def test_the_last_status_has_nothing_open() -> None:
-    found = ended(made(pod_of(), [exited("a", 0, 0)], terminal=True))
+    found = ended(pod_of(), made(pod_of(), [exited("a", 0, 0)], terminal=True))
     assert found["phase"] == "Failed"
     lost = next(entry for entry in found["containerStatuses"] if entry["name"] == "b")["state"]["terminated"]
     assert (lost["reason"], lost["exitCode"]) == ("ContainerStatusUnknown", 137)
+
+
+def test_the_last_status_leaves_waiting_what_never_began() -> None:
+    pod = pod_of("Never", names="a", init="ijk")
+    found = ended(pod, made(pod, [exited("i", 0, 0), exited("j")], terminal=True))
+    states = [entry["state"] for entry in (*found["initContainerStatuses"], *found["containerStatuses"])]
+    assert [state.get("terminated", {}).get("exitCode") for state in states] == [0, 1, None, None]
+    assert {state["waiting"]["reason"] for state in states[2:]} == {"PodInitializing"}
+    pod = pod_of("Never", names="ab", init="i")  # once it is initialized, what is missing was lost
+    found = ended(pod, made(pod, [exited("i", 0, 0), exited("a", 0, 0)], terminal=True))
+    assert [entry["state"]["terminated"]["exitCode"] for entry in found["containerStatuses"]] == [0, 137]
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_sidecar_that_was_to_come_back_does_not_wait_for_ever(code: int) -> None:
+    pod = pod_of("Never", names="a", side="s")
+    waiting = {"s": Waiting("CrashLoopBackOff", "back-off 10s")}
+    found = made(pod, [exited("s", 0, code), running("a")], waiting=waiting)
+    # upstream shows as ended what ended well, although it will be started again
+    assert next(iter(found["initContainerStatuses"][0]["state"])) == ("waiting" if code else "terminated")
+    found = ended(pod, made(pod, [exited("s", 0, code), exited("a", 0, 0)], waiting=waiting, terminal=True))
+    assert found["phase"] == "Succeeded"
+    state = found["initContainerStatuses"][0]["state"]["terminated"]
+    assert (state["exitCode"], state["reason"]) == (
+        (137, "ContainerStatusUnknown") if code else (0, "Completed")
+    )
 
 
 @pytest.mark.parametrize(

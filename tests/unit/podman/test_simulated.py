@@ -232,3 +232,111 @@ async def test_a_thousand_pods_cost_next_to_nothing(runtime):
         await runtime.sandbox(f"u{number}")
     assert time.process_time() - before < 0.3
     assert len({one.ip for one in await runtime.sandboxes()}) == 1000
+
+
+# -- another process
+
+
+@pytest.fixture
+async def after_kill(clock, tmp_path):
+    """A runtime with a record; called again, the one that another process would start after ``kill -9``."""
+    made = []
+
+    async def start():
+        for before in made:
+            await before.close()  # which writes nothing: what is on record is there all along
+        runtime = SimulatedRuntime(clock=clock, record=tmp_path / "simulated.jsonl")
+        await runtime.start()
+        made.append(runtime)
+        return runtime
+
+    yield start
+    for runtime in made:
+        await runtime.close()
+
+
+async def test_what_runs_is_found_as_it_was(after_kill, clock, tmp_path):
+    first = await after_kill()
+    log = tmp_path / "0.log"
+    spec = pod(labels={"app": "x"}, annotations={"simulated.kubetui.io/cpu": "2"}, node="n1")
+    sandbox, container = await launch(first, spec, env={"A": "1"}, log_path=str(log), memory_limit=64 << 20)
+    await first.exec_sync(container, ["sh", "-c", "touch /tmp/healthy"], 5)
+    await clock.advance(60)
+    second = await after_kill()
+    assert await second.sandboxes() == await first.sandboxes()
+    assert await second.image("nginx") == await first.image("nginx")
+    assert await second.stats() == await first.stats()
+    assert (await second.exec_sync(container, ["cat", "/tmp/healthy"], 5)).exit_code == 0
+    await second.stop_container(container, 5)
+    assert (await state(second)).state == "exited"
+    third = await after_kill()
+    assert (await state(third)).exit_code == (await state(second)).exit_code == 0
+    other = await third.create_sandbox(pod("u2"))
+    assert other.ip != (await third.sandbox("u1")).ip
+    assert other.id not in (sandbox, container)
+    await third.remove_container(container)
+    await third.remove_sandbox(sandbox)
+    fourth = await after_kill()
+    assert [one.uid for one in await fourth.sandboxes()] == ["u2"]
+
+
+@pytest.mark.parametrize(("script", "code"), [("sleep 30; exit 0", 0), ("sleep 30; exit 3", 3)])
+async def test_what_ends_while_nobody_looks_ends_when_it_would_have(after_kill, clock, script, code):
+    first = await after_kill()
+    await launch(first, command=("sh", "-c", script))
+    started = (await state(first)).started_at
+    await first.close()
+    await clock.advance(100)
+    found = await state(await after_kill())
+    assert (found.state, found.exit_code) == ("exited", code)
+    assert (found.finished_at - started).total_seconds() == 30
+
+
+async def test_what_ends_later_ends_under_the_next_process(after_kill, clock):
+    await launch(await after_kill(), command=("sh", "-c", "sleep 30; exit 4"))
+    await clock.advance(10)
+    second = await after_kill()
+    await clock.advance(19)
+    assert (await state(second)).state == "running"
+    await clock.advance(2)
+    assert (await state(second)).exit_code == 4
+
+
+async def test_a_log_goes_on_without_gaps_or_repetitions(after_kill, clock, tmp_path):
+    log, counted = tmp_path / "0.log", tmp_path / "1.log"
+    first = await after_kill()
+    script = "echo 1; sleep 5; echo 2; sleep 5; echo 3; sleep 5; echo 4; sleep 5"
+    await launch(first, command=("sh", "-c", script), log_path=str(log))
+    rate = {"simulated.kubetui.io/log-lines-per-second": "0.5"}
+    await launch(first, pod("u2", annotations=rate), log_path=str(counted))
+    for seconds in (6, 7, 30):
+        await clock.advance(seconds)
+        await settle()
+        await after_kill()
+    assert [line.split()[3] for line in log.read_text().splitlines()] == ["1", "2", "3", "4"]
+    numbers = [line.split()[4] for line in counted.read_text().splitlines()]
+    assert numbers == [str(number + 1) for number in range(len(numbers))]
+    assert len(numbers) >= 21
+
+
+async def test_a_damaged_record_costs_only_what_was_damaged(after_kill, tmp_path):
+    await launch(await after_kill())
+    path = tmp_path / "simulated.jsonl"
+    with path.open("ab") as record:
+        record.write(
+            b'["odd"]\n{"container":"f","state":"running"}\n{"pod":"e"}\nnull\n\xff\n{"pod":"d","spec":{'
+        )
+    second = await after_kill()
+    assert [one.uid for one in await second.sandboxes()] == ["u1"]
+    assert (await state(second)).state == "running"
+
+
+async def test_history_does_not_make_the_record_grow_for_ever(after_kill, monkeypatch, tmp_path):
+    monkeypatch.setattr("runtime.podman.simulated_record._HISTORY", 50)
+    runtime = await after_kill()
+    for number in range(60):
+        sandbox, _ = await launch(runtime, pod(f"u{number}"))
+        await runtime.remove_sandbox(sandbox)
+    await launch(runtime)
+    assert len((tmp_path / "simulated.jsonl").read_text().splitlines()) < 100
+    assert [one.uid for one in await (await after_kill()).sandboxes()] == ["u1"]
