@@ -15,7 +15,7 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,13 +23,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from textual.driver import Driver
 from textual.screen import ModalScreen, Screen
 
-from kubetui.actions import Action
-from kubetui.asking import AskingApp
+from kubetui.acting import ActingApp
 from kubetui.commands.scaler import Scaler
 from kubetui.config import Config, config_path, load_config
 from kubetui.connection import Access, Connection, ConnectionState
 from kubetui.context import Context
-from kubetui.continued import go_on
 from kubetui.frame import draw_header, draw_keys, unreachable
 from kubetui.journal import Logged, UndoStep
 from kubetui.keys import Registry
@@ -38,9 +36,8 @@ from kubetui.live.text import clean
 from kubetui.measure import Measuring
 from kubetui.memory import Housekeeper
 from kubetui.options import AppOptions, Kubeconfig
-from kubetui.ordered import GaveUp
 from kubetui.remember import load_state, save_state
-from kubetui.screens.base import KeyScreen
+from kubetui.screens.base import KeyScreen, Question
 from kubetui.screens.dashboard import Dashboard
 from kubetui.themes import THEMES, theme_from
 from kubetui.widgets.soon import soon
@@ -54,7 +51,7 @@ PUMP_SECONDS = 0.066
 _TROUBLE = re.compile(r"\b(error|fail(ed|s)?|can't|cannot|invalid|refused|lost|gone|unable)\b", re.I)
 
 
-class KubetuiApp(AskingApp):
+class KubetuiApp(ActingApp):
     """The terminal."""
 
     CSS_PATH = Path(__file__).parent / "styles" / "kubetui.tcss"
@@ -89,7 +86,6 @@ class KubetuiApp(AskingApp):
         self.housekeeper = Housekeeper()
         self._pump_timer: asyncio.TimerHandle | None = None
         self._pumped_at = 0.0
-        self._tasks: set[asyncio.Task[Any]] = set()
         self._ahead: list[Callable[[], KeyScreen]] = []
         self.previous_namespaces: tuple[str, ...] = ()
         self._config_stamp = self._stamp()
@@ -215,6 +211,15 @@ class KubetuiApp(AskingApp):
             if self.dashboard.session is None:
                 self._connected()
             self.dashboard.after_pump()
+        if state.discovered and not before.discovered:
+            self.kinds_known()
+        self.refresh_chrome()
+
+    def kinds_known(self) -> None:
+        """Discovery has answered, perhaps otherwise than before: what depends on the server's kinds follows."""
+        self.dashboard.hide_columns()
+        self.dashboard.lay_out()
+        self.measuring.tick()
         self.refresh_chrome()
 
     def end_with(self, why: str) -> None:
@@ -251,6 +256,8 @@ class KubetuiApp(AskingApp):
             self.options, kubeconfig=kubeconfig, context=context, own_cluster=own_cluster, namespace=None
         )
         self.connection = self._new_connection(kubeconfig, context)
+        self._discovery = None
+        self.forget_permissions()
         self.hub = self._new_hub()
         self.connection_state = ConnectionState("starting")
         self.dashboard.restart()
@@ -335,88 +342,12 @@ class KubetuiApp(AskingApp):
     def _seen_screen(self) -> KeyScreen | None:
         return next((s for s in reversed(self.screen_stack) if isinstance(s, KeyScreen)), None)
 
-    def context(self) -> Context | None:
-        """What an action would work on right now."""
-        screen = self.key_screen
+    def context(self, *, below_dialogs: bool = False) -> Context | None:
+        """What an action would work on right now; with ``below_dialogs`` once the dialogs on top are gone."""
+        screen = self._seen_screen() if below_dialogs else self.key_screen
         if screen is None:
             return None
         return Context(self, screen.places(), screen.refs(), screen.view())
-
-    async def press(self, key: str, character: str | None) -> bool:
-        """A key that nobody wanted: run its action; return whether there was one."""
-        self.housekeeper.touched()
-        context = self.context()
-        if context is None:
-            return False
-        action = None
-        for name in dict.fromkeys((key, character or key)):
-            action = self.registry.resolve(name, context.places, context.kinds, self.options.read_only)
-            if action is not None:
-                break
-        if action is None:
-            return self._press_plugin(key, context)
-        await self.run_action_now(action, context)
-        return True
-
-    def _press_plugin(self, key: str, context: Context) -> bool:
-        for plugin in self.config.plugins:
-            if (
-                plugin.key == key
-                and context.refs
-                and ("*" in plugin.kinds or context.ref.kind in plugin.kinds)
-            ):
-                from kubetui.commands.plugins import run_plugin
-
-                self.run_soon(run_plugin(context, plugin))
-                return True
-        return False
-
-    async def run_action_now(self, action: Action, context: Context) -> None:
-        """Run an action; whatever goes wrong is said, never thrown."""
-        self.run_soon(self._guarded(action, context))
-
-    async def _guarded(self, action: Action, context: Context) -> None:
-        from kubetui.live.errors import ApiError
-
-        try:
-            await action.load()(context)
-        except ApiError as error:
-            self.fail(f"{action.label}: {error.message}")
-        except OSError as error:
-            self.fail(f"{action.label}: {error or type(error).__name__}")
-        except GaveUp:
-            pass
-
-    def run_action_soon(self, action_id: str) -> None:
-        """Run an action by id on what is selected."""
-        context = self.context()
-        action = self.registry.actions.get(action_id)
-        if context is not None and action is not None:
-            self.run_soon(self._guarded(action, context))
-
-    def run_soon(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Run a coroutine beside the messages, its first step at once.
-
-        What an action does before it has to wait (move, open an input, push a dialog) is done when the next key is
-        looked at, so that fast typing is never lost.
-        """
-        try:
-            waiting = work.send(None)
-        except StopIteration:
-            return
-        except Exception as error:
-            self.log.error(repr(error))
-            self.fail(f"{type(error).__name__}: {error}")
-            return
-        task = asyncio.get_running_loop().create_task(go_on(work, waiting))
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
-
-    def _finished(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self.log.error(repr(error))
-            self.fail(f"{type(error).__name__}: {error}")
 
     # -- what the frame says -------------------------------------------------------------------------------------
 
@@ -433,11 +364,15 @@ class KubetuiApp(AskingApp):
         self.command_log.append(Logged(time.time(), line, result, ok))
 
     def refresh_chrome(self) -> None:
-        """Header and key bar of the topmost screen of ours, which a dialog may cover in part."""
+        """Header and key bar of the topmost screen of ours, which a dialog may cover in part; the dialog as well."""
         screen = self._seen_screen()
         if screen is not None and screen.is_mounted:
             draw_header(self, screen)
             draw_keys(self, screen)
+            self.learn_permissions()
+        dialog = self.screen_stack[-1] if self.screen_stack else None
+        if isinstance(dialog, Question):
+            dialog.look_again()
 
     async def action_quit(self) -> None:
         """Leave."""

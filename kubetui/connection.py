@@ -37,6 +37,7 @@ class ConnectionState:
     server: str = ""
     context: str = ""
     version: str = ""
+    discovered: bool = False  # whether the server's kinds are known
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,14 +213,16 @@ class Connection:
         delay, silent = 0.5, False
         while True:
             try:
-                answer = await client.request("GET", "/version", timeout=SILENCE_SECONDS)
+                version = await self._version(client) or version
                 if silent:
                     client.drop_streams()
                 silent = False
-                version = str(answer.get("gitVersion") or "") if isinstance(answer, dict) else ""
-                if self.catalog is None:
-                    self.catalog = await discover(client)
-                self._set(ConnectionState("live", "", server, context, version))
+                known = self.catalog is not None
+                self._set(ConnectionState("live", "", server, context, version, known))
+                if not known:  # what every server has is shown meanwhile
+                    with contextlib.suppress(ApiError):
+                        self.catalog = await discover(client)
+                        self._set(ConnectionState("live", "", server, context, version, True))
                 delay = HEARTBEAT_SECONDS
             except ApiError as error:
                 # a server that refuses this one question is there; one that answers with an error is not well
@@ -237,6 +240,19 @@ class Connection:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(delay - 0.5):
                         await self._doubt.wait()
+
+    @staticmethod
+    async def _version(client: KubeClient) -> str:
+        """The server's version; empty where it is not said to everybody, or in words of its own."""
+        from kubetui.live.errors import ApiError
+
+        try:
+            answer = await client.request("GET", "/version", timeout=SILENCE_SECONDS)
+        except ApiError as error:
+            if error.code in (403, 404):
+                return ""
+            raise
+        return str(answer.get("gitVersion") or "") if isinstance(answer, dict) else ""
 
 
 class Background:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from kubetui.screens.base import KeyScreen
 
 BRAND = 14  # what the header itself adds
+NOT_ALLOWED = 80  # rank in the key bar: in front of help and quit, which always stay
 
 
 def draw_header(app: KubetuiApp, screen: KeyScreen) -> None:
@@ -67,13 +68,13 @@ def crumbs(app: KubetuiApp) -> list[str]:
 
 
 def draw_keys(app: KubetuiApp, screen: KeyScreen) -> None:
-    """The keys that do something here and now."""
-    kinds = frozenset(r.kind for r in screen.refs())
+    """The keys that do something here and now; behind them, faint, those that the server does not allow."""
+    refs = screen.refs()
+    kinds = frozenset(r.kind for r in refs)
     available = app.registry.available(screen.places(), kinds, app.options.read_only)
-    shown = sorted((a for a in available if a.footer), key=lambda a: a.footer)
-    items = tuple(
-        (key_name(app.registry.keys[a.id][0]), a.label, a.id) for a in shown if app.registry.keys[a.id]
-    )
+    shown = [(a, app.refusal(a, refs) is None) for a in available if a.footer and app.registry.keys[a.id]]
+    shown.sort(key=lambda item: item[0].footer if item[1] else NOT_ALLOWED)
+    items = tuple((key_name(app.registry.keys[a.id][0]), a.label, a.id, allowed) for a, allowed in shown)
     screen.keybar.show(items)
 
 

@@ -19,6 +19,7 @@ class Measuring:
         self._app = app
         self._job: Background | None = None
         self._number = 0
+        self._namespaces: tuple[str, ...] = ()
         self.book = UsageBook()
 
     @property
@@ -33,14 +34,17 @@ class Measuring:
 
         screen = next((s for s in reversed(self._app.screen_stack) if isinstance(s, KeyScreen)), None)
         wanted = screen is not None and screen.shows_usage()
+        if self._job is not None and self._namespaces != self._app.namespaces:
+            self._stop()
         if wanted and self._job is None and self.served:
             self._number += 1
             number = self._number
+            self._namespaces = self._app.namespaces
 
-            def publish(pods: list[Obj], nodes: list[Obj]) -> None:
-                self._app.call_soon(lambda: self._take(number, pods, nodes))
+            def publish(pods: list[Obj], nodes: list[Obj], refused: str) -> None:
+                self._app.call_soon(lambda: self._take(number, pods, nodes, refused))
 
-            self._job = self._app.start_background(UsageReader(publish).run)
+            self._job = self._app.start_background(UsageReader(publish, self._namespaces).run)
         elif not wanted:
             self._stop()
 
@@ -49,9 +53,9 @@ class Measuring:
             self._job.cancel()
             self._job = None
 
-    def _take(self, number: int, pods: list[Obj], nodes: list[Obj]) -> None:
+    def _take(self, number: int, pods: list[Obj], nodes: list[Obj], refused: str) -> None:
         if number == self._number:  # not from a cluster that was left meanwhile
-            self._app.dashboard.show_usage(self.book.take(pods, nodes))
+            self._app.dashboard.show_usage(self.book.take(pods, nodes), refused)
 
     def forget(self) -> None:
         """Another cluster."""

@@ -18,11 +18,14 @@ from typing import Any, TypeVar
 from textual import events
 from textual.app import App
 from textual.screen import Screen
+from textual.widget import Widget
 
 from kubetui.widgets.soon import soon
 
 T = TypeVar("T")
-LONGEST_SECONDS = 0.3
+LONGEST_SECONDS = (
+    3.0  # a busy machine takes its time to open a dialog; what is typed into it must not fall through
+)
 AGAIN_SECONDS = 0.003
 
 
@@ -37,6 +40,7 @@ class OrderedKeysApp(App[int]):
         super().__init__()
         self._waiting_keys: deque[events.Key] = deque()
         self._key_on_its_way: events.Key | None = None
+        self._key_taker: Widget | None = None
         self._settled_screen: Screen[object] | None = None
         self._no_longer_than = 0.0
         self._expected: list[asyncio.Future[Any]] = []
@@ -86,8 +90,8 @@ class OrderedKeysApp(App[int]):
     def _ready_for_a_key(self) -> bool:
         if self._expected:
             return False
-        before = self._key_on_its_way
-        if before is not None and not before._stop_propagation:
+        before, taker = self._key_on_its_way, self._key_taker
+        if before is not None and not before._stop_propagation and taker is not None and taker.is_attached:
             return False
         stack = self.screen_stack
         if not stack or stack[-1] is self._settled_screen:
@@ -99,6 +103,8 @@ class OrderedKeysApp(App[int]):
 
     async def _send_key(self, event: events.Key) -> None:
         self._key_on_its_way = event
+        screen = self.screen_stack[-1] if self.screen_stack else None
+        self._key_taker = screen and (screen.focused or screen)  # what goes away takes its keys with it
         await super().on_event(event)
         if not event.is_forwarded:
             self._key_on_its_way = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from kubetui.commands.undo import Work, change_lines, perform, undo_to, unless
@@ -186,26 +187,33 @@ async def restart(context: Context) -> None:
 
 async def pause(context: Context) -> None:
     """Pause the rollout, or resume it."""
+
+    def line_of(ref: Ref, paused: bool) -> str:
+        return f"kubectl rollout {'pause' if paused else 'resume'} {ref.word}{ref.flags}"
+
+    await _toggle(context, "paused", line_of, "pause", "resume")
+
+
+async def _toggle(
+    context: Context, field: str, line_of: Callable[[Ref, bool], str], on: str, off: str
+) -> None:
+    """Turn a switch of the spec around. Presses that follow quickly wait for their turn, and see what came of it."""
+
+    def patch(ref: Ref, value: bool) -> Work:
+        return lambda client: client.patch(ref.path, {"spec": {field: value}})
+
+    app = context.app
     for ref in context.refs:
-        obj = ref.obj or await full(context, ref)
-        paused = bool(dig(obj, "spec", "paused"))
-        word = "resume" if paused else "pause"
-        body = {"spec": {"paused": not paused}}
-        back = {"spec": {"paused": paused}}
-        path = ref.path
-        undo = UndoStep(
-            f"Undo: {word} {ref.word}",
-            [("spec.paused", not paused, paused)],
-            f"kubectl rollout {'pause' if paused else 'resume'} {ref.word}{ref.flags}",
-            lambda client, path=path, back=back: client.patch(path, back),  # type: ignore[misc]
-            unless(ref, ("spec", "paused"), not paused),
-        )
-        await perform(
-            context.app,
-            f"kubectl rollout {word} {ref.word}{ref.flags}",
-            lambda client, path=path, body=body: client.patch(path, body),  # type: ignore[misc]
-            undo,
-        )
+        async with app.turn(ref.path):
+            value = not dig(await full(context, ref), "spec", field, default=False)
+            undo = UndoStep(
+                f"Undo: {on if value else off} {ref.word}",
+                [(f"spec.{field}", value, not value)],
+                line_of(ref, not value),
+                patch(ref, not value),
+                unless(ref, ("spec", field), value),
+            )
+            await perform(app, line_of(ref, value), patch(ref, value), undo)
 
 
 async def set_image(context: Context) -> None:
@@ -287,23 +295,11 @@ async def label(context: Context) -> None:
 
 async def suspend(context: Context) -> None:
     """Suspend a CronJob or Job, or let it go on."""
-    for ref in context.refs:
-        obj = ref.obj or await full(context, ref)
-        value = not dig(obj, "spec", "suspend", default=False)
-        path = ref.path
-        undo = UndoStep(
-            f"Undo: suspend={str(value).lower()} of {ref.word}",
-            [("spec.suspend", value, not value)],
-            f'kubectl patch {ref.word} -p \'{{"spec":{{"suspend":{str(not value).lower()}}}}}\'{ref.flags}',
-            lambda client, path=path, value=value: client.patch(path, {"spec": {"suspend": not value}}),  # type: ignore[misc]
-            unless(ref, ("spec", "suspend"), value),
-        )
-        await perform(
-            context.app,
-            f'kubectl patch {ref.word} -p \'{{"spec":{{"suspend":{str(value).lower()}}}}}\'{ref.flags}',
-            lambda client, path=path, value=value: client.patch(path, {"spec": {"suspend": value}}),  # type: ignore[misc]
-            undo,
-        )
+
+    def line_of(ref: Ref, value: bool) -> str:
+        return f'kubectl patch {ref.word} -p \'{{"spec":{{"suspend":{str(value).lower()}}}}}\'{ref.flags}'
+
+    await _toggle(context, "suspend", line_of, "suspend", "resume")
 
 
 async def trigger(context: Context) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kubetui.context import Context
 from kubetui.live.discovery import NAMESPACES
@@ -13,9 +12,6 @@ from kubetui.screens.browser import BrowserScreen
 from kubetui.screens.dashboard import Dashboard
 from kubetui.screens.dialogs import Choice, Picked, Picker, Prompt
 from kubetui.widgets.table import Table
-
-if TYPE_CHECKING:
-    pass
 
 
 async def filter_rows(context: Context) -> None:
@@ -219,97 +215,6 @@ async def all_namespaces(context: Context) -> None:
         app.use_namespaces(())
     elif app.previous_namespaces:
         app.use_namespaces(app.previous_namespaces)
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """What a line of the palette does: an action, or a kind, or a word with an argument."""
-
-    kind: str
-    value: str
-
-
-def palette_choices(context: Context, text: str) -> list[Choice[Command]]:
-    """Actions that work here, kinds of the server, and what the typed words mean."""
-    from kubetui.keys import key_name
-    from kubetui.live.text import near
-
-    app = context.app
-    found: list[tuple[int, Choice[Command]]] = []
-    words = text.split()
-    first = words[0] if words else ""
-    first = app.config.aliases.get(first, first).split()[0] if first else ""
-    if words and words[0] in ("ns", "namespace") and len(words) > 1:
-        found.append((5000, Choice(f"namespace {words[1]}", Command("ns", words[1]), "switch to it")))
-    if words and words[0] in ("ctx", "context") and len(words) > 1:
-        found.append((5000, Choice(f"context {words[1]}", Command("ctx", words[1]), "switch to it")))
-    meant = [a for a in app.registry.actions.values() if words and words[0].lower() in a.words]
-    meant = [a for a in meant if not (a.mutating and app.options.read_only)]
-    for action in meant:
-        keys = " ".join(key_name(k) for k in app.registry.keys[action.id])
-        rest = words[1:] if action.id == "forest" else []
-        command = Command("forest", " ".join(rest)) if rest else Command("word", action.id)
-        found.append((4000, Choice(" ".join([action.label, *rest]), command, keys)))
-    catalog = app.catalog
-    if catalog is not None and first:
-        exact = catalog.find(first)
-        for kind in catalog.suggest(first):
-            score = 3000 if exact is kind else 900
-            detail = f"{kind.kind}  {kind.api_version}"
-            label = kind.resource + (f" {' '.join(words[1:])}" if len(words) > 1 else "")
-            opened = Command("kind", " ".join([kind.names[-1] if kind.group else kind.resource, *words[1:]]))
-            found.append((score, Choice(label, opened, detail, style="accent")))
-    for action in app.registry.available(context.places, context.kinds, app.options.read_only):
-        if (action.group == "Move" and not text) or action in meant:
-            continue
-        scored = near(text, f"{action.label}") if text else (0, ())
-        if scored is not None:
-            keys = " ".join(key_name(k) for k in app.registry.keys[action.id])
-            found.append((scored[0], Choice(action.label, Command("action", action.id), keys)))
-    found.sort(key=lambda item: -item[0])
-    return [choice for _, choice in found[:200]]
-
-
-async def palette(context: Context) -> None:
-    """Type what you want: a kind (``po``, ``svc kube-system /web``), an action, ``ns NAME``, ``ctx NAME``, ``q``."""
-    app = context.app
-    app.run_soon(app.rediscover())
-    picked: Picked[Command] | None = await app.ask(
-        Picker(
-            "Commands",
-            palette_choices(context, ""),
-            suggest=lambda text: palette_choices(context, text),
-            placeholder="a kind, an action, ns NAME, ctx NAME",
-            hint="⏎ run   esc leave   e.g.  po   svc kube-system   deploy /web   po -l app=web",
-            free_text=True,
-        )
-    )
-    if picked is None:
-        return
-    if not picked.values:
-        app.fail(f"There is no kind or action like {picked.text!r}.")
-        return
-    command = picked.values[0]
-    if command.kind == "action":
-        app.run_action_soon(command.value)
-    elif command.kind == "word":
-        if app.registry.actions[command.value].where == frozenset({"dashboard"}):
-            app.reset_screens()
-        app.run_action_soon(command.value)
-    elif command.kind == "forest":
-        from kubetui.commands.trees import open_forest
-
-        open_forest(app, command.value)
-    elif command.kind == "ns":
-        app.use_namespaces(() if command.value in ("all", "*") else tuple(command.value.split(",")))
-    elif command.kind == "ctx":
-        from kubetui.commands.contexts import use_context
-
-        await use_context(app, command.value)
-    else:
-        from kubetui.commands.view import open_kind
-
-        open_kind(app, command.value)
 
 
 async def theme(context: Context) -> None:

@@ -34,6 +34,7 @@ async def perform(app: KubetuiApp, line_text: str, work: Work, undo: UndoStep | 
     except ApiError as error:
         app.log_command(line_text, error.message, ok=False)
         app.fail(error.message)
+        app.heed(error)
         return False
     except OSError as error:
         app.log_command(line_text, str(error) or type(error).__name__, ok=False)

@@ -397,49 +397,10 @@ async def command_log(context: Context) -> None:
 
 async def help_screen(context: Context) -> None:
     """Every key, those that work right here first."""
-    from kubetui.keys import key_name
+    from kubetui.commands.helping import help_lines
 
     app = context.app
-    registry = app.registry
-    here = registry.available(context.places, context.kinds, app.options.read_only)
-    lines = [line(), Line(((" Here and now", "strong"), (f"   {' · '.join(context.places)}", "faint")))]
-    width = 18
-
-    def entry(action: Any, style: str = "text") -> list[Line]:
-        keys = "  ".join(key_name(k) for k in registry.keys[action.id])
-        extra = []
-        if action.mutating and app.options.read_only:
-            extra.append("not in read-only mode")
-        if action.kubectl:
-            extra.append(action.kubectl)
-        spans = [(f"   {keys:<{width}}", "key"), (f"{action.label:<20}", style)]
-        note = action.help or (extra[0] if extra else "")
-        typed = f"   :{action.words[0]}" if action.words else ""
-        spans.append((f" {note}{typed}", "dim"))
-        return [Line(tuple(spans))]
-
-    for action in here:
-        if action.group != "Move":
-            lines += entry(action)
-    group = ""
-    lines += [line(), line(" All keys", "strong")]
-    for action in registry.actions.values():
-        if action.group != group:
-            group = action.group
-            lines += [line(), line(f" {group}", "accent-strong")]
-        lines += entry(action, "text" if action in here else "dim")
-    for plugin in app.config.plugins:
-        lines.append(
-            Line(((f"   {key_name(plugin.key):<{width}}", "key"), (clean(plugin.description), "text")))
-        )
-    lines += [
-        line(),
-        line(f" Keys, themes, columns, aliases and plugins are set in {app.config_file}", "dim"),
-        line(" keys: {ACTION: KEY}. The names of the actions:", "dim"),
-        line("   " + ", ".join(list(registry.actions)[: len(registry.actions) // 2]), "faint"),
-        line("   " + ", ".join(list(registry.actions)[len(registry.actions) // 2 :]), "faint"),
-    ]
-    app.open_screen(TextScreen("help", lambda: lines))
+    app.open_screen(TextScreen("help", lambda: help_lines(context), each_second=True))
 
 
 async def choose_container(context: Context, pod: Obj, title: str) -> str | None:

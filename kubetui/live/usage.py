@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from kubetui.live.client import KubeClient
 
 PERIOD_SECONDS = 10.0
+REFUSED_SECONDS = 60.0
 HISTORY = 60
 ROW_HISTORY = 8
 GROUP = "metrics.k8s.io"
@@ -220,32 +221,48 @@ def node_bounds(node: Obj, pods: Iterable[Obj]) -> Bounds:
     )
 
 
-Answer = Callable[[list[Obj], list[Obj]], None]
+Answer = Callable[[list[Obj], list[Obj], str], None]
 
 
 class UsageReader:
-    """Reads all pods' and nodes' metrics every ten seconds (they have no watch)."""
+    """Reads pods' and nodes' metrics every ten seconds (they have no watch)."""
 
-    def __init__(self, publish: Answer) -> None:
+    def __init__(self, publish: Answer, namespaces: Iterable[str] = ()) -> None:
+        """``publish(pods, nodes, why not)``; of no namespaces: of all at once, where one may see that."""
         self._publish = publish
+        self._paths = [f"{_PATH}/namespaces/{name}/pods" for name in namespaces] or [f"{_PATH}/pods"]
 
     async def run(self, client: KubeClient) -> None:
-        """On the network thread, until cancelled; a server that refuses ends it."""
+        """On the network thread, until cancelled; a server that refuses is asked again now and then."""
         import aiohttp
 
         from kubetui.live.errors import ApiError
 
         while True:
+            pause = PERIOD_SECONDS
             try:
-                pods = await client.get(f"{_PATH}/pods")
+                pods, refused = await self._pods(client)
+                if refused and not pods:
+                    pause = REFUSED_SECONDS
                 try:
-                    nodes = await client.get(f"{_PATH}/nodes")
+                    nodes = (await client.get(f"{_PATH}/nodes")).get("items") or []
                 except ApiError:
-                    nodes = {}  # who may not see nodes still sees the pods
-                self._publish(pods.get("items") or [], nodes.get("items") or [])
-            except ApiError as error:
-                if error.code in (403, 404):
-                    return
-            except (aiohttp.ClientError, OSError, TimeoutError):
+                    nodes = []  # who may not see nodes still sees the pods
+                self._publish(pods, nodes, refused)
+            except (ApiError, aiohttp.ClientError, OSError, TimeoutError):
                 pass
-            await asyncio.sleep(PERIOD_SECONDS)
+            await asyncio.sleep(pause)
+
+    async def _pods(self, client: KubeClient) -> tuple[list[Obj], str]:
+        from kubetui.live.errors import ApiError
+
+        found: list[Obj] = []
+        refused = ""
+        for path in self._paths:
+            try:
+                found += (await client.get(path)).get("items") or []
+            except ApiError as error:
+                if error.code not in (403, 404):
+                    raise
+                refused = refused or error.message
+        return found, refused

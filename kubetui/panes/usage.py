@@ -128,6 +128,9 @@ def usage_items(
     return found
 
 
+NOT_MEASURED = "nothing has been measured yet"
+
+
 class UsagePane(Pane):
     """Nodes, and the pods of the selected workload (or of the namespace)."""
 
@@ -135,7 +138,7 @@ class UsagePane(Pane):
 
     def __init__(self) -> None:
         self.table = Table(COLUMNS, sort="cpu", id="usage-table")
-        self.table.empty_text = "nothing has been measured yet"
+        self.table.empty_text = NOT_MEASURED
         super().__init__(7, "Usage", self.table, id="usage")
 
     def draw(self, session: Session, book: UsageBook, owner: str | None, owner_name: str) -> None:

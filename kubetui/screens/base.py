@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Horizontal
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 from textual.widgets import Input, Static
 
 from kubetui.context import Ref
@@ -17,6 +17,8 @@ from kubetui.widgets.viewport import Viewport
 
 if TYPE_CHECKING:
     from kubetui.app import KubetuiApp
+
+T = TypeVar("T")
 
 
 class InputLine(Horizontal):
@@ -170,3 +172,10 @@ class KeyScreen(Screen[None]):
             self.app.refresh_chrome()
 
         self.input_line.open(label, value, changed, finished)
+
+
+class Question(ModalScreen[T], Generic[T]):
+    """A dialog over a screen."""
+
+    def look_again(self) -> None:
+        """The cluster, the connection or the configuration has changed: perhaps what the dialog shows."""

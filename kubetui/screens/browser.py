@@ -175,9 +175,7 @@ class BrowserScreen(KeyScreen):
             "missing": clean(mirror.detail) or "the server does not have this kind",
             "reconnecting": f"reconnecting: {clean(mirror.detail)}",
         }.get(mirror.state, f"no {self.kind.resource}{where}")
-        if text != self.table.empty_text:
-            self.table.empty_text = text
-            self.table.refresh()
+        self.table.say_when_empty(text)
         self.show_counts()
 
     def _set_columns(self, definitions: Sequence[Obj]) -> None:

@@ -22,7 +22,7 @@ from kubetui.panes.logs import LogsPane, LogStream
 from kubetui.panes.manifests import ManifestsPane
 from kubetui.panes.pods import PodsPane
 from kubetui.panes.rollout import RolloutPane
-from kubetui.panes.usage import UsagePane
+from kubetui.panes.usage import NOT_MEASURED, UsagePane
 from kubetui.panes.workloads import TARGETS, WorkloadsPane
 from kubetui.screens.base import KeyScreen
 from kubetui.widgets.pane import Pane
@@ -67,7 +67,9 @@ class Dashboard(KeyScreen):
         self._first_rows = True
 
     def compose_body(self) -> ComposeResult:
-        """Panes are placed by :meth:`lay_out`."""
+        """Panes are placed by :meth:`lay_out`; until then there are none, not all of them over each other."""
+        for pane in self.panes.values():
+            pane.display = False
         with Container(id="panes"):
             yield from self.panes.values()
         yield self.notice
@@ -177,10 +179,7 @@ class Dashboard(KeyScreen):
         for table in (self.workloads.table, self.pods.table, self.events_pane.table, self.usage.table):
             table.clear_rows()
             table.marks.clear()
-        hidden = frozenset({"namespace"}) if len(namespaces) == 1 else frozenset()
-        self.workloads.table.hidden = hidden
-        unmeasured = frozenset() if self.app.measuring.served else frozenset({"cpu", "memory"})
-        self.pods.table.hidden = hidden | unmeasured
+        self.hide_columns()
         self.pods.owner = None
         self.pods.owner_name = ""
         self.events_pane.about = None
@@ -192,6 +191,14 @@ class Dashboard(KeyScreen):
         for pane in (self.workloads, self.pods, self.events_pane):
             pane.show_counts()
         self.after_pump()
+
+    def hide_columns(self) -> None:
+        """Columns that would say the same in every row, or nothing at all."""
+        hidden = frozenset({"namespace"}) if len(self.app.namespaces) == 1 else frozenset()
+        unmeasured = frozenset() if self.app.measuring.served else frozenset({"cpu", "memory"})
+        self.workloads.table.hidden, self.pods.table.hidden = hidden, hidden | unmeasured
+        for table in (self.workloads.table, self.pods.table):
+            table.refresh()
 
     def after_pump(self) -> None:
         """Bring every pane up to date with what changed."""
@@ -243,9 +250,7 @@ class Dashboard(KeyScreen):
                 "missing": "this cluster does not have this kind",
                 "reconnecting": f"reconnecting: {mirror.detail}",
             }.get(mirror.state, f"no {pane.id} in {self.app.namespace_text}")
-            if table.empty_text != text:
-                table.empty_text = text
-                table.refresh()
+            table.say_when_empty(text)
         nothing = not len(session.pods) and not self.workloads.table.rows
         if self.app.startup_lines:
             self.show_notice("\n".join(self.app.startup_lines[-8:]))
@@ -429,8 +434,9 @@ class Dashboard(KeyScreen):
         """Whether the usage pane or the pods' CPU and memory columns are visible."""
         return self.usage.display or (self.pods.display and self.pods.table.shows("cpu"))
 
-    def show_usage(self, changed: set[PodKey]) -> None:
-        """CPU and memory have been measured anew for these pods."""
+    def show_usage(self, changed: set[PodKey], refused: str = "") -> None:
+        """CPU and memory have been measured anew for these pods; ``refused``: why they could not be."""
+        self.usage.table.say_when_empty(f"forbidden: {refused}" if refused else NOT_MEASURED)
         self.pods.usage = self.app.measuring.book.rows
         if changed:
             rows = self.pods.table.rows.values()

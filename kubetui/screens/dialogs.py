@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -11,12 +11,12 @@ from rich.style import Style
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.strip import Strip
 from textual.widgets import Input, Static
 
 from kubetui.live.lines import Line
 from kubetui.live.text import clean, fit, fuzzy
+from kubetui.screens.base import Question
 from kubetui.widgets.lines import LinesView
 from kubetui.widgets.viewport import Viewport
 
@@ -46,6 +46,7 @@ class ChoiceList(Viewport, Generic[T]):
         self.limit = limit
         self.shown: list[tuple[Choice[T], tuple[int, ...]]] = [(c, ()) for c in self.all]
         self.index = 0
+        self.moved = False  # whether the cursor was put where it is, rather than on what matches best
         self.marks: set[int] = set()
 
     @property
@@ -57,6 +58,17 @@ class ChoiceList(Viewport, Generic[T]):
         """Replace all."""
         self.all = list(choices)
         self.narrow(text)
+
+    def update_choices(self, choices: Sequence[Choice[T]]) -> None:
+        """Other choices for the same text: the cursor stays where it was put, else it is on the best."""
+        if list(choices) == self.all:
+            return
+        before, row = (self.current, self.index - self.top) if self.moved else (None, 0)
+        self.set_choices(choices)
+        if before is not None:
+            at = next((i for i, (c, _) in enumerate(self.shown) if c.value == before.value), None)
+            if at is not None:
+                self.index, self.top, self.moved = at, max(0, at - row), True
 
     def narrow(self, text: str) -> None:
         """Show what matches, best first."""
@@ -75,11 +87,13 @@ class ChoiceList(Viewport, Generic[T]):
             self.shown = [(c, hits) for _, _, c, hits in scored]
         self.index = 0
         self.top = 0
+        self.moved = False
         self.refresh(layout=True)
 
     def move(self, delta: int) -> None:
         """Move the cursor."""
         if self.shown:
+            self.moved = True
             self.index = max(0, min(len(self.shown) - 1, self.index + delta))
             height = max(1, self.body_height)
             if self.index < self.top:
@@ -126,13 +140,14 @@ class ChoiceList(Viewport, Generic[T]):
         index = self.top + event.y
         if index < len(self.shown):
             self.index = index
+            self.moved = True
             self.refresh()
             screen = self.screen
             if isinstance(screen, Picker | Confirm):
                 screen.accept()
 
 
-class Dialog(ModalScreen[T], Generic[T]):
+class Dialog(Question[T], Generic[T]):
     """Base: a box in the middle, escape leaves with None."""
 
     def __init__(
@@ -296,14 +311,18 @@ class Prompt(Dialog[str]):
 
 @dataclass(slots=True)
 class Picked(Generic[T]):
-    """What a picker was left with: the marked or current values, and the typed text."""
+    """What a picker was left with: the marked or current values, the typed text, whether the cursor was moved."""
 
     values: list[T] = field(default_factory=list)
     text: str = ""
+    moved: bool = False
 
 
-class Picker(ModalScreen["Picked[Any] | None"]):
-    """Choose from a list by typing a part of the name. ``suggest`` may replace the list as one types."""
+class Picker(Question["Picked[Any] | None"]):
+    """Choose from a list by typing a part of the name.
+
+    ``suggest`` may replace the list as one types, and again once ``revision``, what it is made from, has changed.
+    """
 
     def __init__(
         self,
@@ -314,6 +333,7 @@ class Picker(ModalScreen["Picked[Any] | None"]):
         hint: str = "",
         placeholder: str = "type to narrow",
         suggest: Callable[[str], Sequence[Choice[Any]] | None] | None = None,
+        revision: Callable[[], Hashable] = lambda: None,
         free_text: bool = False,
     ) -> None:
         super().__init__()
@@ -324,7 +344,9 @@ class Picker(ModalScreen["Picked[Any] | None"]):
         )
         self.placeholder = placeholder
         self.suggest = suggest
+        self.revision = revision
         self.free_text = free_text
+        self._revision = revision()
         self.list: ChoiceList[Any] = ChoiceList(list(choices), id="choices")
         self.input = _NarrowInput(self, placeholder)
 
@@ -350,6 +372,16 @@ class Picker(ModalScreen["Picked[Any] | None"]):
                 return
         self.list.narrow(event.value)
 
+    def look_again(self) -> None:
+        """Something has changed: perhaps what there is to choose from."""
+        now = self.revision()
+        if now == self._revision or self.suggest is None or not self.is_mounted:
+            return
+        self._revision = now
+        choices = self.suggest(self.input.value)
+        if choices is not None:
+            self.list.update_choices(choices)
+
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Enter inside of the input."""
         event.stop()
@@ -361,7 +393,7 @@ class Picker(ModalScreen["Picked[Any] | None"]):
         current = self.list.current
         values = marked or ([current.value] if current is not None else [])
         if values or self.free_text:
-            self.dismiss(Picked(values, self.input.value.strip()))
+            self.dismiss(Picked(values, self.input.value.strip(), self.list.moved))
 
     def on_key(self, event: events.Key) -> None:
         """Moving and marking while the input has the focus."""

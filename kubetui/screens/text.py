@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
+from time import monotonic
 
 from textual.app import ComposeResult
 
@@ -74,16 +74,16 @@ class TextScreen(KeyScreen):
 
     def after_pump(self) -> None:
         """Redraw once for everything that changed together."""
-        if self.is_stale() and self.is_mounted and time.monotonic() >= self._rests_until:
+        if self.is_stale() and self.is_mounted and monotonic() >= self._rests_until:
             self.redraw()
 
     def redraw(self) -> None:
         """Ask the producer again."""
         self._stale = False
-        began = time.monotonic()
+        began = monotonic()
         self.lines.set_lines(self.producer())
         self.show_status()
-        ended = time.monotonic()
+        ended = monotonic()
         self._rests_until = ended + RESTS * (ended - began)
 
     def show_status(self) -> None:
@@ -100,7 +100,7 @@ class TextScreen(KeyScreen):
 
     def tick(self) -> None:
         """Ages."""
-        if (self._each_second or self.is_stale()) and time.monotonic() >= self._rests_until:
+        if (self._each_second or self.is_stale()) and monotonic() >= self._rests_until:
             self.redraw()
 
     def refs(self) -> list[Ref]:

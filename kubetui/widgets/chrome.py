@@ -131,10 +131,10 @@ class KeyBar(OneLine):
         self._places: list[tuple[int, int, str]] = []
 
     def build(self, width: int) -> Strip:
-        """``((key, label, action id), …)``; what does not fit is left out, the last two always stay."""
-        items: tuple[tuple[str, str, str], ...] = self._content[0] if self._content else ()
+        """``((key, label, action id, allowed), …)``; what does not fit is left out, the last two always stay."""
+        items: tuple[tuple[str, str, str, bool], ...] = self._content[0] if self._content else ()
         colors = self.palette
-        sizes = [cell_len(k) + cell_len(t) + 3 for k, t, _ in items]
+        sizes = [cell_len(k) + cell_len(t) + 3 for k, t, *_ in items]
         keep = len(items)
         tail = sum(sizes[-2:])
         while keep > 2 and sum(sizes[: keep - 2]) + tail > width - 1:
@@ -143,9 +143,12 @@ class KeyBar(OneLine):
         segments = [Segment(" ")]
         self._places = []
         x = 1
-        for key, label, action in chosen:
+        for key, label, action, allowed in chosen:
             size = cell_len(key) + cell_len(label) + 3
-            segments += [Segment(key, colors["key"]), Segment(f" {label}  ", colors["dim"])]
+            segments += [
+                Segment(key, colors["key" if allowed else "faint"]),
+                Segment(f" {label}  ", colors["dim" if allowed else "faint"]),
+            ]
             self._places.append((x, x + size, action))
             x += size
         return Strip(segments)

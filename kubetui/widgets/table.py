@@ -200,6 +200,12 @@ class Table(Viewport):
                 high = middle
         return low if low < len(self.order) and self.order[low].uid == uid else None
 
+    def say_when_empty(self, text: str) -> None:
+        """What stands where there are no rows."""
+        if text != self.empty_text:
+            self.empty_text = text
+            self.refresh()
+
     def refilter(self) -> None:
         """Apply filter, scope and broken-only again to every row."""
         for row in self.rows.values():

@@ -108,6 +108,11 @@ class FakeAPI:
         self.silent = False  # packets get lost: no answers, no events, and no connection is closed
         self.sick: Status | None = None  # what everything is answered with
         self.slow = 0.0  # seconds that a GET takes
+        self.held: set[str] = set()  # paths that are answered once they are no longer in here
+        self.closed: dict[str, Status] = {}  # what these paths are answered with
+        self.review: Callable[[Obj], Obj] | None = (
+            None  # the status of an access or rules review, by its spec
+        )
         self.page = 500
         self.loop: asyncio.AbstractEventLoop | None = None
         self.url = ""
@@ -260,11 +265,15 @@ class FakeAPI:
             return web.Response(status=503)
         while self.silent:  # noqa: ASYNC110 - set from another thread
             await asyncio.sleep(0.05)
+        while request.path in self.held:  # noqa: ASYNC110 - set from another thread
+            await asyncio.sleep(0.02)
         if self.slow and request.method == "GET":
             await asyncio.sleep(self.slow)
         try:
             if self.sick is not None:
                 raise self.sick
+            if request.path in self.closed:
+                raise self.closed[request.path]
             return await self._route(request)
         except Status as status:
             return web.json_response(status.body(), status=status.code)
@@ -277,6 +286,10 @@ class FakeAPI:
             return web.json_response({"major": "1", "minor": "36", "gitVersion": "v1.36.2"})
         if path in ("/api", "/apis"):
             return self._discovery(path == "/api")
+        if path.startswith("/apis/authorization.k8s.io/v1/") and self.review is not None:
+            spec = orjson.loads(await request.read())["spec"]
+            self.requests.append(("REVIEW", path, spec))
+            return web.json_response({"status": self.review(spec)}, status=201)
         parts = [p for p in path.split("/") if p]
         if parts[0] == "api":
             group, version, rest = "", parts[1], parts[2:]

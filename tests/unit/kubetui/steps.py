@@ -66,7 +66,8 @@ async def answer(term: Terminal, text: str) -> None:
 async def open_rollback(term: Terminal, name: str = "web") -> RollbackScreen:
     await term.workload(name)
     await term.press("r")
-    return await term.wait(lambda: isinstance(term.app.screen, RollbackScreen) and term.app.screen)
+    shown = lambda: isinstance(term.app.screen, RollbackScreen) and term.app.screen.chosen and term.app.screen  # noqa: E731
+    return await term.wait(shown)
 
 
 async def yes(term: Terminal) -> None:

@@ -5,17 +5,33 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+import unicodedata
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 from fakeapi import FakeAPI
 from fakeworld import World
+from textual import events
+from textual.keys import REPLACED_KEYS, _character_to_key, _get_unicode_name_from_key
 from textual.pilot import Pilot
 
 from kubetui.app import KubetuiApp
 from kubetui.options import AppOptions
 from kubetui.widgets.table import Table
+
+PATIENCE = 60.0  # seconds; how long a thing takes says how busy the machine is, not whether it works
+
+
+def key_event(key: str) -> events.Key:
+    """A key by Textual's name of it, or a character that is typed."""
+    name = _character_to_key(key) if len(key) == 1 else key
+    if len(key) == 1:
+        return events.Key(name, key)
+    try:
+        return events.Key(name, unicodedata.lookup(_get_unicode_name_from_key(REPLACED_KEYS.get(name, name))))
+    except KeyError:
+        return events.Key(name, None)
 
 
 class Terminal:
@@ -25,14 +41,33 @@ class Terminal:
         self.app, self.pilot, self.api = app, pilot, api
 
     async def press(self, *keys: str) -> None:
-        await self.pilot.press(*keys)
-        await self.pilot.pause(0.02)
+        """Press keys one after the other, each once the one before it has been dealt with."""
+        for key in keys:
+            self.app.post_message(key_event(key))
+            await self.settled()
 
-    async def wait(self, condition: Callable[[], Any], seconds: float = 5.0) -> Any:
+    async def settled(self) -> None:
+        """Wait until the keys have come to who takes them, or wait for the server, and all widgets have heard of it.
+
+        Textual's own pilot takes a process that gets no processor for one that is done.
+        """
+        app = self.app
+
+        def arrived() -> bool:
+            on_its_way = app._key_on_its_way
+            gone = app._key_taker is None or not app._key_taker.is_attached
+            done = not app._waiting_keys and (on_its_way is None or on_its_way._stop_propagation or gone)
+            return done or bool(app._expected) or app._exit
+
+        await self.pilot.pause(0)
+        await self.wait(arrived)
+        await self.pilot.pause(0)
+
+    async def wait(self, condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
         """Wait until ``condition()`` is true (an error counts as not yet); return its value."""
         deadline = time.monotonic() + seconds
         while True:
-            with contextlib.suppress(AttributeError, IndexError, KeyError, TypeError):
+            with contextlib.suppress(AttributeError, IndexError, KeyError, TypeError, FileNotFoundError):
                 value = condition()
                 if value:
                     return value
@@ -40,7 +75,7 @@ class Terminal:
                 raise AssertionError("not seen in time; the screen shows:\n" + self.text())
             await self.pilot.pause(0.02)
 
-    async def sees(self, text: str, seconds: float = 5.0) -> None:
+    async def sees(self, text: str, seconds: float = PATIENCE) -> None:
         await self.wait(lambda: text in self.text(), seconds)
 
     def text(self) -> str:
@@ -77,15 +112,7 @@ class Terminal:
 
     async def command(self, line: str) -> None:
         """Type a line into the palette."""
-        await self.press("colon")
-        await self.pilot.pause(0.05)
-        await self.press(
-            *[
-                {" ": "space", "/": "slash", "-": "minus", "=": "equals_sign", ".": "full_stop"}.get(c, c)
-                for c in line
-            ]
-        )
-        await self.press("enter")
+        await self.press("colon", *line, "enter")
 
     def sent(self, method: str) -> list[Any]:
         """Bodies of the requests of that method, oldest first."""

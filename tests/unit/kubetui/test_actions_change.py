@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from fakeapi import Status
 from steps import answer, editor, nodes, open_rollback, replicas, shown, yes
-from terminal import Terminal
+from terminal import Terminal, key_event
 
 from kubetui.screens.browser import BrowserScreen
 from kubetui.screens.dashboard import Dashboard
@@ -21,7 +21,7 @@ LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 async def test_scale_up(term: Terminal) -> None:
     await term.workload("web")
     await term.press("plus", "plus", "plus")
-    await term.sees("Scaling 4→7", 1)
+    await term.sees("Scaling 4→7")
     await term.wait(lambda: replicas(term) == 7)
     assert len(term.sent("PATCH")) == 1
     await term.wait(lambda: not term.app.dashboard.workloads.wanted)
@@ -100,9 +100,17 @@ async def test_pause(term: Terminal) -> None:
     await term.workload("api")
     await term.press("space")
     await term.wait(lambda: term.api.get("Deployment", "api")["spec"].get("paused") is True)
-    await term.sees("Paused")
+    await term.sees("❚❚ Paused")
     await term.press("space")
     await term.wait(lambda: term.api.get("Deployment", "api")["spec"].get("paused") is False)
+
+
+async def test_pause_and_resume_pressed_quickly(term: Terminal) -> None:
+    await term.workload("api")
+    for _ in range(3):
+        term.app.post_message(key_event("space"))
+    await term.wait(lambda: len(term.sent("PATCH")) == 3)
+    assert [body["spec"]["paused"] for body in term.sent("PATCH")] == [True, False, True]
 
 
 async def test_set_image(term: Terminal) -> None:
@@ -250,7 +258,7 @@ async def test_drain(term: Terminal) -> None:
     await nodes(term)
     await term.press("D")
     await yes(term)
-    await term.sees("11 of 11 pods are gone", 10)
+    await term.sees("11 of 11 pods are gone")
     assert term.api.get("Node", "kubetui")["spec"]["unschedulable"] is True
 
 

@@ -152,7 +152,7 @@ async def test_all_namespaces(term: Terminal) -> None:
 async def test_context(term: Terminal) -> None:
     await term.press("ctrl+k")
     await pick(term, "other")
-    await term.wait(lambda: term.app.connection_state.context == "other", 10)
+    await term.wait(lambda: term.app.connection_state.context == "other")
     await term.wait(lambda: term.app.namespaces == ("kube-system",))
 
 
@@ -222,11 +222,11 @@ async def test_another_context_and_back_to_the_own_cluster(
         await term.command("ctx nowhere")
         await term.sees("There is no context 'nowhere'. There are: fake, other.")
         await term.command("ctx other")
-        await term.wait(lambda: term.app.connection_state.context == "other", 10)
+        await term.wait(lambda: term.app.connection_state.context == "other")
         assert not term.app.options.own_cluster
         await term.press("ctrl+k")
         await pick(term, "this machine")
-        await term.wait(lambda: term.app.connection_state.context == "fake", 10)
+        await term.wait(lambda: term.app.connection_state.context == "fake")
         assert term.app.options.own_cluster
         await term.wait(lambda: "web" in shown(term))
 
@@ -248,6 +248,6 @@ async def test_escape_gives_up_waiting(term: Terminal) -> None:
     await term.press("n")
     await term.sees("the server is being asked")
     await term.press("s", "escape")
-    await term.wait(lambda: "the server is being asked" not in term.text(), 1)
+    await term.wait(lambda: "the server is being asked" not in term.text())
     await term.press("2")
     assert term.app.dashboard.pane_of_focus().id == "pods"

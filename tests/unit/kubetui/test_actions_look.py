@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -188,14 +187,19 @@ async def test_copy_text(term: Terminal, monkeypatch: pytest.MonkeyPatch) -> Non
     await term.sees("Copied")
 
 
-async def test_a_page_that_is_slow_to_draw_leaves_time_for_keys(term: Terminal) -> None:
+async def test_a_page_that_is_slow_to_draw_leaves_time_for_keys(
+    term: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
     drawn: list[float] = []
+    now = 0.0
 
     def slowly() -> list[Line]:
-        time.sleep(0.1)
-        drawn.append(time.monotonic())
+        nonlocal now
+        now += 0.1
+        drawn.append(now)
         return [line(str(len(drawn)))]
 
+    monkeypatch.setattr("kubetui.screens.text.monotonic", lambda: now)
     screen = TextScreen("slow", slowly)
     screen.is_stale = lambda: True
     term.app.open_screen(screen)
@@ -204,4 +208,5 @@ async def test_a_page_that_is_slow_to_draw_leaves_time_for_keys(term: Terminal) 
     for _ in range(20):
         screen.after_pump()
     assert len(drawn) == first
+    now += 2
     await term.wait(lambda: len(drawn) > first)

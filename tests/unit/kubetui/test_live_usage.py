@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakeapi import FakeAPI
+from fakeapi import FakeAPI, Status
 from fakeworld import World
 from terminal import terminal
 
@@ -157,3 +157,14 @@ async def test_a_cluster_that_does_not_measure(tmp_path: Path) -> None:
             await term.sees("does not measure use")
     finally:
         found.stop()
+
+
+async def test_use_of_a_namespace_needs_no_more_rights_than_that(api: FakeAPI, tmp_path: Path) -> None:
+    api.closed["/apis/metrics.k8s.io/v1beta1/pods"] = Status(403, "Forbidden", "not all of them")
+    api.closed["/apis/metrics.k8s.io/v1beta1/nodes"] = Status(403, "Forbidden", "not the nodes")
+    async with terminal(api, tmp_path, (120, 40)) as term:
+        await term.workload("db")
+        await term.press("7", "z")
+        await term.sees("272m")
+        await term.press("0")
+        await term.sees("forbidden: not all of them")

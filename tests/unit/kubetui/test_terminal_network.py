@@ -25,13 +25,13 @@ async def test_server_gone_and_back(api: FakeAPI, tmp_path: Path) -> None:
     async with terminal(api, tmp_path) as term:
         api.down = True
         api.cut()
-        await term.wait(lambda: term.app.dashboard.pods.table.stale, 10)
-        await term.sees("reconnecting", 10)
+        await term.wait(lambda: term.app.dashboard.pods.table.stale)
+        await term.sees("reconnecting")
         World(api).deployment("newcomer", "new:1", 1, 1)
         api.down = False
-        await term.wait(lambda: not term.app.dashboard.pods.table.stale, 15)
-        await term.wait(lambda: "newcomer" in names(term), 15)
-        await term.wait(lambda: term.app.connection_state.kind == "live", 10)
+        await term.wait(lambda: not term.app.dashboard.pods.table.stale)
+        await term.wait(lambda: "newcomer" in names(term))
+        await term.wait(lambda: term.app.connection_state.kind == "live")
 
 
 async def test_a_watch_that_is_too_old_lists_again(api: FakeAPI, tmp_path: Path) -> None:
@@ -40,17 +40,14 @@ async def test_a_watch_that_is_too_old_lists_again(api: FakeAPI, tmp_path: Path)
         World(api).deployment("newcomer", "new:1", 1, 1)
         api.expire()
         api.cut()
-        await term.wait(lambda: "newcomer" in names(term) and "worker" not in names(term), 10)
+        await term.wait(lambda: "newcomer" in names(term) and "worker" not in names(term))
 
 
-async def test_changes_arrive_quickly(api: FakeAPI, tmp_path: Path) -> None:
-    import time
-
+async def test_changes_arrive_without_a_tick(api: FakeAPI, tmp_path: Path) -> None:
     async with terminal(api, tmp_path) as term:
-        began = time.monotonic()
+        term.app._tick = lambda: None  # type: ignore[method-assign]
         World(api).deployment("newcomer", "new:1", 1, 1)
         await term.sees("newcomer")
-        assert time.monotonic() - began < 1.0
 
 
 async def test_forbidden_kinds_say_so(api: FakeAPI, tmp_path: Path) -> None:
@@ -232,10 +229,10 @@ async def test_pods_are_found_where_replica_sets_may_not_be_read(api: FakeAPI, t
 async def test_a_server_that_was_never_reached_is_explained(api: FakeAPI, tmp_path: Path) -> None:
     api.down = True
     async with terminal(api, tmp_path, wait=False) as term:
-        await term.sees("cannot be reached at http", 10)
+        await term.sees("cannot be reached at http")
         await term.sees("It is tried again by itself")
         api.down = False
-        await term.wait(lambda: "web" in names(term), 15)
+        await term.wait(lambda: "web" in names(term))
         await term.wait(lambda: "It is tried again" not in term.text())
 
 
@@ -243,10 +240,10 @@ async def test_a_server_that_is_not_well_is_not_live(api: FakeAPI, tmp_path: Pat
     async with terminal(api, tmp_path) as term:
         api.sick = Status(500, "InternalError", "etcdserver: [red]leader changed[/]")
         api.cut()
-        await term.sees("reconnecting: etcdserver: [red]leader changed[/]", 10)
+        await term.sees("reconnecting: etcdserver: [red]leader changed[/]")
         assert "all well" not in term.text()
         api.sick = None
-        await term.wait(lambda: term.app.connection_state.kind == "live", 10)
+        await term.wait(lambda: term.app.connection_state.kind == "live")
 
 
 async def test_a_network_that_was_silent_leaves_nothing_deaf(
@@ -257,9 +254,9 @@ async def test_a_network_that_was_silent_leaves_nothing_deaf(
     async with terminal(api, tmp_path) as term:
         api.silent = True
         World(api).deployment("newcomer", "new:1", 1, 1)
-        await term.sees("reconnecting: the server does not answer", 10)
+        await term.sees("reconnecting: the server does not answer")
         api.silent = False
-        await term.wait(lambda: "newcomer" in names(term), 10)
+        await term.wait(lambda: "newcomer" in names(term))
 
 
 async def test_kinds_that_are_defined_later(api: FakeAPI, tmp_path: Path) -> None:

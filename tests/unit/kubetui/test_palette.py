@@ -1,0 +1,90 @@
+"""The palette while things change under it: kinds, aliases and objects that come and go."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from fakeapi import FakeAPI, Status
+from steps import current, shown
+from terminal import Terminal, terminal
+
+from kubetui.screens.browser import BrowserScreen
+from kubetui.screens.dialogs import Picker
+
+
+@pytest.fixture
+async def early(api: FakeAPI, tmp_path: Path) -> AsyncIterator[Terminal]:
+    """A terminal that shows its panes while discovery has not answered yet."""
+    api.held.add("/apis")
+    async with terminal(api, tmp_path) as found:
+        assert found.app.catalog is None
+        yield found
+        api.held.clear()
+
+
+def choices(term: Terminal) -> list[str]:
+    picker = term.app.screen
+    assert isinstance(picker, Picker)
+    return [choice.label for choice, _ in picker.list.shown]
+
+
+async def test_kinds_that_come_while_it_is_open_are_shown(early: Terminal) -> None:
+    await early.press("colon", "w", "i", "d", "g")
+    assert "widgets" not in choices(early)
+    early.api.held.clear()
+    await early.wait(lambda: choices(early)[0] == "widgets")
+    await early.press("enter")
+    await early.wait(lambda: isinstance(early.app.screen, BrowserScreen))
+    assert early.app.screen.kind.kind == "Widget"
+
+
+async def test_a_kind_typed_before_the_kinds_are_known_is_opened_once_they_are(early: Terminal) -> None:
+    await early.workload("web")
+    await early.press("colon", *"deploy", "enter")
+    await early.sees("the server is being asked")
+    early.api.held.clear()
+    await early.wait(lambda: isinstance(early.app.screen, BrowserScreen))
+    assert early.app.screen.kind.kind == "Deployment"
+
+
+async def test_escape_gives_up_waiting_for_the_kinds(early: Terminal) -> None:
+    await early.press("colon", *"deploy", "enter")
+    await early.sees("the server is being asked")
+    await early.press("escape")
+    await early.wait(lambda: "the server is being asked" not in early.text())
+    assert early.app.screen is early.app.dashboard
+
+
+async def test_what_the_cursor_was_put_on_stays_under_it(early: Terminal) -> None:
+    await early.press("colon", "p", "o", "down", "down")
+    picker = early.app.screen
+    chosen = picker.list.current
+    early.api.held.clear()
+    await early.wait(lambda: "pods" in choices(early))
+    assert picker.list.current == chosen
+
+
+async def test_an_alias_that_is_saved_while_it_is_open(term: Terminal, tmp_path: Path) -> None:
+    await term.press("colon", "z", "z", "z")
+    (tmp_path / "config.yaml").write_text("aliases: {zzz: configmaps}\n")
+    await term.wait(lambda: choices(term)[0] == "configmaps")
+
+
+async def test_nothing_is_done_to_what_took_the_place_of_an_object_that_is_gone(term: Terminal) -> None:
+    await term.workload("api")
+    await term.press("colon", *"restart")
+    await term.wait(lambda: choices(term)[0] == "Restart")
+    term.api.remove("Deployment", "api")
+    await term.wait(lambda: "api" not in shown(term) and current(term))
+    await term.press("enter")
+    await term.wait(lambda: any("deployment/api is gone" in note.message for note in term.app._notifications))
+    assert term.app.screen is term.app.dashboard
+
+
+async def test_the_kinds_are_known_where_the_version_is_not_said(api: FakeAPI, tmp_path: Path) -> None:
+    api.closed["/version"] = Status(403, "Forbidden", "not for you")
+    async with terminal(api, tmp_path) as term:
+        await term.wait(lambda: term.app.catalog)
+        assert term.app.connection_state.kind == "live"
