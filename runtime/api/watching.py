@@ -100,7 +100,9 @@ class WatchStream:
             state, self._state = self._state, []
             first, self._first = self._first, []
             await self._convert(state)
-            return [*self._initial(state), *first]
+            batch = [*self._initial(state), *first]
+            if batch:
+                return batch
         while not self._closed:
             try:
                 events = await self._wait()
