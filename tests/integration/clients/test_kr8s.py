@@ -48,7 +48,7 @@ async def test_kr8s(kubeconfig: Path) -> None:
     await until(lambda: bool(seen))
     await made.patch([{"op": "replace", "path": "/data/a", "value": "3"}], type="json")
     await made.delete()
-    await asyncio.wait_for(following, 10)
+    await asyncio.wait_for(following, 60)
     assert seen == ["ADDED", "MODIFIED", "DELETED"]
     assert not await made.exists()
     with pytest.raises(kr8s.NotFoundError):

@@ -229,9 +229,9 @@ def test_logs_and_exec(api: client.ApiClient, space: str) -> None:
         stderr=True, _preload_content=False,
     )  # fmt: skip
     session.write_stdin("echo from stdin\n")
-    assert session.readline_stdout(timeout=10) == "from stdin"
+    assert session.readline_stdout(timeout=60) == "from stdin"
     session.write_stdin("exit 3\n")
-    session.run_forever(timeout=10)
+    session.run_forever(timeout=60)
     assert session.returncode == 3
     session.close()
 
@@ -278,7 +278,7 @@ def test_dynamic_client_and_apply(api: client.ApiClient, space: str, tmp_path: P
         body={"data": {"b": "2"}}, name="c", namespace=space, content_type="application/merge-patch+json"
     )
     maps.delete(name="c", namespace=space)
-    thread.join(10)
+    thread.join(60)
     assert seen == ["ADDED", "MODIFIED", "DELETED"]
     with pytest.raises(dynamic.exceptions.NotFoundError):
         maps.get(name="c", namespace=space)

@@ -50,7 +50,7 @@ class Events:
         self.answer = answer
 
     async def next(self) -> Obj:
-        line = await asyncio.wait_for(self.answer.content.readline(), 10)
+        line = await asyncio.wait_for(self.answer.content.readline(), 60)
         assert line.endswith(b"\n"), "the watch ended"
         event: Obj = json.loads(line)
         return event
@@ -60,7 +60,7 @@ class Events:
         return event["type"], event["object"]["metadata"].get("name", "")
 
     async def rest(self) -> list[Obj]:
-        return [json.loads(line) for line in (await asyncio.wait_for(self.answer.read(), 15)).splitlines()]
+        return [json.loads(line) for line in (await asyncio.wait_for(self.answer.read(), 60)).splitlines()]
 
 
 @asynccontextmanager

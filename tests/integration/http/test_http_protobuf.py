@@ -44,8 +44,8 @@ async def events(answer: aiohttp.ClientResponse, count: int) -> list[tuple[str, 
     """Frames of a watch: type and object."""
     found = []
     for _ in range(count):
-        (size,) = struct.unpack(">I", await asyncio.wait_for(answer.content.readexactly(4), 5))
-        frame = await asyncio.wait_for(answer.content.readexactly(size), 5)
+        (size,) = struct.unpack(">I", await asyncio.wait_for(answer.content.readexactly(4), 60))
+        frame = await asyncio.wait_for(answer.content.readexactly(size), 60)
         assert frame[0] == 0x0A
         kind, rest = frame[2 : 2 + frame[1]].decode(), frame[2 + frame[1] :]
         found.append((kind, rest[rest.index(b"k8s\0") :]))

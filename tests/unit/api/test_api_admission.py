@@ -55,13 +55,13 @@ async def test_a_pod_waits_for_its_new_namespaces_account(plane) -> None:
     await asyncio.sleep(0)
     await plane.account("fresh")
     await plane.clock.advance(0.2)
-    assert (await asyncio.wait_for(waiting, 5))["spec"]["serviceAccountName"] == "default"
+    assert (await asyncio.wait_for(waiting, 60))["spec"]["serviceAccountName"] == "default"
     await plane.client.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "never"}})
     waiting = asyncio.ensure_future(plane.client.create(pod("p"), "never"))
     await asyncio.sleep(0)
     await plane.clock.advance(2)
     with pytest.raises(StatusError) as caught:
-        await asyncio.wait_for(waiting, 5)
+        await asyncio.wait_for(waiting, 60)
     assert caught.value.code == 403
 
 

@@ -162,7 +162,7 @@ class Requests(RuleBasedStateMachine):
 
         async def drain() -> None:
             while self.seen != wanted:
-                for kind, record in await asyncio.wait_for(self.stream.next(), 5):
+                for kind, record in await asyncio.wait_for(self.stream.next(), 60):
                     if kind == "DELETED":
                         del self.seen[record.key.name]
                     else:

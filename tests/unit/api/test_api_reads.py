@@ -223,18 +223,18 @@ async def test_bookmarks_and_the_end_come_by_the_clock(plane) -> None:
     await asyncio.sleep(0)
     await plane.client.create(pod("elsewhere"), "default")
     await plane.clock.advance(60)
-    batch = await asyncio.wait_for(reader, 5)
+    batch = await asyncio.wait_for(reader, 60)
     assert _names(batch) == [("BOOKMARK", "")] and batch[0][1].version == plane.store.revision
     await plane.client.create(config_map("a"), "default")
     assert _names(await stream.next()) == [("ADDED", "a")]
     reader = asyncio.ensure_future(stream.next())
     await asyncio.sleep(0)
     await plane.clock.advance(38)
-    assert _names(await asyncio.wait_for(reader, 5)) == [("BOOKMARK", "")]
+    assert _names(await asyncio.wait_for(reader, 60)) == [("BOOKMARK", "")]
     reader = asyncio.ensure_future(stream.next())
     await asyncio.sleep(0)
     await plane.clock.advance(2)
-    assert await asyncio.wait_for(reader, 5) == []
+    assert await asyncio.wait_for(reader, 60) == []
 
 
 async def test_a_reader_that_is_cancelled_is_cancelled(plane) -> None:

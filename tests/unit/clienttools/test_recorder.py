@@ -97,4 +97,4 @@ async def test_stop_writes_what_was_said_and_does_not_wait_for_ever() -> None:
 
     client.create = never  # type: ignore[assignment, method-assign]
     recorder.event(thing("web", 1), "Normal", "Lost", "nobody listens")
-    await asyncio.wait_for(recorder.stop(), 3)
+    await asyncio.wait_for(recorder.stop(), 60)

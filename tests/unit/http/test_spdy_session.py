@@ -108,12 +108,12 @@ async def test_a_writer_waits_for_the_window_and_is_released_by_a_reset() -> Non
     await settle()
     assert not writing.done()
     await setup.feed(spdy_peer.window(1, 60_000) + spdy_peer.window(0, 60_000))
-    await asyncio.wait_for(writing, 1)
+    await asyncio.wait_for(writing, 60)
     blocked = asyncio.create_task(setup.streams[0].write(b"w" * 100_000))
     await settle()
     await setup.feed(control(3, 0, struct.pack(">II", 1, 5)))
     try:
-        await asyncio.wait_for(blocked, 1)
+        await asyncio.wait_for(blocked, 60)
     except StreamGone:
         pass
     else:
@@ -127,7 +127,7 @@ async def test_the_end_of_the_wire_ends_all_readers() -> None:
     reading = asyncio.create_task(setup.streams[0].read())
     await setup.feed(b"")
     try:
-        await asyncio.wait_for(reading, 1)
+        await asyncio.wait_for(reading, 60)
     except StreamGone:
         return
     raise AssertionError("an unfinished stream has to end with an error")

@@ -158,7 +158,7 @@ async def test_follow_sees_new_lines_and_ends_with_the_container(tmp_path: Path)
     ended = True
     with path.open("a") as file:
         file.write(line(1, "second")[20:])
-    await asyncio.wait_for(task, 3)
+    await asyncio.wait_for(task, 60)
     assert b"".join(seen) == b"first\nsecond\n"
 
 

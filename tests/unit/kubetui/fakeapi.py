@@ -232,7 +232,7 @@ class FakeAPI:
         if self.loop is not None and self._stop is not None:
             self.loop.call_soon_threadsafe(self._stop.set)
         if self._thread is not None:
-            self._thread.join(5)
+            self._thread.join(60)
 
     def kubeconfig(self, path: Any, namespace: str = "default") -> str:
         path.write_text(

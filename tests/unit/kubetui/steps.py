@@ -108,7 +108,7 @@ async def forward(term: Terminal) -> int:
 async def echo(port: int) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"hello")
-    data = await asyncio.wait_for(reader.read(100), 5)
+    data = await asyncio.wait_for(reader.read(100), 60)
     writer.close()
     return data
 
