@@ -70,7 +70,9 @@ class RequestContext:
         """The field manager: named, or the user agent up to its first slash (``managerOrUserAgent``)."""
         if self.field_manager:
             return self.field_manager
-        prefix = "".join(c for c in self.user_agent.split("/", 1)[0] if c.isprintable())
+        prefix = self.user_agent.split("/", 1)[0]
+        if not prefix.isprintable():
+            prefix = "".join(c for c in prefix if c.isprintable())
         return prefix.encode()[:128].decode("utf-8", "ignore") or "unknown"
 
 

@@ -33,6 +33,9 @@ _META = b'"_cluster":{"1":'
 _RECORDS_AT_ONCE = 50
 _SYNC_EVERY = 8 * 1024 * 1024
 
+FEW = 64
+"""New records that are put in their places one by one; of more, all are sorted, which takes one look at each."""
+
 HISTORY_KEPT = 512
 """Events a table always keeps for watches that resume."""
 HISTORY_SECONDS = 300.0
@@ -54,7 +57,9 @@ class ObjectTable(Table):
     def __init__(self, storage: Storage, name: str, **options: Any) -> None:
         super().__init__(storage, name, cache_size=0, **options)
         self.records: dict[tuple[str, str], Record] = {}
-        self.order: list[tuple[str, str]] = []
+        self._order: list[tuple[str, str]] = []
+        self._unordered: list[tuple[str, str]] = []
+        """Places of new records that nobody asked the order of yet."""
         self.history: deque[Event] = deque()
         self.history_size = 0
         """Bytes of JSON in those events."""
@@ -62,13 +67,28 @@ class ObjectTable(Table):
         self.forgotten = 0
         """The newest version of which this table no longer has the event."""
 
+    @property
+    def order(self) -> list[tuple[str, str]]:
+        """The places of all records, sorted. Not kept after a change: to put each new record in its place at once
+        takes the longer the more there are, and is seldom asked for."""
+        fresh = self._unordered
+        if fresh:
+            if len(fresh) <= FEW:
+                for place in fresh:
+                    insort(self._order, place)
+            else:
+                self._order += fresh
+                self._order.sort()
+            fresh.clear()
+        return self._order
+
     def put(self, record: Record) -> Record | None:
         """Store a record; returns the one it replaces."""
         place = (record.key.namespace, record.key.name)
         previous = self.records.get(place)
         self.records[place] = record
         if previous is None:
-            insort(self.order, place)
+            self._unordered.append(place)
         return previous
 
     def drop(self, key: Key) -> Record | None:
@@ -76,7 +96,8 @@ class ObjectTable(Table):
         place = (key.namespace, key.name)
         previous = self.records.pop(place, None)
         if previous is not None:
-            del self.order[bisect_left(self.order, place)]
+            order = self.order
+            del order[bisect_left(order, place)]
         return previous
 
     def remember(self, event: Event) -> None:
@@ -107,9 +128,10 @@ class ObjectTable(Table):
         records = self.records
         if not namespace:
             return [records[place] for place in self.order]
-        start = bisect_left(self.order, (namespace, ""))
-        end = bisect_left(self.order, (namespace + "\0", ""))
-        return [records[place] for place in self.order[start:end]]
+        order = self.order
+        start = bisect_left(order, (namespace, ""))
+        end = bisect_left(order, (namespace + "\0", ""))
+        return [records[place] for place in order[start:end]]
 
     def select_at(self, version: int, namespace: str = "") -> list[Record]:
         """All records (of a namespace) as they were at an earlier version.

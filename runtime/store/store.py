@@ -73,9 +73,7 @@ class Store:
         self._database = ObjectDatabase(folder / SNAPSHOT)
         for key, record in state.records.items():
             table = self._table(key.resource)
-            table.records[(key.namespace, key.name)] = record
-        for table in self._database.loaded.values():
-            table.order = sorted(table.records)
+            table.put(record)
         for event in state.events:
             self._table(event.record.key.resource).remember(event)
         self._pending: dict[Key, tuple[int, Record | None]] = {}

@@ -65,15 +65,14 @@ def parse_path(method: str, raw_path: str) -> RequestInfo:
     """Take a path (percent-encoded, as it came) apart."""
     verb = METHOD_VERBS.get(method, "")
     raw = raw_path.strip("/").split("/")
-    plain = RequestInfo(unquote(raw_path), method.lower())
-    parts = [unquote(part) for part in raw]
-    if len(parts) < 3 or parts[0] not in ("api", "apis"):
-        return plain
+    path, parts = raw_path, raw
+    if "%" in raw_path:
+        path, parts = unquote(raw_path), [unquote(part) for part in raw]
     group, index = "", 1
-    if parts[0] == "apis":
-        if len(parts) < 4:
-            return plain
+    if parts[0] == "apis" and len(parts) >= 4:
         group, index = parts[1], 2
+    elif parts[0] != "api" or len(parts) < 3:
+        return RequestInfo(path, method.lower())
     version = parts[index]
     index += 1
     watch = False
@@ -87,7 +86,7 @@ def parse_path(method: str, raw_path: str) -> RequestInfo:
     here = parts[index:]
     rest = "/".join(raw[index + 3 :])
     return RequestInfo(
-        unquote(raw_path),
+        path,
         verb,
         True,
         group,

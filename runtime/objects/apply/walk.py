@@ -79,7 +79,7 @@ def field_set(value: Any, node: Node) -> FieldSet:
     declared = node.fields if node.kind == STRUCT else {}
     for name, item in value.items():
         child = node.child(name)
-        if not granular(item, child):
+        if child.kind == LEAF or not granular(item, child):
             result[f"f:{name}"] = EMPTY
             continue
         below = field_set(item, child)
@@ -171,7 +171,7 @@ def _by_element(items: list[Any], node: Node) -> dict[str, list[Any]]:
 
 def merge(live: Any, config: Any, node: Node) -> Any:
     """``live`` with everything that ``config`` says laid over it, nulls too; nothing is removed."""
-    if config is live or live is None or config is None:
+    if config is live or live is None or config is None or node.kind == LEAF:
         return config
     if not granular(config, node) or not granular(live, node):
         return config

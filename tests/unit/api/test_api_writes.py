@@ -5,9 +5,11 @@ import asyncio
 import pytest
 from planes import config_map, deployment, pod
 
-from runtime.api.context import RequestContext, system_user
+from runtime.api.context import ListOptions, RequestContext, system_user
 from runtime.objects import meta
 from runtime.objects.errors import StatusError
+from runtime.store import pace as pace_module
+from runtime.store.journal import JournalWriter
 
 
 async def test_create_fills_in_what_only_the_server_knows(plane) -> None:
@@ -334,3 +336,36 @@ async def test_a_status_body_from_outside_is_read_whole(plane) -> None:
     ctx = plane.ctx(owns_body=True)
     await plane.api.update(ctx, resource, "default", "web", body, subresource="status")
     assert ctx.warnings == ['unknown field "spec.bogus"']
+
+
+async def test_a_lone_writer_waits_for_the_disk_alone(plane, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace_module, "QUICK_SECONDS", 60.0)
+    push, written = plane.store.push, []
+
+    def note() -> None:
+        key = plane.store._gathering.transactions[-1].changes[0][0]
+        push()
+        written.append(plane.store.get(key) is not None)
+
+    monkeypatch.setattr(plane.store, "push", note)
+    for number in range(64):
+        await asyncio.sleep(0)
+        await plane.client.create(config_map(f"a{number}"), "default")
+    assert len(written) == 64
+    assert sum(written) > 32, "most are on disk before the loop turns"
+
+
+async def test_who_deletes_many_waits_for_the_disk_once(plane, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace_module, "QUICK_SECONDS", 60.0)
+    for number in range(64):
+        await plane.client.create(config_map(f"a{number}"), "default")
+    sync, syncs = JournalWriter.sync, []
+
+    def note(fd: int) -> None:
+        syncs.append(fd)
+        sync(fd)
+
+    monkeypatch.setattr(JournalWriter, "sync", staticmethod(note))
+    await plane.api.delete_collection(plane.ctx(), plane.resource("configmaps"), "default", ListOptions(), {})
+    assert (await plane.client.list("configmaps", "default")).items == []
+    assert len(syncs) <= 2

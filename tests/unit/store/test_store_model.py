@@ -8,12 +8,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from store_helpers import drop, pod_key, put
 
-from runtime.store import Store, VersionMismatch, check
+from runtime.store import Key, Record, Store, VersionMismatch, check
+from runtime.store.database import FEW, ObjectDatabase
 
 NAMES = st.sampled_from([f"p{number}" for number in range(6)])
 VALUES = st.one_of(st.integers(-(2**53), 2**53), st.text(max_size=20), st.none(), st.booleans())
@@ -41,7 +42,10 @@ class StoreMachine(RuleBasedStateMachine):
 
     def commit(self, *changes: Any) -> None:
         async def submit() -> Any:
-            return await self.store.submit(list(changes))
+            future = self.store.submit(list(changes))
+            if self.revision % 2:
+                self.store.push()
+            return await future
 
         self.run(submit)
         self.past[self.revision] = dict(self.model)
@@ -129,3 +133,34 @@ class StoreMachine(RuleBasedStateMachine):
 
 StoreMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
 TestStore = StoreMachine.TestCase
+
+
+PLACES = st.tuples(st.sampled_from("ab"), st.integers(0, 2 * FEW).map(str))
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("put"), st.lists(PLACES, max_size=2 * FEW)),
+        st.tuples(st.just("drop"), st.lists(PLACES, max_size=3)),
+        st.tuples(st.just("list"), st.just([])),
+    ),
+    max_size=8,
+)
+
+
+@given(STEPS)
+def test_however_many_records_come_between_two_looks_they_are_in_order(
+    steps: list[tuple[str, list[tuple[str, str]]]],
+) -> None:
+    table = ObjectDatabase(Path("unused")).objects("pods")
+    model: dict[tuple[str, str], Record] = {}
+    for step, places in [*steps, ("list", [])]:
+        for namespace, name in places:
+            key = Key("pods", namespace, name)
+            if step == "put":
+                record = Record(key, {}, 1)
+                assert table.put(record) is model.get((namespace, name))
+                model[(namespace, name)] = record
+            else:
+                assert table.drop(key) is model.pop((namespace, name), None)
+        if step == "list":
+            assert table.select() == [model[place] for place in sorted(model)]
+            assert table.select("a") == [model[place] for place in sorted(model) if place[0] == "a"]
