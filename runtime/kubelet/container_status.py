@@ -28,12 +28,14 @@ class Waiting(NamedTuple):
 
 
 class Resources(NamedTuple):
-    """What containers have of cpu and memory, where it is not what their specs say."""
+    """What containers have, where it is not what their specs say: of cpu and memory, and of users and groups."""
 
     given: Mapping[str, Obj] = {}
     """Container id → what it was given while it ran."""
     allocated: Mapping[str, Obj] = {}
     """Container name → what it has while its spec asks for what the node can't give."""
+    users: Mapping[str, Obj] = {}
+    """Container id → who its first process is."""
 
 
 def container_id(container: Container) -> str:
@@ -139,6 +141,9 @@ def _convert(
         status["resources"] = resources
         if resources.get("requests"):
             status["allocatedResources"] = resources["requests"]
+    user = has.users.get(container.id) or (old.get("user") if old is not None and same else None)
+    if user is not None:
+        status["user"] = user
     mounts = _volume_mounts(spec)
     if mounts:
         status["volumeMounts"] = mounts

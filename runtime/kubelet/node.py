@@ -245,6 +245,7 @@ class NodeReporter:
             "conditions": self._conditions(old),
             "daemonEndpoints": {"kubeletEndpoint": {"Port": self._options.port}},
             "nodeInfo": facts.node_info(),
+            "features": {"supplementalGroupsPolicy": True},
         }
         if images:
             status["images"] = images

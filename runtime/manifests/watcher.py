@@ -17,9 +17,9 @@ from pathlib import Path
 import orjson
 import watchfiles
 
-from runtime.client import Client, Informer
+from runtime.client import Client
 from runtime.objects.clock import Clock, format_time
-from runtime.objects.errors import Obj, StatusError
+from runtime.objects.errors import StatusError
 from runtime.objects.meta import key_of
 from runtime.objects.registry import Registry
 
@@ -30,10 +30,10 @@ from .errors import ManifestError
 from .files import Content, Files, is_manifest
 from .order import rank
 from .publishing import Publisher
+from .requests import Requests
 from .sources import (
     LABEL,
     NAMESPACE,
-    REQUEST_ANNOTATION,
     STATUS,
     Entry,
     Identity,
@@ -78,8 +78,8 @@ class ManifestWatcher:
         self._applier = Applier(client, registry, namespace)
         self._sources: dict[Path, Source] = {}
         self._publisher = Publisher(client, report)
-        self._requests = Informer(client, "configmaps", clock, namespace=NAMESPACE, label_selector=LABEL)
         self._wake = asyncio.Event()
+        self._requests = Requests(client, clock, self._sources, report, self._wake.set)
         self._drift = DriftWatch(client, self._applier, clock, self._sources, self._wake.set)
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -90,7 +90,6 @@ class ManifestWatcher:
         """Apply everything once, then go on watching. Errors in files are reported, not raised."""
         await self._load()
         await self.sync()
-        self._requests.add_handler(lambda deltas: self._wake.set())
         self._requests.start()
         self._registry.listeners.append(self._wake.set)  # a file may have been waiting for a kind
         loop = asyncio.get_running_loop()
@@ -182,7 +181,7 @@ class ManifestWatcher:
         scan = await asyncio.to_thread(self._files.scan)
         await self._read(scan.files, scan.missing)
         self._find_duplicates()
-        self._take_requests()
+        self._requests.take()
         await self._publisher.publish(
             self._sources.values()
         )  # what is wrong, and what waits, shows before the work begins
@@ -297,56 +296,6 @@ class ManifestWatcher:
                     source.error = None
 
     # -- requests --------------------------------------------------------------------------------------------
-
-    def _take_requests(self) -> None:
-        for configmap in self._requests.list():
-            text = (configmap["metadata"].get("annotations") or {}).get(REQUEST_ANNOTATION)
-            if not text:
-                continue
-            source = next(
-                (s for s in self._sources.values() if s.configmap == configmap["metadata"]["name"]), None
-            )
-            if source is None:
-                continue
-            try:
-                request = orjson.loads(text)
-                identifier, action = str(request["id"]), str(request["action"])
-            except (ValueError, KeyError, TypeError):
-                self._report(f"{source.path}: a request that can't be read: {text[:200]!r}")
-                continue
-            if identifier == source.handled_request:
-                continue
-            source.handled_request = identifier
-            self._obey(source, action, request)
-
-    def _obey(self, source: Source, action: str, request: Obj) -> None:
-        everything = list(self._sources.values()) if request.get("all") else [source]
-        chosen = request.get("document")
-        match action:
-            case "pause" | "resume":
-                for each in everything:
-                    each.paused = action == "pause"
-            case "mode":
-                for each in everything:
-                    each.manual = request.get("mode") == "manual"
-            case "apply":
-                for each in everything:
-                    each.apply_now = each.prune_now = chosen is None
-                    each.reapply = {
-                        e.identity
-                        for e in each.entries.values()
-                        if e.document is not None and chosen in (None, e.document.index)
-                    }
-            case "unaccept":
-                for entry in source.entries.values():
-                    if entry.document is not None and chosen in (None, entry.document.index):
-                        entry.accepted, entry.checked_version = "", ""
-            case "accept":
-                for entry in source.entries.values():
-                    if entry.document is not None and chosen in (None, entry.document.index) and entry.drift:
-                        entry.accepted, entry.checked_version = digest_of(entry.drift), ""
-            case _:
-                self._report(f"{source.path}: an unknown request: {action}")
 
     # -- applying --------------------------------------------------------------------------------------------
 

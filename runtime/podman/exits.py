@@ -134,10 +134,11 @@ def traces_of(pid_folder: Path, container_id: str) -> Traces | None:
     if "--exit-dir" not in options:
         return None
     folders = [options[name] for name in ("-b", "--bundle", "--persist-dir") if name in options]
+    group = cgroup_of(pid)
+    if group is not None and container_id not in str(group):
+        group = None  # of the whole session: a rootless container may have none of its own
     return Traces(
-        Path(options["--exit-dir"]) / container_id,
-        tuple(Path(folder) / "oom" for folder in folders),
-        cgroup_of(pid) if belongs_to(pid, container_id) else None,
+        Path(options["--exit-dir"]) / container_id, tuple(Path(folder) / "oom" for folder in folders), group
     )
 
 

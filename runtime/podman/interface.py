@@ -14,6 +14,8 @@ from typing import Any, Literal, Protocol
 
 from runtime.objects.streams import Connection, StreamSession
 
+from .accounts import Accounts
+
 
 class RuntimeFailure(Exception):
     """The runtime refused or broke. ``reason`` is a Kubernetes reason where one fits."""
@@ -213,6 +215,8 @@ class Image:
     entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     stop_signal: str = ""
+    accounts: Accounts | None = None
+    """Its users and groups, where they can be read."""
 
 
 @dataclass(frozen=True, slots=True)

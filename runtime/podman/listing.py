@@ -301,7 +301,8 @@ class Listing:
             if end is None:
                 await self._ask_about_end(container_id)
                 return
-            self._ends[container_id] = end
+            if container_id in self._owners:
+                self._ends[container_id] = end
             self._tell(container_id)
             self._publish_end(container_id, end.exit_code, end)
         finally:
@@ -315,8 +316,8 @@ class Listing:
         loop = asyncio.get_running_loop()
         deadline, delay = loop.time() + _EXIT_FILE_SECONDS, 0.001
         while (end := traces.end()) is None:
-            if loop.time() > deadline:
-                return None
+            if loop.time() > deadline or container_id not in self._owners:
+                return None  # it was removed meanwhile, and the file with it
             await asyncio.sleep(delay)
             delay = min(delay * 1.5, 0.05)
         if end.exit_code != _KILLED:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 
 from . import names
+from .accounts import Accounts
 from .interface import Image, ImageFailure
 from .simulated_life import MISSING_IMAGE
 
@@ -40,7 +41,8 @@ class SimulatedImages:
         if found is not None:
             return found, False
         digest = f"{sum(full.encode()) * 2654435761 % 2**32:08x}" * 8
-        found = Image(digest, (full,), (f"{full.rpartition(':')[0]}@sha256:{digest}",), 10 << 20)
+        digests = (f"{full.rpartition(':')[0]}@sha256:{digest}",)
+        found = Image(digest, (full,), digests, 10 << 20, accounts=Accounts())
         self._images[full] = self._images[digest] = self._images[f"sha256:{digest}"] = found
         return found, True
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal
 
 from runtime.objects.clock import parse_time
 
 from . import spec
+from .accounts import read_accounts
 from .exits import End
 from .interface import Container, Image, Sandbox
 
@@ -172,7 +174,10 @@ def _sandbox(sandbox_id: str, item: Mapping[str, Any], members: list[Container],
 
 
 def image(item: Mapping[str, Any]) -> Image:
-    """The answer of ``images/NAME/json``."""
+    """The answer of ``images/NAME/json``. Reads the image's accounts where its layers are on this machine."""
+    driver: Mapping[str, Any] = (item.get("GraphDriver") or {}).get("Data") or {}
+    layers = [driver.get("UpperDir") or "", *(driver.get("LowerDir") or "").split(":")]
+    folders = [Path(layer) for layer in layers if layer]
     config: Mapping[str, Any] = item.get("Config") or {}
     return Image(
         id=str(item["Id"]),
@@ -183,6 +188,7 @@ def image(item: Mapping[str, Any]) -> Image:
         entrypoint=tuple(config.get("Entrypoint") or ()),
         command=tuple(config.get("Cmd") or ()),
         stop_signal=str(config.get("StopSignal") or ""),
+        accounts=read_accounts(folders) if folders and folders[0].is_dir() else None,
     )
 
 

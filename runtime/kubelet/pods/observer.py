@@ -123,7 +123,7 @@ class Observer:
                 terminal=terminal,
                 failed=state.failed,
                 resize=state.resize,
-                resources=Resources(state.resized, state.allocated),
+                resources=Resources(state.resized, state.allocated, state.users),
             )
         )
 

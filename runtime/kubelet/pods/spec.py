@@ -16,6 +16,7 @@ from runtime.kubelet.options import KubeletOptions
 from runtime.kubelet.pods.admission import dotted
 from runtime.kubelet.resources import bytes_of, cores, oom_score_adj
 from runtime.objects.errors import Obj
+from runtime.podman.accounts import Identity
 from runtime.podman.interface import Container, ContainerSpec, Image, Mount, PortMapping, SandboxSpec
 
 HASH_LABEL = "io.kubetui.container.hash"
@@ -228,9 +229,7 @@ def container_spec(pod: Obj, container: Obj, place: ContainerPlace) -> Container
     memory_limit = limits.get("memory", pod_limits.get("memory"))
     capabilities = own.get("capabilities") or {}
     seccomp = own.get("seccompProfile") or pod_context.get("seccompProfile") or {}
-    groups: list[int] = list(pod_context.get("supplementalGroups") or ())
-    if pod_context.get("fsGroup") is not None:
-        groups.append(pod_context["fsGroup"])
+    user, groups = _user_and_groups(pod, container, place.image)
     score = oom_score_adj(pod, container, place.quality, place.memory_capacity)
     env = place.env
     command, args = container.get("command"), container.get("args")
@@ -253,7 +252,7 @@ def container_spec(pod: Obj, container: Obj, place: ContainerPlace) -> Container
         memory_request=bytes_of(requests["memory"]) if "memory" in requests else 0,
         # Lowering the score needs a privilege that a rootless runtime does not have.
         oom_score_adj=None if place.rootless and score < 0 else score,
-        user=_user(own, pod_context, place.image),
+        user=user,
         groups=tuple(groups),
         privileged=bool(own.get("privileged")),
         read_only_root=bool(own.get("readOnlyRootFilesystem")),
@@ -277,6 +276,38 @@ def _user(own: Obj, pod_context: Obj, image: Image) -> str:
         return ""
     name = str(user) if user is not None else image.user.partition(":")[0] or "0"
     return name if group is None else f"{name}:{group}"
+
+
+def identity_of(pod: Obj, container: Obj, image: Image) -> Identity | None:
+    """Who the container's first process is; None when the image does not tell.
+
+    The user's groups in the image come first unless the pod's ``supplementalGroupsPolicy`` is ``Strict``.
+    """
+    pod_context: Obj = pod["spec"].get("securityContext") or {}
+    own: Obj = container.get("securityContext") or {}
+    if image.accounts is None:
+        return None
+    found = image.accounts.identity(_user(own, pod_context, image) or image.user)
+    if found is None:
+        return None
+    merged = () if pod_context.get("supplementalGroupsPolicy") == "Strict" else found.groups
+    return Identity(found.uid, found.gid, tuple(dict.fromkeys((*merged, *_groups(pod_context)))))
+
+
+def _groups(pod_context: Obj) -> list[int]:
+    groups: list[int] = list(pod_context.get("supplementalGroups") or ())
+    if pod_context.get("fsGroup") is not None:
+        groups.append(pod_context["fsGroup"])
+    return groups
+
+
+def _user_and_groups(pod: Obj, container: Obj, image: Image) -> tuple[str, Sequence[int]]:
+    """What the runtime is told of both: it adds the user's groups in the image unless it is given the primary one."""
+    pod_context: Obj = pod["spec"].get("securityContext") or {}
+    user, groups = _user(container.get("securityContext") or {}, pod_context, image), _groups(pod_context)
+    strict = pod_context.get("supplementalGroupsPolicy") == "Strict"
+    who = identity_of(pod, container, image) if strict or ":" in user else None
+    return (user, groups) if who is None else (f"{who.uid}:{who.gid}", who.groups)
 
 
 def _seccomp(profile: Obj, root: Path) -> str:
@@ -306,6 +337,11 @@ def not_honoured(pod: Obj) -> list[str]:
         for container in spec.get(field) or ():
             where = f"spec.{field}{{{container['name']}}}"
             contexts.append((f"{where}.securityContext", container.get("securityContext") or {}))
+            rules = container.get("restartPolicyRules") or ()
+            if any(rule.get("action") == "RestartAllContainers" for rule in rules):
+                found.append(
+                    f"{where}.restartPolicyRules: RestartAllContainers restarts this container alone"
+                )
             if container.get("volumeDevices"):
                 found.append(f"{where}.volumeDevices: raw block volumes have no effect on this node")
             for name in (container.get("resources") or {}).get("limits") or ():

@@ -24,6 +24,7 @@ from runtime.kubelet.pods.spec import (
     ContainerPlace,
     container_hash,
     container_spec,
+    identity_of,
     not_honoured,
     sandbox_spec,
 )
@@ -208,6 +209,12 @@ class Starter:
         image = await self._image(state, spec, say)
         attempt = state.next_attempt(spec["name"])
         container_id = await self._create(state, spec, sandbox, image, attempt, say)
+        who = identity_of(state.pod, spec, image)
+        if who is not None:
+            groups = sorted({who.gid, *who.groups})
+            state.users[container_id] = {
+                "linux": {"uid": who.uid, "gid": who.gid, "supplementalGroups": groups}
+            }
         say("Normal", "Created", "Container created")
         now = self._clock.now()
         made = Container(

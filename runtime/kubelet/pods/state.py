@@ -70,6 +70,8 @@ class PodState:
     """Condition, reason and message while new amounts of cpu and memory can't be given."""
     allocated: dict[str, Obj] = field(default_factory=dict)
     """Container name → the resources it has until then."""
+    users: dict[str, Obj] = field(default_factory=dict)
+    """Container id → who its first process is, as the status shows it."""
     resized: dict[str, Obj] = field(default_factory=dict)
     """Container id → the resources it was given while it ran."""
     resize_restarts: set[str] = field(default_factory=set)
@@ -117,3 +119,4 @@ class PodState:
         self.resized.pop(container.id, None)
         self.resize_restarts.discard(container.id)
         self.messages.pop(container.id, None)
+        self.users.pop(container.id, None)

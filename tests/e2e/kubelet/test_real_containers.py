@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +54,7 @@ async def node(podman_storage: PodmanStorage, tmp_path: Path) -> AsyncIterator[R
             await runtime.remove_everything()
 
 
-async def eventually(check: Any, seconds: float = 30.0) -> Any:
+async def eventually(check: Any, seconds: float = 120.0) -> Any:
     end = time.monotonic() + seconds
     while True:
         try:
@@ -324,6 +324,44 @@ async def test_users_groups_and_subpaths(node: Rig) -> None:
     assert lines[3] == "bee"
     if os.geteuid() == 0:  # an ordinary user may not give files to other groups
         assert lines[2] == "2000"
+
+
+@pytest.fixture(scope="module")
+def grouped_image(podman_storage: PodmanStorage) -> Iterator[str]:
+    """An image whose user 1000 is in a group of it, as a layer of its own says."""
+    name = "localhost/grouped:1"
+    script = "echo app:x:1000:1001::/:/bin/sh >> /etc/passwd; echo more:x:50000:app >> /etc/group"
+    made = ("--name", "grouped", "--network", "none", "busybox:1.36", "sh", "-c", script)
+    podman_storage.run("run", *made)
+    podman_storage.run("commit", "grouped", name)
+    podman_storage.run("rm", "--force", "grouped")
+    yield name
+    podman_storage.run("rmi", "--force", name)
+
+
+@pytest.mark.parametrize(
+    ("context", "gid", "groups"),
+    [
+        ({"runAsUser": 1000}, 1001, {50000, 60000}),
+        ({"runAsUser": 1000, "runAsGroup": 7}, 7, {50000, 60000}),
+        ({"runAsUser": 1000, "supplementalGroupsPolicy": "Merge"}, 1001, {50000, 60000}),
+        ({"runAsUser": 1000, "supplementalGroupsPolicy": "Strict"}, 1001, {60000}),
+        ({"runAsUser": 1000, "runAsGroup": 7, "supplementalGroupsPolicy": "Strict"}, 7, {60000}),
+    ],
+)
+async def test_a_users_groups_in_the_image_come_with_it_unless_the_pod_is_strict(
+    node: Rig, grouped_image: str, context: Obj, gid: int, groups: set[int]
+) -> None:
+    pod = shell("a", "id -u; id -g; id -G", spec={"restartPolicy": "Never"})
+    pod["spec"]["securityContext"] = {**context, "supplementalGroups": [60000]}
+    pod["spec"]["containers"][0]["image"] = grouped_image
+    await node.make(no_token(pod))
+    await ended(node, "a")
+    uid, primary, all_groups = (await text_of(node, "a")).splitlines()
+    assert (int(uid), int(primary)) == (1000, gid)
+    assert {int(group) for group in all_groups.split()} == {gid, *groups}
+    shown = (await node.status("a"))["containerStatuses"][0]["user"]
+    assert shown == {"linux": {"uid": 1000, "gid": gid, "supplementalGroups": sorted({gid, *groups})}}
 
 
 async def test_adoption_keeps_containers_and_deletion_cleans_up(node: Rig) -> None:

@@ -616,16 +616,17 @@ async def test_what_somebody_froze_can_be_stopped_and_removed(cluster, podman_st
 async def test_any_number_of_containers_is_told_to_stop_at_once(cluster):
     """One that takes its time must not keep others from hearing that they are to end."""
     sandbox = await cluster.pod()
-    script = ("trap 'echo told' TERM", "while :; do sleep 0.2; done")
+    script = ("trap 'echo told' TERM", "echo up", "while :; do sleep 0.2; done")
     names = [f"c{number}" for number in range(min(3 * (os.cpu_count() or 1) + 3, 15))]
     containers = [await cluster.launch(sandbox, *script, name=name) for name in names]
+
+    async def all_say(word):
+        logs = [cluster.folder / "logs" / "u1" / f"{name}.0.log" for name in names]
+        return all(log.exists() and word in log.read_text() for log in logs)
+
+    await wait_for(lambda: all_say("up"))  # a signal before the trap is set would be lost
     stopping = [asyncio.ensure_future(cluster.runtime.stop_container(one, 600)) for one in containers]
-
-    async def all_told():
-        logs = [(cluster.folder / "logs" / "u1" / f"{name}.0.log").read_text() for name in names]
-        return all("told" in text for text in logs)
-
-    await wait_for(all_told, 60)
+    await wait_for(lambda: all_say("told"))
     assert not any(task.done() for task in stopping)
     await asyncio.gather(*(cluster.runtime.stop_container(one, 0) for one in containers))
     await asyncio.wait_for(asyncio.gather(*stopping), 120)

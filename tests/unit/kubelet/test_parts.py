@@ -23,10 +23,18 @@ from runtime.kubelet.pods.images import (
     read_docker_config,
     registry_matches,
 )
-from runtime.kubelet.pods.spec import ContainerPlace, HostDNS, container_spec, pod_dns, sandbox_spec
+from runtime.kubelet.pods.spec import (
+    ContainerPlace,
+    HostDNS,
+    container_spec,
+    identity_of,
+    pod_dns,
+    sandbox_spec,
+)
 from runtime.kubelet.stats import usage_between
 from runtime.kubelet.timers import Timers
 from runtime.objects.clock import ManualClock
+from runtime.podman.accounts import Accounts
 from runtime.podman.interface import ContainerStats, Image, RuntimeUnavailable
 from runtime.podman.simulated import SimulatedRuntime
 
@@ -249,6 +257,33 @@ def test_what_may_not_run(context: dict[str, Any], user: str, message: str | Non
     with pytest.raises(ConfigFailure) as failure:
         container_spec(pod, container, place(image=image))
     assert message in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("context", "user", "groups"),
+    [
+        ({}, "", (5,)),
+        ({"runAsUser": 1000}, "1000", (5,)),  # Podman adds the groups of the image by itself
+        ({"runAsUser": 1000, "runAsGroup": 3}, "1000:3", (9, 5)),
+        ({"runAsUser": 1000, "supplementalGroupsPolicy": "Strict"}, "1000:1001", (5,)),
+        ({"supplementalGroupsPolicy": "Strict"}, "1000:1001", (5,)),
+        ({"runAsUser": 1, "runAsGroup": 3, "supplementalGroupsPolicy": "Strict"}, "1:3", (5,)),
+    ],
+)
+def test_users_and_groups(context: dict[str, Any], user: str, groups: tuple[int, ...]) -> None:
+    accounts = Accounts((("app", 1000, 1001),), (("more", 9, ("app",)),))
+    image = Image("id", ("i",), (), 1, user="app", accounts=accounts)
+    pod, container = pod_and_container({}, securityContext={**context, "supplementalGroups": [5]})
+    found = container_spec(pod, container, place(image=image))
+    assert (found.user, found.groups) == (user, groups)
+    who = identity_of(pod, container, image)
+    assert who is not None and (5 in who.groups, 9 in who.groups) == (
+        True,
+        context.get("supplementalGroupsPolicy") != "Strict" and who.uid == 1000,
+    )
+    without = Image("id", ("i",), (), 1, user="app")
+    assert identity_of(pod, container, without) is None
+    assert container_spec(pod, container, place(image=without)).groups == (5,)
 
 
 DNS = KubeletOptions(cluster_dns=("10.96.0.10",))

@@ -81,9 +81,9 @@ class World:
         annotation = orjson.dumps({"id": str(self.number), **request}).decode()
         body = {"metadata": {"annotations": {REQUEST_ANNOTATION: annotation}}}
         changed = await self.client.patch("configmaps", source.configmap, "kube-system", body)
-        self.watcher._requests.start()
-        for _ in range(200):
-            known = self.watcher._requests.get(f"kube-system/{source.configmap}")
+        self.watcher._requests.configmaps.start()
+        for _ in range(12_000):
+            known = self.watcher._requests.configmaps.get(f"kube-system/{source.configmap}")
             if (
                 known is not None
                 and known["metadata"]["resourceVersion"] == changed["metadata"]["resourceVersion"]
