@@ -33,6 +33,7 @@ def configuration(kind: str, name: str, client: dict, rules: list[dict], **more:
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}},
         "sideEffects": "None",
         "admissionReviewVersions": ["v1", "v1beta1"],
+        "timeoutSeconds": 30,
         **more,
     }
     return json.dumps(
@@ -118,7 +119,7 @@ def test_a_webhook_that_is_gone(k: InNamespace, hooks: WebhookServer) -> None:
         k("apply", "-f", "-", stdin=configuration("Validating", name, service, [rule]))
         done = k.run("create", "configmap", "c", check=False)
         assert done.returncode == 1
-        called = f'Post "https://gone.{name}.svc:443/x?timeout=10s": '
+        called = f'Post "https://gone.{name}.svc:443/x?timeout=30s": '
         sentence = f'failed calling webhook "hook.example.com": failed to call webhook: {called}'
         assert f"Internal error occurred: {sentence}" in done.stderr
         text = configuration("Validating", name, service, [rule], failurePolicy="Ignore")
