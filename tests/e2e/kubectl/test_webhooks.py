@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.kubectls import InNamespace
-from tests.support.serving import eventually
+from tests.support.serving import Serving, eventually
 from tests.support.webhooks import Review, WebhookServer, patch, webhooks_beside
 
 pytestmark = pytest.mark.kubectl
@@ -221,3 +222,33 @@ def test_a_mutating_policy_completes(k: InNamespace) -> None:
         assert made["spec"]["replicas"] == 2
     finally:
         k("delete", "mutatingadmissionpolicy,mutatingadmissionpolicybinding", name)
+
+
+def test_a_cluster_starts_though_no_webhook_answers(tmp_path: Path) -> None:
+    """A restart finds webhooks that nobody answers yet: their own pods wait for this cluster."""
+    dead = {"url": "https://127.0.0.1:1/gone"}
+    everything = {"operations": ["*"], "resources": ["*/*"], "scope": "*"}
+    server = Serving(tmp_path, options=["--runtime", "simulated"])
+    try:
+        k = server.start().kubectl(os.environ.get("KUBETUI_KUBECTL", "kubectl"))
+        definition = DEFINITION.replace("NAME", "a").replace("CLIENT", json.dumps(dead))
+        k("apply", "-f", "-", stdin=definition)
+        k("wait", "--for=condition=Established", "crd/crontabs.a.example.com", "--timeout=60s")
+        tab = {"apiVersion": "a.example.com/v1", "kind": "CronTab", "metadata": {"name": "t"}, "spec": {}}
+        k("apply", "-f", "-", stdin=json.dumps(tab))
+        k("create", "deployment", "web", "--image=nginx:1.27")
+        k("rollout", "status", "deployment/web", "--timeout=60s")
+        text = configuration("Validating", "dead", dead, [everything], namespaceSelector={})
+        k("apply", "-f", "-", stdin=text)
+        assert server.stop() == 0
+        k = server.start(120).kubectl(os.environ.get("KUBETUI_KUBECTL", "kubectl"))
+        done = k.run("scale", "deployment/web", "--replicas=2", check=False)
+        assert 'failed calling webhook "hook.example.com"' in done.stderr
+        k("delete", "validatingwebhookconfiguration", "dead")
+        k("scale", "deployment/web", "--replicas=2")
+        k("rollout", "status", "deployment/web", "--timeout=60s")
+        k("wait", "--for=condition=Ready", "nodes", "--all", "--timeout=60s")
+        k("delete", "crd", "crontabs.a.example.com", "--timeout=60s")
+        assert "Traceback" not in server.log.read_text()
+    finally:
+        server.stop()
