@@ -205,7 +205,7 @@ class ControlPlane:
             body = {"spec": {"renewTime": format_micro_time(self.clock.now())}}
             await self.client.patch("leases.coordination.k8s.io", name, "kube-node-lease", body, type="merge")
 
-    async def until(self, check: Callable[[], Any], seconds: float = 10.0) -> Any:
+    async def until(self, check: Callable[[], Any], seconds: float = 60.0) -> Any:
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
         while not (found := check()):
