@@ -53,6 +53,6 @@ async def test_kr8s_port_forward(cluster: Cluster) -> None:
         for text in (b"one\n", b"two\n"):
             reader, writer = await asyncio.open_connection("127.0.0.1", local)
             writer.write(text)
-            assert await asyncio.wait_for(reader.readline(), 5) == text.upper()
+            assert await asyncio.wait_for(reader.readline(), 60) == text.upper()
             writer.close()
     server.close()
