@@ -100,7 +100,8 @@ class WatchStream:
             state, self._state = self._state, []
             first, self._first = self._first, []
             await self._convert(state)
-            return [*self._initial(state), *first]
+            if batch := [*self._initial(state), *first]:
+                return batch
         while not self._closed:
             try:
                 events = await self._wait()
