@@ -35,6 +35,7 @@ from runtime.kubelet import Kubelet, KubeletOptions, RuntimeCache, metrics
 from runtime.kubelet.stats import StatsSampler
 from runtime.manifests import ManifestWatcher
 from runtime.objects.clock import Clock, SystemClock
+from runtime.objects.errors import StatusError
 from runtime.objects.kinds import builtin_registry
 from runtime.objects.meta import is_true
 from runtime.podman.interface import ContainerRuntime, RuntimeFailure
@@ -240,7 +241,10 @@ class Cluster:
         for node in (await admin.list("nodes")).items:
             if node["metadata"]["name"] not in names:
                 # A node of an earlier start that asked for more of them: its pods go elsewhere.
-                await admin.delete("nodes", node["metadata"]["name"])
+                try:
+                    await admin.delete("nodes", node["metadata"]["name"])
+                except StatusError as error:
+                    self._report(f"node {node['metadata']['name']} stays: {error.message}")
         simulated = options.runtime == "simulated"
         most = options.max_pods or (SIMULATED_MAX_PODS if simulated else DEFAULT_MAX_PODS)
         cache = RuntimeCache(runtime, clock)

@@ -43,7 +43,8 @@ async def ensure_cluster(api: API, *, cluster_ip: str, port: int) -> None:
         port: where the API server itself listens.
     """
     api.expiry.attend()
-    ctx = RequestContext(system_user("system:apiserver"), "kube-apiserver", field_validation="Ignore")
+    user = system_user("system:apiserver")
+    ctx = RequestContext(user, "kube-apiserver", field_validation="Ignore", own=True)
     plain: list[Obj] = [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in SYSTEM_NAMESPACES
     ]

@@ -57,6 +57,8 @@ class RequestContext:
     """Keys that stand twice in the body, as sentences; reported together with its unknown fields."""
     annotations: dict[str, str] = field(default_factory=dict)
     """What admission has to say for the audit log."""
+    own: bool = False
+    """The cluster makes what it can't be without: nobody outside is asked, who might need it to answer."""
     owns_body: bool = False
     """The object handed over was made for this request alone (parsed from a body): no copy is needed."""
 

@@ -100,8 +100,7 @@ class WatchStream:
             state, self._state = self._state, []
             first, self._first = self._first, []
             await self._convert(state)
-            batch = [*self._initial(state), *first]
-            if batch:
+            if batch := [*self._initial(state), *first]:
                 return batch
         while not self._closed:
             try:

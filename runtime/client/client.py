@@ -8,7 +8,7 @@ and whoever changes one takes ``meta.copy(obj)`` first.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from runtime.api.api import API
@@ -75,6 +75,7 @@ class Client:
     ) -> None:
         self._api = api
         self.user = user
+        self._unconverted: dict[str, tuple[Resource, Resource]] = {}
         self.field_manager = field_manager or user.name.rpartition(":")[2]
         self._field_validation = field_validation
 
@@ -97,11 +98,15 @@ class Client:
         field_selector: str = "",
         resource_version: str = "",
     ) -> ObjList:
-        """All objects of a resource (``pods``, ``deployments.apps``), of one namespace or of all."""
+        """All objects of a resource (``pods``, ``deployments.apps``), of one namespace or of all.
+
+        Custom resources come as they are stored: no webhook is asked to convert them, so that nothing in this process
+        waits for a webhook whose own pod may be waiting for it. Their metadata are what they are in every version.
+        """
         options = ListOptions(
             label_selector=label_selector, field_selector=field_selector, resource_version=resource_version
         )
-        result = await self._api.list(self._context(), self._find(resource), namespace, options)
+        result = await self._api.list(self._context(), self._as_stored(resource), namespace, options)
         return ObjList([record.obj for record in result.records], str(result.version))
 
     def watch(
@@ -113,7 +118,7 @@ class Client:
         label_selector: str = "",
         field_selector: str = "",
     ) -> ClientWatch:
-        """Changes after ``resource_version``; without one, what there is first.
+        """Changes after ``resource_version``; without one, what there is first. Versions are as in :meth:`list`.
 
         Raises:
             StatusError: 410 for a version that is no longer kept.
@@ -121,7 +126,7 @@ class Client:
         options = WatchOptions(
             label_selector=label_selector, field_selector=field_selector, resource_version=resource_version
         )
-        return ClientWatch(self._api.watch(self._context(), self._find(resource), namespace, options))
+        return ClientWatch(self._api.watch(self._context(), self._as_stored(resource), namespace, options))
 
     # -- writing -------------------------------------------------------------------------------------------
 
@@ -262,10 +267,25 @@ class Client:
         return RequestContext(self.user, self.field_manager, dry_run, self._field_validation)
 
     def _find(self, resource: str) -> Resource:
-        found = self._api.registry.find(resource)
+        registry = self._api.registry
+        found = registry.find(resource)
         if found is None:
             raise path_not_found()
+        if found.convert is not None and found.custom is not None:
+            return registry.by_path(found.group, found.custom.storage_version, found.plural) or found
         return found
+
+    def _as_stored(self, resource: str) -> Resource:
+        found = self._find(resource)
+        settle = found.from_storage
+        if found.convert is None or settle is None:
+            return found
+        known = self._unconverted.get(resource)
+        if known is None or known[0] is not found:
+            # A function of its own: what is remembered of conversions is told apart by it.
+            plain = replace(found, convert=None, from_storage=lambda obj: settle(obj))
+            known = self._unconverted[resource] = (found, plain)
+        return known[1]
 
     def _kind(self, obj: Mapping[str, Any]) -> Resource:
         found = self._api.registry.by_kind(obj.get("apiVersion", ""), obj.get("kind", ""))

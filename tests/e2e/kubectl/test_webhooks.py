@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.kubectls import InNamespace
-from tests.support.serving import eventually
+from tests.support.serving import Serving, eventually
 from tests.support.webhooks import Review, WebhookServer, patch, webhooks_beside
 
 pytestmark = pytest.mark.kubectl
@@ -33,6 +34,7 @@ def configuration(kind: str, name: str, client: dict, rules: list[dict], **more:
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}},
         "sideEffects": "None",
         "admissionReviewVersions": ["v1", "v1beta1"],
+        "timeoutSeconds": 30,
         **more,
     }
     return json.dumps(
@@ -118,7 +120,7 @@ def test_a_webhook_that_is_gone(k: InNamespace, hooks: WebhookServer) -> None:
         k("apply", "-f", "-", stdin=configuration("Validating", name, service, [rule]))
         done = k.run("create", "configmap", "c", check=False)
         assert done.returncode == 1
-        called = f'Post "https://gone.{name}.svc:443/x?timeout=10s": '
+        called = f'Post "https://gone.{name}.svc:443/x?timeout=30s": '
         sentence = f'failed calling webhook "hook.example.com": failed to call webhook: {called}'
         assert f"Internal error occurred: {sentence}" in done.stderr
         text = configuration("Validating", name, service, [rule], failurePolicy="Ignore")
@@ -220,3 +222,33 @@ def test_a_mutating_policy_completes(k: InNamespace) -> None:
         assert made["spec"]["replicas"] == 2
     finally:
         k("delete", "mutatingadmissionpolicy,mutatingadmissionpolicybinding", name)
+
+
+def test_a_cluster_starts_though_no_webhook_answers(tmp_path: Path) -> None:
+    """A restart finds webhooks that nobody answers yet: their own pods wait for this cluster."""
+    dead = {"url": "https://127.0.0.1:1/gone"}
+    everything = {"operations": ["*"], "resources": ["*/*"], "scope": "*"}
+    server = Serving(tmp_path, options=["--runtime", "simulated"])
+    try:
+        k = server.start().kubectl(os.environ.get("KUBETUI_KUBECTL", "kubectl"))
+        definition = DEFINITION.replace("NAME", "a").replace("CLIENT", json.dumps(dead))
+        k("apply", "-f", "-", stdin=definition)
+        k("wait", "--for=condition=Established", "crd/crontabs.a.example.com", "--timeout=60s")
+        tab = {"apiVersion": "a.example.com/v1", "kind": "CronTab", "metadata": {"name": "t"}, "spec": {}}
+        k("apply", "-f", "-", stdin=json.dumps(tab))
+        k("create", "deployment", "web", "--image=nginx:1.27")
+        k("rollout", "status", "deployment/web", "--timeout=60s")
+        text = configuration("Validating", "dead", dead, [everything], namespaceSelector={})
+        k("apply", "-f", "-", stdin=text)
+        assert server.stop() == 0
+        k = server.start(120).kubectl(os.environ.get("KUBETUI_KUBECTL", "kubectl"))
+        done = k.run("scale", "deployment/web", "--replicas=2", check=False)
+        assert 'failed calling webhook "hook.example.com"' in done.stderr
+        k("delete", "validatingwebhookconfiguration", "dead")
+        k("scale", "deployment/web", "--replicas=2")
+        k("rollout", "status", "deployment/web", "--timeout=60s")
+        k("wait", "--for=condition=Ready", "nodes", "--all", "--timeout=60s")
+        k("delete", "crd", "crontabs.a.example.com", "--timeout=60s")
+        assert "Traceback" not in server.log.read_text()
+    finally:
+        server.stop()

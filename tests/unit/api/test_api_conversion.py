@@ -261,3 +261,30 @@ async def test_what_a_definition_says_of_its_converter_is_checked(plane, hooks, 
     with pytest.raises(StatusError) as caught:
         await plane.client.create(definition(hooks.on("/c"), **webhook))
     assert caught.value.message.endswith(f"is invalid: {sentence}")
+
+
+async def test_controllers_do_not_wait_for_a_converter(plane, hooks) -> None:
+    await serve(plane, definition(hooks.on("/c", convert)))
+    await plane.client.create(tab("old", "v1", hostPort="h:1"), "default")
+    stored = await plane.client.get(DEFINITIONS, TABS)
+    changed = meta.copy(stored)
+    for one in changed["spec"]["versions"]:
+        one["storage"] = one["name"] == "v2"
+    await plane.client.update(changed)
+    await plane.client.create(tab("new", "v2", host="h", port="2"), "default")
+    hooks.on("/c", {"result": {"status": "Failure", "message": "not now"}})
+    listed = await plane.client.list(TABS)
+    assert [one["metadata"]["name"] for one in listed.items] == ["new", "old"]
+    async with plane.client.watch(TABS, resource_version=listed.resource_version) as watch:
+        patch = {"metadata": {"labels": {"x": "y"}}}
+        await plane.client.patch(TABS, "new", "default", patch)
+        ((kind, obj),) = await watch.next()
+        assert (kind, obj["metadata"]["labels"]) == ("MODIFIED", {"app": "new", "x": "y"})
+    assert not hooks.asked["/c"]
+    hooks.on("/c", convert)
+    # what was shown so is not what those get who ask for a version
+    answer = await plane.api.list(plane.ctx(), version(plane, "v2"), "default", ListOptions())
+    assert [record.obj["spec"]["port"] for record in answer.records] == ["2", "1"]
+    # a change of what is stored in an older version loses nothing of it
+    await plane.client.patch(TABS, "old", "default", {"metadata": {"labels": {"x": "y"}}})
+    assert (await get(plane, "old", "v1"))["spec"]["hostPort"] == "h:1"

@@ -333,3 +333,15 @@ async def test_events_are_one_kind_under_two_groups(plane) -> None:
     )
     assert len(listed.records) == 1
     stream.close()
+
+
+async def test_a_watch_that_selects_nothing_yet_goes_on(plane) -> None:
+    await plane.client.create(config_map("a"), "default")
+    stream = plane.api.watch(
+        plane.ctx(), plane.resource("configmaps"), "default", WatchOptions(label_selector="x=y")
+    )
+    waiting = asyncio.ensure_future(stream.next())
+    await plane.client.create(config_map("b", labels={"x": "y"}), "default")
+    ((kind, record),) = await asyncio.wait_for(waiting, 60)
+    assert (kind, record.key.name) == ("ADDED", "b")
+    stream.close()

@@ -37,6 +37,7 @@ def hook(client: dict, *rules: dict, name: str = "a.example.com", **more: Any) -
         "rules": list(rules or (MAP_RULE,)),
         "sideEffects": "None",
         "admissionReviewVersions": ["v1"],
+        "timeoutSeconds": 30,
         **more,
     }
 
@@ -183,9 +184,10 @@ async def test_a_webhook_that_cannot_be_reached(plane, hooks) -> None:
     for config, sentence in (
         ({**client, "url": "https://127.0.0.1:1/x"}, "dial tcp 127.0.0.1:1: connect: connection refused"),
         ({**client, "caBundle": foreign}, "x509: certificate signed by unknown authority"),
+        ({**client, "url": f"https://{'a' * 70}.example/"}, "label"),
         (
             {"caBundle": client["caBundle"], "service": {"name": "none", "namespace": "default"}},
-            'Post "https://none.default.svc:443/?timeout=10s": services "none" not found',
+            'Post "https://none.default.svc:443/?timeout=30s": services "none" not found',
         ),
     ):
         await configure(plane, "Validating", hook(config))
