@@ -243,6 +243,16 @@ async def test_what_is_typed_behind_a_key_is_meant_for_its_dialog(term: Terminal
     assert not term.sent("PATCH")
 
 
+async def test_what_is_pasted_behind_a_key_is_meant_for_its_dialog(term: Terminal) -> None:
+    term.api.slow = 0.6
+    term.app.post_message(events.Key("n", "n"))
+    term.app.post_message(events.Paste("monitor"))
+    for letter in "ing":
+        term.app.post_message(events.Key(letter, letter))
+    term.app.post_message(events.Key("enter", None))
+    await term.wait(lambda: term.app.namespaces == ("monitoring",))
+
+
 async def test_escape_gives_up_waiting(term: Terminal) -> None:
     term.api.slow = 3.0
     await term.press("n")
