@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from fakeapi import FakeAPI, now_text
+from fakeworld import World
 from steps import answer, current, pick, shown
 from terminal import Terminal, terminal
 from textual import events
@@ -97,6 +98,22 @@ async def test_sort_age(term: Terminal) -> None:
 async def test_sort_name(term: Terminal) -> None:
     await term.press("A", "N")
     await term.wait(lambda: shown(term) == sorted(shown(term)))
+
+
+async def test_namesakes_stand_in_the_order_of_their_namespaces(api: FakeAPI, tmp_path: Path) -> None:
+    for number in range(8):  # their uids stand in another order
+        space = f"team-{number}"
+        World(api, namespace=space).deployment("web", "web:1", 1, 10)
+        api.change("Deployment", "web", lambda d, n=number: d["metadata"].update(uid=f"uid-{9 - n}"), space)
+    async with terminal(api, tmp_path) as term:
+        await term.press("0")
+        await term.wait(lambda: shown(term).count("web") == 9)
+        spaces = [
+            row.data["metadata"]["namespace"]
+            for row in term.app.dashboard.workloads.table.order
+            if row.data["metadata"]["name"] == "web"
+        ]
+        assert spaces == sorted(spaces)
 
 
 async def test_sort_status(term: Terminal) -> None:
