@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from fakeapi import FakeAPI, Status
-from steps import nodes, pick, replicas, yes
+from steps import editor, nodes, pick, replicas, yes
 from terminal import Terminal, terminal
 
 from kubetui.actions import ACTIONS
@@ -173,6 +173,29 @@ async def test_a_refusal_is_heeded(api: FakeAPI, tmp_path: Path) -> None:
         await yes(term)
         await said(term, "is forbidden")
         await term.wait(lambda: not footer(term)["Restart"])
+
+
+async def test_a_refusal_of_what_was_edited_is_heeded(
+    api: FakeAPI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may: list[Obj] = [{k: ["*"] for k in READ}]
+    api.review = lambda spec: {"resourceRules": may, "incomplete": False, "allowed": False}
+    editor(
+        tmp_path,
+        monkeypatch,
+        f'[ -e {tmp_path}/once ] || sed -i "s/replicas: 3/replicas: 6/" "$1"; touch {tmp_path}/once',
+    )
+    async with terminal(api, tmp_path, (160, 40)) as term:
+        await term.workload("api")
+        await term.wait(lambda: term.app.permissions.version)
+        may[:] = [READ]
+        api.refuse = Status(403, "Forbidden", 'deployments.apps "api" is forbidden')
+        await term.press("e")
+        await term.wait(lambda: not footer(term)["Edit"])
+        found = await term.wait(
+            lambda: next((n.message for n in term.app._notifications if "kept in" in n.message), None)
+        )
+        Path(found.rpartition("kept in ")[2].rstrip(".")).unlink()
 
 
 async def test_each_namespace_has_its_own_rules(api: FakeAPI, tmp_path: Path) -> None:
