@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from kubetui.actions import Action
-from kubetui.context import Ref
+from kubetui.context import Ref, one_of_each
 from kubetui.live.permissions import Permissions, Question
 
 
@@ -45,8 +45,7 @@ def refusal(permissions: Permissions, action: Action, refs: Sequence[Ref]) -> Re
     """Why an action can't be done to all of the objects; None where nothing is known against it."""
     if not action.needs:
         return None
-    alike = {(ref.target.group, ref.target.resource, ref.namespace): ref for ref in reversed(refs)}
-    for ref in alike.values():
+    for ref in one_of_each(refs):
         asked = questions(action.needs, ref)
         reasons = [permissions.denied(question) for question in asked]
         if asked and reasons[0] and all(reasons):

@@ -28,7 +28,7 @@ from kubetui.commands.scaler import Scaler
 from kubetui.config import Config, config_path, load_config
 from kubetui.connection import Access, Connection, ConnectionState
 from kubetui.context import Context
-from kubetui.frame import draw_header, draw_keys, unreachable
+from kubetui.frame import draw_header, draw_keys, hints, unreachable
 from kubetui.journal import Logged, UndoStep
 from kubetui.keys import Registry
 from kubetui.live.layout import LayoutState
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 PUMP_SECONDS = 0.066
+MANY_FAILURES = 4
+FAILURE_SECONDS = 10.0
 _TROUBLE = re.compile(r"\b(error|fail(ed|s)?|can't|cannot|invalid|refused|lost|gone|unable)\b", re.I)
 
 
@@ -71,6 +73,7 @@ class KubetuiApp(ActingApp):
         self.command_log: deque[Logged] = deque(maxlen=1000)
         self.undo_stack: list[UndoStep] = []
         self.startup_lines: list[str] = []
+        self._failures: dict[str, float] = {}  # what is being said, and until when
         self.failure = ""  # why the cluster that was asked for can't be shown: the program's last word
         self.measuring = Measuring(self)
         self.connection_state = ConnectionState("starting")
@@ -155,6 +158,7 @@ class KubetuiApp(ActingApp):
         save_state(self.layout_state, self.saved_views)
         if self.forwarding is not None:
             self.forwarding.stop_all()
+        self.forget_permissions()
         self.connection.stop()
 
     # -- the network's side --------------------------------------------------------------------------------------
@@ -356,8 +360,14 @@ class KubetuiApp(ActingApp):
         self.notify(clean(text), timeout=4, markup=False)
 
     def fail(self, text: str) -> None:
-        """Something went wrong."""
-        self.notify(clean(text), severity="error", timeout=10, markup=False)
+        """Something went wrong. Nothing is said twice at a time; hundreds of failures leave room on the screen."""
+        text, now = clean(text), time.monotonic()
+        self._failures = {said: until for said, until in self._failures.items() if until > now}
+        if len(self._failures) >= MANY_FAILURES:
+            text = f"More has failed: {hints(self, ('command-log', 'shows all of it'))}."
+        if text not in self._failures:
+            self._failures[text] = now + FAILURE_SECONDS
+            self.notify(text, severity="error", timeout=FAILURE_SECONDS, markup=False)
 
     def log_command(self, line: str, result: str = "", ok: bool = True) -> None:
         """Add to the command log."""

@@ -104,6 +104,8 @@ class Connection:
         client = await asyncio.wrap_future(self._ready)
         loop = self._loop
         assert loop is not None
+        if self._stopping.is_set():
+            raise ConnectionError("the connection has been closed")
 
         async def run() -> T:
             import aiohttp

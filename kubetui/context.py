@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -68,3 +69,11 @@ class Context:
     def kinds(self) -> frozenset[str]:
         """The kinds of the objects."""
         return frozenset(r.kind for r in self.refs)
+
+
+def one_of_each(refs: Iterable[Ref]) -> list[Ref]:
+    """The first object of each resource and namespace: where thousands are marked, they stand for all."""
+    found: dict[tuple[str, str, str], Ref] = {}
+    for ref in refs:
+        found.setdefault((ref.target.group, ref.target.resource, ref.namespace), ref)
+    return list(found.values())

@@ -1,7 +1,9 @@
-"""The terminal that Textual writes to, made ready for its end: a window that is closed, a connection that breaks.
+"""The terminal that Textual writes to, made ready for a slow line and for its end: a connection that breaks.
 
-Textual's writer is a thread with a short queue. Should a write fail, that thread ends, and sooner or later whoever
-paints waits for room in the queue for ever: a program that nobody sees, and that no signal ends.
+Textual's writer is a thread with a short queue. Over a slow line the queue fills with frames that are out of date
+before they are seen, and whoever paints waits for room: :attr:`TerminalDriver.congested` tells screens to wait with
+painting. Should a write fail, that thread ends, and sooner or later whoever paints waits for room in the queue for
+ever: a program that nobody sees, and that no signal ends.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ from collections.abc import Callable
 from typing import IO, Any
 
 from textual.drivers.linux_driver import LinuxDriver
+
+FRAME_WRITES = 3  # begin, contents, end
 
 
 def hang_up() -> None:
@@ -62,3 +66,8 @@ class TerminalDriver(LinuxDriver):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._file: Any = TerminalFile(self._file)
+
+    @property
+    def congested(self) -> bool:
+        """Whether a frame is still waiting to be written."""
+        return self._writer_thread is not None and self._writer_thread._queue.qsize() >= FRAME_WRITES

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
+from kubetui.context import one_of_each
 from kubetui.keys import key_name
 from kubetui.live.text import clean, plural
 
@@ -72,7 +73,8 @@ def draw_keys(app: KubetuiApp, screen: KeyScreen) -> None:
     refs = screen.refs()
     kinds = frozenset(r.kind for r in refs)
     available = app.registry.available(screen.places(), kinds, app.options.read_only)
-    shown = [(a, app.refusal(a, refs) is None) for a in available if a.footer and app.registry.keys[a.id]]
+    some = one_of_each(refs)
+    shown = [(a, app.refusal(a, some) is None) for a in available if a.footer and app.registry.keys[a.id]]
     shown.sort(key=lambda item: item[0].footer if item[1] else NOT_ALLOWED)
     items = tuple((key_name(app.registry.keys[a.id][0]), a.label, a.id, allowed) for a, allowed in shown)
     screen.keybar.show(items)

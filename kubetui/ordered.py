@@ -38,8 +38,8 @@ class OrderedKeysApp(App[int]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._waiting_keys: deque[events.Key] = deque()
-        self._key_on_its_way: events.Key | None = None
+        self._waiting_keys: deque[events.Key | events.Paste] = deque()
+        self._key_on_its_way: events.Key | events.Paste | None = None
         self._key_taker: Widget | None = None
         self._settled_screen: Screen[object] | None = None
         self._no_longer_than = 0.0
@@ -62,7 +62,7 @@ class OrderedKeysApp(App[int]):
     def take_typed(self) -> str:
         """What was typed and has not been dealt with, for somebody else to take."""
         keys, self._waiting_keys = self._waiting_keys, deque()
-        return "".join(key.character or "" for key in keys)
+        return "".join(k.text if isinstance(k, events.Paste) else k.character or "" for k in keys)
 
     def _give_up(self) -> None:
         expected, self._expected = self._expected, []
@@ -72,12 +72,12 @@ class OrderedKeysApp(App[int]):
 
     async def on_event(self, event: events.Event) -> None:
         """A key from the terminal goes on its way or waits; one that has bubbled up here has arrived."""
-        if not isinstance(event, events.Key):
+        if not isinstance(event, events.Key | events.Paste):
             await super().on_event(event)
         elif event.is_forwarded:
             await super().on_event(event)
             event.stop()
-        elif self._expected and event.key == "escape":
+        elif self._expected and isinstance(event, events.Key) and event.key == "escape":
             self._give_up()
         elif self._waiting_keys or not self._ready_for_a_key():
             if not self._waiting_keys:
@@ -101,7 +101,7 @@ class OrderedKeysApp(App[int]):
         self._settled_screen = stack[-1]
         return True
 
-    async def _send_key(self, event: events.Key) -> None:
+    async def _send_key(self, event: events.Key | events.Paste) -> None:
         self._key_on_its_way = event
         screen = self.screen_stack[-1] if self.screen_stack else None
         self._key_taker = screen and (screen.focused or screen)  # what goes away takes its keys with it

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from kubetui.commands.undo import Work, change_lines, perform, undo_to, unless
+from kubetui.commands.undo import Work, change_lines, perform, side_by_side, undo_to, unless
 from kubetui.commands.view import full
 from kubetui.context import Context, Ref
 from kubetui.journal import UndoStep
@@ -379,28 +379,31 @@ async def delete(context: Context) -> None:
     if answer == "now":
         options["gracePeriodSeconds"] = 0
         flag = " --grace-period=0 --force"
-    for ref in refs:
+
+    async def remove(ref: Ref) -> None:
         try:
-            before = await full(context, ref)
+            before = await app.call(lambda client: client.get(ref.path))
         except (ApiError, OSError) as error:
             app.fail(str(error))
-            continue
+            return
+        before.setdefault("kind", ref.kind)
         if ref.uid and uid_of(before) != ref.uid:  # a StatefulSet's pod, say: it is not what was asked about
             app.fail(f"{ref.word} is another one by now: it has not been deleted.")
-            continue
+            return
         checked = {**options, "preconditions": {"uid": uid_of(before)}}
         collection = ref.target.item("", ref.namespace).rstrip("/")
         copy = recreated(before)
-        path = ref.path
         undo = UndoStep(
             f"Undo: delete {ref.word}",
             [(ref.word, None, "created again from what it was")],
             f"kubectl create -f {ref.name}.yaml{ref.flags}",
-            lambda client, collection=collection, copy=copy: client.create(collection, copy),  # type: ignore[misc]
+            lambda client: client.create(collection, copy),
         )
         await perform(
             app,
             f"kubectl delete {ref.kind.lower()} {ref.name}{flag}{ref.flags}",
-            lambda client, path=path, checked=checked: client.delete(path, checked),  # type: ignore[misc]
+            lambda client: client.delete(ref.path, checked),
             None if ref.kind == "Pod" and (before.get("metadata") or {}).get("ownerReferences") else undo,
         )
+
+    await side_by_side(remove, refs)

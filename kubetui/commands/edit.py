@@ -214,6 +214,7 @@ async def send(
         app.undo_stack.remove(undo)
         app.command_log.pop()
         app.log_command(text, refused[0].message, ok=False)
+        app.heed(refused[0])
         return Outcome(refused[0])
     if done:
         app.say(f"{ref.word} has been changed.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from kubetui.context import Context
+from kubetui.context import Context, one_of_each
 from kubetui.screens.dialogs import Choice, Picked, Picker
 
 
@@ -51,13 +51,14 @@ def palette_choices(context: Context, text: str) -> list[Choice[Command]]:
             label = kind.resource + (f" {' '.join(words[1:])}" if len(words) > 1 else "")
             opened = Command("kind", " ".join([kind.names[-1] if kind.group else kind.resource, *words[1:]]))
             found.append((score, Choice(label, opened, detail, style="accent")))
+    some = one_of_each(context.refs)
     for action in app.registry.available(context.places, context.kinds, app.options.read_only):
         if (action.group == "Move" and not text) or action in meant:
             continue
         scored = near(text, f"{action.label}") if text else (0, ())
         if scored is not None:
             keys = " ".join(key_name(k) for k in app.registry.keys[action.id])
-            allowed = app.refusal(action, context.refs) is None
+            allowed = app.refusal(action, some) is None
             found.append(
                 (
                     scored[0],

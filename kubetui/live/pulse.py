@@ -179,6 +179,7 @@ def _node_lines(nodes: list[Obj], session: Session, book: UsageBook) -> list[Lin
                 share = f" {used[-1] / most * 100:.0f}%" if most else ""
                 spans.append((f"{text(used[-1])}{share}", "text"))
             if most:
-                spans.append((f" of {text(most)}, asked {text(asked)} ({asked / most * 100:.0f}%)", "dim"))
+                of = " of " if used else ""
+                spans.append((f"{of}{text(most)}, asked {text(asked)} ({asked / most * 100:.0f}%)", "dim"))
         lines.append(Line(tuple(spans)))
     return lines

@@ -13,12 +13,14 @@ from textual.widgets import Input, Static
 
 from kubetui.context import Ref
 from kubetui.widgets.chrome import Header, KeyBar
+from kubetui.widgets.soon import soon
 from kubetui.widgets.viewport import Viewport
 
 if TYPE_CHECKING:
     from kubetui.app import KubetuiApp
 
 T = TypeVar("T")
+LOOK_AGAIN_SECONDS = 0.02
 
 
 class InputLine(Horizontal):
@@ -77,7 +79,26 @@ class InputLine(Horizontal):
             self.close(self._input.value)
 
 
-class KeyScreen(Screen[None]):
+class PatientScreen(Screen[T], Generic[T]):
+    """A screen that paints no faster than its terminal takes it: over a slow line one frame stands for many."""
+
+    _paints_later = False
+
+    def _compositor_refresh(self) -> None:
+        """Textual's own, once there is room; until then what has to be painted adds up there."""
+        if not getattr(self.app._driver, "congested", False):
+            super()._compositor_refresh()
+        elif not self._paints_later:
+            self._paints_later = True
+            soon(self, LOOK_AGAIN_SECONDS, self._paint_now)
+
+    def _paint_now(self) -> None:
+        self._paints_later = False
+        if self.is_attached:
+            self._compositor_refresh()
+
+
+class KeyScreen(PatientScreen[None]):
     """A full screen. ``PLACES`` name it for the registry, from most to least specific."""
 
     PLACES: tuple[str, ...] = ()
@@ -174,7 +195,7 @@ class KeyScreen(Screen[None]):
         self.input_line.open(label, value, changed, finished)
 
 
-class Question(ModalScreen[T], Generic[T]):
+class Question(PatientScreen[T], ModalScreen[T], Generic[T]):
     """A dialog over a screen."""
 
     def look_again(self) -> None:

@@ -313,6 +313,7 @@ class BrowserScreen(KeyScreen):
     def on_table_moved(self, event: Table.Moved) -> None:
         """Keys may depend on the row."""
         event.stop()
+        self.app.refresh_chrome()
 
     def on_table_opened(self, event: Table.Opened) -> None:
         """A double click is enter."""

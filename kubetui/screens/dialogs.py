@@ -125,8 +125,10 @@ class ChoiceList(Viewport, Generic[T]):
         detail = clean(choice.detail)
         room = max(8, width - 2 - (len(detail) + 2 if detail else 0))
         shown = fit(label, min(max(len(label), 1), room)).rstrip()
+        faint = index == self.index and choice.style in ("dim", "faint")  # unreadable on the cursor's colour
+        plain = colors["text" if faint else choice.style]
         for position, character in enumerate(shown):
-            style = colors["key"] if position in hits else colors[choice.style]
+            style = colors["key"] if position in hits else plain
             segments.append(Segment(character, style + back))
         gap = width - 2 - Strip(segments[1:]).cell_length - len(detail) - 1
         if gap < 1:

@@ -27,6 +27,7 @@ __all__ = ["Cell", "Column", "Row", "Table", "cell", "since"]
 GAP = 2
 
 ROOMY = 64  # a growing column in front of others takes no more than it needs, or this
+NAMING = ("namespace", "name", "c0")  # c0: the first column of a table that the server has laid out
 AGE_WIDTH = 6  # the longest of kubectl's ages: 7y364d
 
 
@@ -139,14 +140,16 @@ class Table(Viewport):
         return False
 
     def _key_of(self, row: Row) -> tuple[Any, ...]:
-        for index, column in enumerate(self.columns):
-            if column.key == self.sort_key and index < len(row.cells):
-                found = row.cells[index]
+        """By the chosen column; what is alike there stands by namespace and name."""
+        order, value, names = 0, "", []
+        for found, column in zip(row.cells, self.columns, strict=False):
+            if column.key == self.sort_key:
                 order, value = rank(found.sort if found.sort is not None else found.text)
-                if self.descending:
-                    return (-order, Reversed(value), row.uid)
-                return (order, value, row.uid)
-        return (0, "", row.uid)
+            elif column.key in NAMING:
+                names.append(found.text)
+        if self.descending:
+            return (-order, Reversed(value), names, row.uid)
+        return (order, value, names, row.uid)
 
     def _visible(self, row: Row) -> bool:
         if self.broken_only and row.health not in ("bad", "warn"):

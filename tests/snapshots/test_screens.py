@@ -62,9 +62,8 @@ async def compare(term: Terminal, name: str) -> None:
         return
     assert path.exists(), f"no snapshot {path.name}: run with UPDATE_SNAPSHOTS=1 and look at it"
     expected = path.read_text("utf-8")
-    with contextlib.suppress(
-        AssertionError
-    ):  # a screen fills as answers come in; what counts is what it comes to
+    # a screen fills as answers come in; what counts is what it comes to
+    with contextlib.suppress(AssertionError):
         await term.wait(lambda: dump(term) == expected)
     assert dump(term) == expected
 

@@ -70,7 +70,7 @@ class Terminal:
         """What is on the screen now."""
         return self._tmux("capture-pane", "-p")
 
-    def shows(self, pattern: str, timeout: float = 30.0) -> re.Match[str]:
+    def shows(self, pattern: str, timeout: float = 120.0) -> re.Match[str]:
         """Wait until the screen matches a regular expression; fails with the last screen."""
 
         def look() -> re.Match[str] | None:
@@ -82,7 +82,7 @@ class Terminal:
             raise AssertionError(f"{error}\n{self.screen()}") from None
         return found
 
-    def hides(self, pattern: str, timeout: float = 30.0) -> None:
+    def hides(self, pattern: str, timeout: float = 120.0) -> None:
         """Wait until nothing on the screen matches a regular expression any more."""
         try:
             eventually(f"{pattern!r} is gone", lambda: not re.search(pattern, self.screen(), re.M), timeout)

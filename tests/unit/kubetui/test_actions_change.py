@@ -18,7 +18,8 @@ from kubetui.screens.dialogs import Confirm
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
-async def test_scale_up(term: Terminal) -> None:
+async def test_scale_up(term: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kubetui.commands.scaler.SCALE_DELAY", 3.0)  # a busy machine is no slow finger
     await term.workload("web")
     await term.press("plus", "plus", "plus")
     await term.sees("Scaling 4→7")
@@ -357,6 +358,25 @@ async def test_undo_of_what_is_gone(term: Terminal) -> None:
     await term.press("u")
     await term.wait(lambda: not term.app.undo_stack)
     await term.wait(lambda: any("not found" in n.message for n in term.app._notifications))
+
+
+async def test_many_are_deleted_at_once(term: Terminal) -> None:
+    await term.press("ctrl+a", "ctrl+d")
+    await yes(term)
+    await term.wait(lambda: not shown(term))
+    assert len(term.sent("DELETE")) == 7
+
+
+async def test_many_failures_leave_room_on_the_screen(
+    term: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(term.app, "notify", lambda text, **_: said.append(text))
+    monkeypatch.setattr("kubetui.app.FAILURE_SECONDS", 1e6)
+    for number in range(50):
+        term.app.fail(f"failure {number}")
+        term.app.fail(f"failure {number}")
+    assert said == [*(f"failure {n}" for n in range(4)), "More has failed: L shows all of it."]
 
 
 async def test_delete_spares_a_namesake(term: Terminal) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from fakeapi import FakeAPI, now_text
+from fakeworld import World
 from steps import answer, current, pick, shown
 from terminal import Terminal, terminal
 from textual import events
@@ -97,6 +98,22 @@ async def test_sort_age(term: Terminal) -> None:
 async def test_sort_name(term: Terminal) -> None:
     await term.press("A", "N")
     await term.wait(lambda: shown(term) == sorted(shown(term)))
+
+
+async def test_namesakes_stand_in_the_order_of_their_namespaces(api: FakeAPI, tmp_path: Path) -> None:
+    for number in range(8):  # their uids stand in another order
+        space = f"team-{number}"
+        World(api, namespace=space).deployment("web", "web:1", 1, 10)
+        api.change("Deployment", "web", lambda d, n=number: d["metadata"].update(uid=f"uid-{9 - n}"), space)
+    async with terminal(api, tmp_path) as term:
+        await term.press("0")
+        await term.wait(lambda: shown(term).count("web") == 9)
+        spaces = [
+            row.data["metadata"]["namespace"]
+            for row in term.app.dashboard.workloads.table.order
+            if row.data["metadata"]["name"] == "web"
+        ]
+        assert spaces == sorted(spaces)
 
 
 async def test_sort_status(term: Terminal) -> None:
@@ -241,6 +258,16 @@ async def test_what_is_typed_behind_a_key_is_meant_for_its_dialog(term: Terminal
     await term.wait(lambda: term.app.namespaces == ("monitoring",))
     assert term.app.screen is term.app.dashboard
     assert not term.sent("PATCH")
+
+
+async def test_what_is_pasted_behind_a_key_is_meant_for_its_dialog(term: Terminal) -> None:
+    term.api.slow = 0.6
+    term.app.post_message(events.Key("n", "n"))
+    term.app.post_message(events.Paste("monitor"))
+    for letter in "ing":
+        term.app.post_message(events.Key(letter, letter))
+    term.app.post_message(events.Key("enter", None))
+    await term.wait(lambda: term.app.namespaces == ("monitoring",))
 
 
 async def test_escape_gives_up_waiting(term: Terminal) -> None:

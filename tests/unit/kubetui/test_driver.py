@@ -15,9 +15,10 @@ import threading
 from pathlib import Path
 
 import pytest
+from terminal import Terminal
 from textual.drivers._writer_thread import WriterThread
 
-from kubetui.driver import TerminalFile
+from kubetui.driver import TerminalDriver, TerminalFile
 
 NOBODY_THERE = """\
 apiVersion: v1
@@ -52,6 +53,43 @@ def test_writes_are_dropped_and_the_program_is_told_once() -> None:
     drawing.start()
     drawing.join(20)
     assert not drawing.is_alive() and told == [None]
+
+
+def test_a_terminal_that_takes_its_time_is_congested() -> None:
+    takes = threading.Event()
+
+    class Slow(Gone):
+        def write(self, text: str) -> None:
+            takes.wait(60)
+
+        flush = fileno = isatty = lambda self: None
+
+    driver = TerminalDriver.__new__(TerminalDriver)
+    driver._writer_thread = None
+    assert not driver.congested
+    driver._writer_thread = WriterThread(Slow())  # type: ignore[arg-type]
+    driver._writer_thread.start()
+    assert not driver.congested
+    for _ in range(5):
+        driver.write("part of a frame")
+    assert driver.congested
+    takes.set()
+    driver._writer_thread.stop()
+    assert not driver.congested
+
+
+async def test_nothing_is_painted_until_the_terminal_takes_it(
+    term: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await term.workload("web")
+    painted: list[object] = []
+    monkeypatch.setattr(term.app, "_display", lambda screen, update: painted.append(update))
+    monkeypatch.setattr(term.app._driver, "congested", True, raising=False)
+    await term.press("colon", *"deploy")  # keys are taken all the same, dialogs open
+    await term.wait(lambda: term.app.screen._paints_later and term.app.screen is not term.app.dashboard)
+    assert not painted
+    term.app._driver.congested = False
+    await term.wait(lambda: painted)
 
 
 def test_what_can_be_written_is(tmp_path: Path) -> None:

@@ -144,6 +144,13 @@ async def test_columns_of_the_pods_at_wide_widths(api: FakeAPI, tmp_path: Path) 
         await term.sees("MEM")
 
 
+async def test_the_pulse_of_nodes_that_are_not_measured(api: FakeAPI, tmp_path: Path) -> None:
+    api.closed["/apis/metrics.k8s.io/v1beta1/nodes"] = Status(403, "Forbidden", "not the nodes")
+    async with terminal(api, tmp_path, (120, 40)) as term:
+        await term.command("pulse")
+        await term.sees("CPU 8, asked 600m (8%)")
+
+
 async def test_a_cluster_that_does_not_measure(tmp_path: Path) -> None:
     found = FakeAPI()
     found.absent = {"metrics.k8s.io"}

@@ -8,9 +8,13 @@ from typing import Any
 
 import pytest
 from fakeapi import FakeAPI, Status
-from steps import nodes, pick, replicas, yes
+from steps import editor, nodes, pick, replicas, yes
 from terminal import Terminal, terminal
 
+from kubetui.actions import ACTIONS
+from kubetui.allowed import questions, refusal
+from kubetui.context import Ref
+from kubetui.live.discovery import DEPLOYMENTS, NAMESPACES
 from kubetui.live.permissions import Question, rule_allows
 from kubetui.screens.dialogs import Confirm, Picker, Prompt
 
@@ -36,6 +40,29 @@ MAY_NOT_SCALE = "you may not patch deployments.apps/scale in namespace default"
 )
 def test_rules(rule: Obj, allowed: bool) -> None:
     assert rule_allows(rule, Question("patch", "apps", "deployments", "scale", "default", "web")) is allowed
+
+
+class Known:
+    """Answers for the namespace ``closed``, and for one verb."""
+
+    def denied(self, question: Question) -> str | None:
+        return "no" if question.namespace == "closed" or question.verb == "create" else None
+
+
+def test_one_of_many_namespaces_that_refuses_is_enough() -> None:
+    scale, shell = (next(a for a in ACTIONS if a.id == name) for name in ("scale", "shell"))
+    refs = [Ref(DEPLOYMENTS, "Deployment", f"open-{n % 3}", f"web-{n}", f"uid-{n}") for n in range(50)]
+    closed = Ref(DEPLOYMENTS, "Deployment", "closed", "web", "uid")
+    assert refusal(Known(), scale, refs) is None  # type: ignore[arg-type]
+    found = refusal(Known(), scale, [*refs, closed])  # type: ignore[arg-type]
+    assert found is not None
+    assert found.questions == (Question("patch", "apps", "deployments", "scale", "closed", "web"),)
+    assert refusal(Known(), shell, refs) is None  # type: ignore[arg-type]
+
+
+def test_a_namespace_is_asked_about_inside_of_itself() -> None:
+    ref = Ref(NAMESPACES, "Namespace", "", "shop", "uid")
+    assert questions("delete", ref) == (Question("delete", "", "namespaces", "", "shop", "shop"),)
 
 
 def by_one(*refused: tuple[str, str]) -> Callable[[Obj], Obj]:
@@ -146,6 +173,29 @@ async def test_a_refusal_is_heeded(api: FakeAPI, tmp_path: Path) -> None:
         await yes(term)
         await said(term, "is forbidden")
         await term.wait(lambda: not footer(term)["Restart"])
+
+
+async def test_a_refusal_of_what_was_edited_is_heeded(
+    api: FakeAPI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may: list[Obj] = [{k: ["*"] for k in READ}]
+    api.review = lambda spec: {"resourceRules": may, "incomplete": False, "allowed": False}
+    editor(
+        tmp_path,
+        monkeypatch,
+        f'[ -e {tmp_path}/once ] || sed -i "s/replicas: 3/replicas: 6/" "$1"; touch {tmp_path}/once',
+    )
+    async with terminal(api, tmp_path, (160, 40)) as term:
+        await term.workload("api")
+        await term.wait(lambda: term.app.permissions.version)
+        may[:] = [READ]
+        api.refuse = Status(403, "Forbidden", 'deployments.apps "api" is forbidden')
+        await term.press("e")
+        await term.wait(lambda: not footer(term)["Edit"])
+        found = await term.wait(
+            lambda: next((n.message for n in term.app._notifications if "kept in" in n.message), None)
+        )
+        Path(found.rpartition("kept in ")[2].rstrip(".")).unlink()
 
 
 async def test_each_namespace_has_its_own_rules(api: FakeAPI, tmp_path: Path) -> None:
