@@ -181,18 +181,6 @@ async def test_without_a_version_a_watch_starts_with_what_there_is(plane) -> Non
         stream.close()
 
 
-async def test_a_watch_that_selects_nothing_of_what_there_is_goes_on(plane) -> None:
-    await _fill(plane, 3)
-    stream = plane.api.watch(
-        plane.ctx(), plane.resource("configmaps"), "default", WatchOptions(label_selector="n=other")
-    )
-    reader = asyncio.ensure_future(stream.next())
-    await asyncio.sleep(0)
-    await plane.client.create(config_map("late", labels={"n": "other"}), "default")
-    assert _names(await reader) == [("ADDED", "late")]
-    stream.close()
-
-
 async def test_watch_list_ends_with_the_annotated_bookmark(plane) -> None:
     await _fill(plane, 2)
     options = WatchOptions(
