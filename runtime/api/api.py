@@ -18,21 +18,21 @@ from runtime.objects.schema import decode
 from runtime.store import Key, Record, VersionMismatch
 
 from . import connect, fields, patching, subresources
-from .admission.chain import CREATE, UPDATE, Attributes
+from .admission.chain import CREATE, Attributes
 from .computed import compute, list_computed
 from .context import Answer, ListOptions, ListResult, RequestContext, WatchOptions
-from .core import Core
 from .deleting import check_options
 from .listing import list_objects
 from .metadata import check_kind, check_name
 from .node import NodeConnection
+from .scaling import Scaling
 from .serving import served_by_now
-from .subresources import read_scale, rescaled, scale_answer, scale_of
+from .subresources import scale_answer
 from .watching import WatchStream
 from .writing import Planned, missing, report_unknown
 
 
-class API(Core):
+class API(Scaling):
     """The operations of the API server.
 
     Args:
@@ -251,12 +251,7 @@ class API(Core):
     ) -> Answer:
         current = await self._served(resource, record)
         if subresource == "scale":
-            assert resource.scale is not None
-            scale = scale_of(resource.scale, current)
-            patched = patching.apply_patch(_SCALE, scale, patch, media_type)
-            wanted = read_scale(ctx, resource, patched)
-            new = rescaled(resource, namespace, name, current, wanted, patched=True)
-            return await self._store_scale(ctx, resource, namespace, name, new, record)
+            return await self._patch_scale(ctx, resource, namespace, name, patch, media_type, record)
         patched = patching.apply_patch(resource, current, patch, media_type)
         shown = patch if media_type == patching.STRATEGIC_PATCH else None
         if subresource == "status":
@@ -488,60 +483,10 @@ class API(Core):
             ("serviceaccounts", "token"): token,
         }
 
-    async def _update_scale(
-        self, ctx: RequestContext, resource: Resource, namespace: str, name: str, key: Key, body: Obj
-    ) -> Answer:
-        scale = read_scale(ctx, resource, body)
-        record = self.store.latest(key)
-        if record is None:
-            raise await self._not_there(resource, key)
-        current = await self._served(resource, record)
-        new = rescaled(resource, namespace, name, current, scale, patched=False)
-        return await self._store_scale(ctx, resource, namespace, name, new, record)
-
-    async def _store_scale(
-        self,
-        ctx: RequestContext,
-        resource: Resource,
-        namespace: str,
-        name: str,
-        new: Obj,
-        record: Record,
-        *,
-        managed: bool = False,
-    ) -> Answer:
-        paths = resource.scale
-        assert paths is not None
-        current = await self._served(resource, record)
-        wanted = scale_of(paths, new)
-        asked = Attributes(
-            ctx, UPDATE, resource, "scale", namespace, name, wanted, scale_of(paths, current), self.view
-        )
-        asked.kind = ("autoscaling", "v1", "Scale")
-        made = await self._chain.ask(asked)
-        if made is not wanted:
-            new = rescaled(resource, namespace, name, new, read_scale(ctx, resource, made), patched=True)
-
-        async def plan() -> Planned:
-            planned = await self._writer.update(
-                ctx, resource, namespace, name, new, record, "scale", managed=managed, patched=True
-            )
-            if planned.answer is not None:
-                return Planned(Answer(scale_of(paths, planned.answer.obj)))
-            shown = planned.render
-            planned.render = lambda written: scale_answer(
-                resource,
-                written if shown is None else Record(written.key, shown(written).obj, written.version),
-            )
-            return planned
-
-        return await self._carry_out(record.key, plan)
-
 
 _COLLECTION_STEP = 100
 _ASKED_TOGETHER = 20
 """How many objects of a collection webhooks are asked about at the same time."""
-_SCALE = Resource("autoscaling", "v1", "Scale", "scales", definition="io.k8s.api.autoscaling.v1.Scale")
 
 
 def _named(field_selector: str) -> str:
