@@ -290,6 +290,8 @@ class KubetuiApp(ActingApp):
         return ", ".join(self.namespaces) if self.namespaces else "all namespaces"
 
     def _tick(self) -> None:
+        if (look := getattr(self._driver, "look", None)) is not None:
+            look()
         with contextlib.suppress(queue.Empty):
             while True:
                 self._hear(clean(self.options.progress.get_nowait()))

@@ -9,6 +9,7 @@ ever: a program that nobody sees, and that no signal ends.
 from __future__ import annotations
 
 import os
+import select
 import signal
 from collections.abc import Callable
 from typing import IO, Any
@@ -55,6 +56,13 @@ class TerminalFile:
         """Whether it is one."""
         return self._file.isatty()
 
+    def look(self) -> None:
+        """Whether anybody is still there, without writing: a screen on which nothing changes writes nothing."""
+        poller = select.poll()
+        poller.register(self._file.fileno(), 0)
+        if not self._lost and any(found & (select.POLLHUP | select.POLLERR) for _, found in poller.poll(0)):
+            self._lose()
+
     def _lose(self) -> None:
         self._lost = True
         self._gone()
@@ -66,6 +74,10 @@ class TerminalDriver(LinuxDriver):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._file: Any = TerminalFile(self._file)
+
+    def look(self) -> None:
+        """Once in a while: end with the terminal."""
+        self._file.look()
 
     @property
     def congested(self) -> bool:

@@ -55,6 +55,19 @@ def test_writes_are_dropped_and_the_program_is_told_once() -> None:
     assert not drawing.is_alive() and told == [None]
 
 
+def test_a_closed_window_is_seen_without_a_write() -> None:
+    ours, theirs = pty.openpty()
+    told: list[None] = []
+    with os.fdopen(theirs, "w") as file:
+        terminal = TerminalFile(file, lambda: told.append(None))
+        terminal.look()
+        assert told == []
+        os.close(ours)
+        terminal.look()
+        terminal.look()
+        assert told == [None]
+
+
 def test_a_terminal_that_takes_its_time_is_congested() -> None:
     takes = threading.Event()
 
