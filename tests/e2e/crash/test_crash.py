@@ -236,13 +236,17 @@ def test_simulated_containers_go_on_as_real_ones_do(tmp_path: Path, podman_stora
         kubectl("apply", "-f", "-", stdin=DEPLOYMENT)
         before = rolled_out(kubectl, "http-go:v1")
         kubectl("apply", "-f", "-", stdin=SIMULATED)
-        kubectl("wait", "--for=jsonpath={.status.startTime}", "pod/short", "--timeout=60s")
-        eventually("it runs", lambda: "long" in containers(kubectl))
+
+        def status(name: str) -> dict:
+            return kubectl.json("get", "pod", name)["status"]
+
+        eventually("short has begun", lambda: status("short").get("startTime"))
+        eventually("long runs", lambda: "long" in containers(kubectl))
         long = containers(kubectl)["long"]
         server.kill()
         server.start()
-        kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/short", "--timeout=60s")
-        assert kubectl.json("get", "pod", "long")["status"]["phase"] == "Running"
+        eventually("short has ended", lambda: status("short")["phase"] == "Succeeded")
+        assert status("long")["phase"] == "Running"
         assert containers(kubectl) == {**before, "long": long}
         assert server.stop() == 0
         done = server.run("down")
