@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import subprocess
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -62,6 +63,8 @@ class Terminal:
         """Press keys, by tmux's names: ``Enter``, ``Escape``, ``C-d``, ``Down``, ``a``."""
         for name in names:
             self._tmux("send-keys", name)
+            if name == "Escape":
+                time.sleep(0.3)  # what follows an escape at once is taken for one key with it, as of any terminal
 
     def type(self, text: str) -> None:
         """Type text as it is."""
