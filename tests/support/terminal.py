@@ -64,7 +64,9 @@ class Terminal:
         for name in names:
             self._tmux("send-keys", name)
             if name == "Escape":
-                time.sleep(0.3)  # what follows an escape at once is taken for one key with it, as of any terminal
+                time.sleep(
+                    0.3
+                )  # what follows an escape at once is taken for one key with it, as of any terminal
 
     def type(self, text: str) -> None:
         """Type text as it is."""
