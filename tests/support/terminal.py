@@ -64,9 +64,8 @@ class Terminal:
         for name in names:
             self._tmux("send-keys", name)
             if name == "Escape":
-                time.sleep(
-                    0.3
-                )  # what follows an escape at once is taken for one key with it, as of any terminal
+                # What follows an escape at once may be taken for one key with it, as in any terminal.
+                time.sleep(0.3)
 
     def type(self, text: str) -> None:
         """Type text as it is."""
