@@ -7,11 +7,13 @@ ended by SIGTERM cleans up as one that is interrupted does.
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
+from unittest import TestCase
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -32,6 +34,16 @@ settings.load_profile("kubetui")
 
 def pytest_configure() -> None:
     signal.signal(signal.SIGTERM, lambda *_: pytest.exit("stopped by SIGTERM", returncode=3))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Leave nothing to be finalised while Hypothesis has a state machine's source parsed.
+
+    A finaliser that fails has its traceback formatted, which parses too; Python 3.11 takes that for a fault of the
+    first parser ("AST constructor recursion depth mismatch").
+    """
+    if isinstance(item, pytest.Function) and item.cls is not None and issubclass(item.cls, TestCase):
+        gc.collect()
 
 
 @pytest.fixture(scope="session", autouse=True)
