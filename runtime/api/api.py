@@ -251,7 +251,7 @@ class API(Scaling):
     ) -> Answer:
         current = await self._served(resource, record)
         if subresource == "scale":
-            return await self._patch_scale(ctx, resource, namespace, name, patch, media_type, record)
+            return await self._patch_scale(ctx, resource, namespace, name, patch, media_type, current, record)
         patched = patching.apply_patch(resource, current, patch, media_type)
         shown = patch if media_type == patching.STRATEGIC_PATCH else None
         if subresource == "status":
@@ -428,7 +428,10 @@ class API(Scaling):
                 raise conflict(resource.plural, name, why, resource.group)
             return await self._create_instead(ctx, resource, namespace, name, clean, managed=True)
         if subresource == "scale":
-            return await self._store_scale(ctx, resource, namespace, name, clean, record, managed=True)
+            assert current is not None
+            return await self._store_scale(
+                ctx, resource, namespace, name, clean, current, record, managed=True
+            )
         return await self._carry_out(
             record.key,
             lambda: self._writer.update(

@@ -33,7 +33,7 @@ class Scaling(Core):
             raise await self._not_there(resource, key)
         current = await self._served(resource, record)
         new = rescaled(resource, namespace, name, current, scale, patched=False)
-        return await self._store_scale(ctx, resource, namespace, name, new, record)
+        return await self._store_scale(ctx, resource, namespace, name, new, current, record)
 
     async def _patch_scale(
         self,
@@ -43,14 +43,14 @@ class Scaling(Core):
         name: str,
         patch: Any,
         media_type: str,
+        current: Obj,
         record: Record,
     ) -> Answer:
-        current = await self._served(resource, record)
         assert resource.scale is not None
         patched = patching.apply_patch(_SCALE, scale_of(resource.scale, current), patch, media_type)
         wanted = read_scale(ctx, resource, patched)
         new = rescaled(resource, namespace, name, current, wanted, patched=True)
-        return await self._store_scale(ctx, resource, namespace, name, new, record)
+        return await self._store_scale(ctx, resource, namespace, name, new, current, record)
 
     async def _store_scale(
         self,
@@ -59,13 +59,13 @@ class Scaling(Core):
         namespace: str,
         name: str,
         new: Obj,
+        current: Obj,
         record: Record,
         *,
         managed: bool = False,
     ) -> Answer:
         paths = resource.scale
         assert paths is not None
-        current = await self._served(resource, record)
         wanted = scale_of(paths, new)
         asked = Attributes(
             ctx, UPDATE, resource, "scale", namespace, name, wanted, scale_of(paths, current), self.view

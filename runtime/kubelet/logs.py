@@ -51,13 +51,18 @@ def data_start(file: BinaryIO) -> int:
         return 0
     if start == 0:
         return 0
-    file.seek(start)
+    return _behind_newline(file, start)
+
+
+def _behind_newline(file: BinaryIO, position: int) -> int:
+    """Where the line after the one at ``position`` begins; the file's end when there is none."""
+    file.seek(position)
     while block := file.read(BLOCK):
         newline = block.find(b"\n")
         if newline >= 0:
-            return start + newline + 1
-        start += len(block)
-    return start
+            return position + newline + 1
+        position += len(block)
+    return position
 
 
 def tail_start(file: BinaryIO, lines: int, start: int = 0, end: int | None = None) -> int:
@@ -97,21 +102,10 @@ def tail_start(file: BinaryIO, lines: int, start: int = 0, end: int | None = Non
                     continue
                 found += 1
                 if found > lines:
-                    return _behind_newline(file, position + begins, end)
+                    return min(_behind_newline(file, position + begins), end)
                 any_full = True
         carried = block[:_OVERLAP]
     return start
-
-
-def _behind_newline(file: BinaryIO, position: int, end: int) -> int:
-    """Where the line after the one at ``position`` begins."""
-    file.seek(position)
-    while position < end and (block := file.read(BLOCK)):
-        newline = block.find(b"\n")
-        if newline >= 0:
-            return min(position + newline + 1, end)
-        position += len(block)
-    return end
 
 
 def since_start(file: BinaryIO, since: datetime, start: int) -> int:

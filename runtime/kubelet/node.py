@@ -163,9 +163,8 @@ class NodeReporter:
         for step in (self._register, self._renew):
             try:
                 await step()
-            except (
-                StatusError
-            ) as error:  # a webhook can't be asked, say: perhaps until this kubelet runs its pod
+            except StatusError as error:
+                # A webhook can't be asked, say: perhaps until this kubelet runs its pod.
                 log.warning("registering node %s: %s", self.facts.name, error.message)
         loop = asyncio.get_running_loop()
         name = self.facts.name

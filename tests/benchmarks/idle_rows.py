@@ -10,7 +10,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from .live import children, cpu_share, live, resident, roll_out
+from tests.support.processes import children
+
+from .live import cpu_share, live, resident, roll_out
 from .pods_rows import SLEEPER, podman_environment
 from .rows import Row
 from .start_rows import compiled

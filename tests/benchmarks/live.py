@@ -120,15 +120,6 @@ def resident(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def children(pid: int) -> list[int]:
-    """A process's children, whichever of its threads started them."""
-    found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        with contextlib.suppress(FileNotFoundError):
-            found += map(int, (task / "children").read_text().split())
-    return found
-
-
 async def cpu_share(pids: list[int], seconds: float) -> list[float]:
     """What each process uses of one core over a while, in percent."""
     before = [cpu_seconds(pid) for pid in pids]

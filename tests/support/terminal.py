@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import shlex
 import subprocess
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from .processes import children
 from .serving import ROOT, eventually
 
 
@@ -102,7 +102,7 @@ class Terminal:
     def signal(self, number: int) -> None:
         """Send a signal to the program (tmux's shell waits for it)."""
         (shell,) = self.state("pane_pid")
-        os.kill(next(_children(shell)), number)
+        os.kill(children(int(shell))[0], number)
 
     def clipboard(self) -> str:
         """What a program in the window has put there (OSC 52)."""
@@ -111,11 +111,3 @@ class Terminal:
     def resize(self, width: int, height: int) -> None:
         """Make the window another size."""
         self._tmux("resize-window", "-x", str(width), "-y", str(height))
-
-
-def _children(parent: str) -> Iterator[int]:
-    """The processes that a process started; read here, for a bare machine has no pgrep."""
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            if entry.read_text().rpartition(")")[2].split()[1] == parent:
-                yield int(entry.parent.name)

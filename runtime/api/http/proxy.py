@@ -15,7 +15,7 @@ from aiohttp import web
 
 from runtime.api.api import API
 from runtime.api.node import Connection
-from runtime.api.webhooks.routes import endpoints, service_port
+from runtime.api.webhooks.routes import endpoints, find_service, no_endpoints
 from runtime.objects.errors import Obj, StatusError, bad_request, method_not_allowed, not_found, unavailable
 from runtime.objects.registry import Resource, Subresource
 
@@ -145,14 +145,11 @@ class Proxy:
         return Target(pod, int(number))
 
     def _service(self, namespace: str, name: str, port: str) -> Target:
-        service = self._api.view.get("services", namespace, name)
-        if service is None:
-            raise not_found("services", name)
-        wanted = service_port(service, port).get("name") or ""
-        for endpoint in endpoints(self._api.view, namespace, name, wanted):
+        view = self._api.view
+        for endpoint in endpoints(view, find_service(view, namespace, name), port):
             if endpoint.pod is not None:
                 return Target(endpoint.pod, endpoint.port)
-        raise unavailable(f'no endpoints available for service "{name}"')
+        raise no_endpoints(name)
 
 
 async def _send_request(exchange: Exchange, connection: Connection, target: Target) -> None:

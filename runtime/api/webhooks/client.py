@@ -12,6 +12,7 @@ import binascii
 import socket
 import ssl
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -47,6 +48,41 @@ class CallFailed(Exception):
     """A webhook that gave no answer, or none that can be read."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """Where a ``clientConfig`` points."""
+
+    name: str
+    """What the certificate has to name; of a URL also what is dialed."""
+    port: int
+    host: str
+    """The Host header, as the URL has it."""
+    path: str
+    namespace: str | None = None
+    """Of the Service, where it is one."""
+    service: str = ""
+
+
+def _target_of(config: Obj) -> _Target:
+    """Where to post.
+
+    Raises:
+        CallFailed: there is neither a Service nor a URL.
+        ValueError: the URL can't be read.
+    """
+    service: Obj | None = config.get("service")
+    if service is not None:
+        name, port = f"{service['name']}.{service['namespace']}.svc", service.get("port") or 443
+        path = quote(service.get("path") or "/", safe=_PATH)
+        return _Target(name, port, f"{name}:{port}", path, service["namespace"], service["name"])
+    parts = urlsplit(config.get("url") or "")
+    if not parts.hostname:
+        raise CallFailed("webhook configuration must have either service or URL")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    host = f"{host}:{parts.port}" if parts.port else host
+    return _Target(parts.hostname, parts.port or 443, host, quote(parts.path or "/", safe=_PATH))
+
+
 class WebhookClient:
     """Calls webhooks.
 
@@ -72,56 +108,37 @@ class WebhookClient:
             CallFailed: it gave none.
         """
         try:
-            address, endpoint, server_name, host, path = self._target(config)
+            target = _target_of(config)
         except ValueError as error:
             raise CallFailed(f"Unparsable URL: {error}") from error
         query = f"?timeout={max(1, round(seconds))}s"
-        url = f"https://{host}{path}{query}"
+        url = f"https://{target.host}{target.path}{query}"
         body = orjson.dumps(review)
         head = (
-            f"POST {path}{query} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: kube-apiserver-admission\r\n"
+            f"POST {target.path}{query} HTTP/1.1\r\nHost: {target.host}\r\nUser-Agent: kube-apiserver-admission\r\n"
             f"Content-Type: application/json\r\nAccept: application/json, */*\r\nContent-Length: {len(body)}\r\n"
             "Connection: close\r\n\r\n"
         )
         try:
             async with asyncio.timeout(seconds):
-                response = await self._exchange(config, address, endpoint, server_name, head.encode() + body)
+                response = await self._exchange(target, config.get("caBundle") or "", head.encode() + body)
         except TimeoutError:
             raise CallFailed(f'Post "{url}": context deadline exceeded') from None
         except StatusError as error:
             raise CallFailed(f'Post "{url}": {error.message}') from error
         except (OSError, BadAnswer, ValueError) as error:
-            raise CallFailed(f'Post "{url}": {_why(error, host)}') from error
+            raise CallFailed(f'Post "{url}": {_why(error, target.host)}') from error
         return _read(response)
 
-    def _target(self, config: Obj) -> tuple[str, Obj | None, str, str, str]:
-        """Name and port to dial, the Service if it is one, the TLS name, the Host header and the path."""
-        service: Obj | None = config.get("service")
-        if service is not None:
-            name = f"{service['name']}.{service['namespace']}.svc"
-            port = service.get("port") or 443
-            path = service.get("path") or "/"
-            return name, service, name, f"{name}:{port}", quote(path, safe=_PATH)
-        parts = urlsplit(config.get("url") or "")
-        if not parts.hostname:
-            raise CallFailed("webhook configuration must have either service or URL")
-        port = parts.port
-        host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-        name = f"{host}:{port}" if port else host
-        return parts.hostname, None, parts.hostname, name, quote(parts.path or "/", safe=_PATH)
-
-    async def _exchange(
-        self, config: Obj, name: str, service: Obj | None, server_name: str, request: bytes
-    ) -> Response:
-        context = await self._context(config.get("caBundle") or "")
-        if service is None:
-            endpoint = Endpoint(name, urlsplit(config["url"]).port or 443)
+    async def _exchange(self, target: _Target, bundle: str, request: bytes) -> Response:
+        context = await self._context(bundle)
+        if target.namespace is None:
+            endpoint = Endpoint(target.name, target.port)
         else:
-            port = str(service.get("port") or 443)
-            endpoint = resolve(self._view, service["namespace"], service["name"], port)
+            endpoint = resolve(self._view, target.namespace, target.service, str(target.port))
         sock, carrier = await dial(self._nodes, endpoint)
         try:
-            return await exchange(sock, context, server_name, request)
+            return await exchange(sock, context, target.name, request)
         finally:
             if carrier is not None:
                 carrier.cancel()

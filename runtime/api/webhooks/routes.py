@@ -47,8 +47,34 @@ def service_port(service: Obj, port: str) -> Obj:
     raise unavailable(f'no service port "{port}" found for service "{service["metadata"]["name"]}"')
 
 
-def endpoints(view: StoreView, namespace: str, name: str, wanted: str) -> Iterator[Endpoint]:
-    """The ready endpoints of a Service's port (by its name)."""
+def find_service(view: StoreView, namespace: str, name: str) -> Obj:
+    """A Service.
+
+    Raises:
+        StatusError: 404.
+    """
+    service = view.get("services", namespace, name)
+    if service is None:
+        raise not_found("services", name)
+    return service
+
+
+def endpoints(view: StoreView, service: Obj, port: str) -> list[Endpoint]:
+    """The ready endpoints of a Service's port (its name or its number).
+
+    Raises:
+        StatusError: 503, it has no such port.
+    """
+    wanted = service_port(service, port).get("name") or ""
+    return list(_ready(view, service["metadata"]["namespace"], service["metadata"]["name"], wanted))
+
+
+def no_endpoints(name: str) -> StatusError:
+    """503, nobody answers for a Service."""
+    return unavailable(f'no endpoints available for service "{name}"')
+
+
+def _ready(view: StoreView, namespace: str, name: str, wanted: str) -> Iterator[Endpoint]:
     for piece in view.list(SLICES, namespace):
         if (piece["metadata"].get("labels") or {}).get(SLICE_SERVICE) != name:
             continue
@@ -76,16 +102,13 @@ def resolve(view: StoreView, namespace: str, name: str, port: str) -> Endpoint:
     Raises:
         StatusError: 404 or 503, there is none.
     """
-    service = view.get("services", namespace, name)
-    if service is None:
-        raise not_found("services", name)
+    service = find_service(view, namespace, name)
     spec: Obj = service.get("spec") or {}
     if spec.get("type") == "ExternalName":
         return Endpoint(spec.get("externalName") or "", int(port))
-    chosen = service_port(service, port)
-    found = list(endpoints(view, namespace, name, chosen.get("name") or ""))
+    found = endpoints(view, service, port)
     if not found:
-        raise unavailable(f'no endpoints available for service "{name}"')
+        raise no_endpoints(name)
     return random.choice(found)
 
 

@@ -88,14 +88,20 @@ async def test_a_service_that_hangs_is_ended_and_started_again(cluster, impatien
     assert (after.id, after.pid, after.state) == (container, before.pid, "running")
 
 
-async def test_an_adopted_service_that_hangs_is_ended_too(podman_storage, tmp_path, impatient):
-    folder = tmp_path / "s"
+async def adopted(folder: Path) -> tuple[PodmanService, int]:
+    """A service whose own program was killed, in the hands of another, and its process."""
     program = await asyncio.create_subprocess_exec(sys.executable, "-c", KILLED, str(folder), cwd=Path.cwd())
     assert await program.wait() == -signal.SIGKILL
     pid = service_pid(folder)
     service = PodmanService(folder)
     await service.start()
     assert service_pid(folder) == pid
+    return service, pid
+
+
+async def test_an_adopted_service_that_hangs_is_ended_too(podman_storage, tmp_path, impatient):
+    folder = tmp_path / "s"
+    service, pid = await adopted(folder)
     os.kill(pid, signal.SIGSTOP)
     await other_than(folder, pid)
     await answers(service.url, True, 120)
@@ -126,12 +132,7 @@ async def test_the_users_own_service_is_never_ended(podman_storage, tmp_path, im
 
 async def test_a_service_that_outlived_its_program_is_adopted_and_looked_after(podman_storage, tmp_path):
     folder = tmp_path / "s"
-    program = await asyncio.create_subprocess_exec(sys.executable, "-c", KILLED, str(folder), cwd=Path.cwd())
-    assert await program.wait() == -signal.SIGKILL
-    pid = service_pid(folder)
-    service = PodmanService(folder)
-    await service.start()
-    assert service_pid(folder) == pid
+    service, pid = await adopted(folder)
     os.kill(pid, signal.SIGKILL)
     await other_than(folder, pid)
     await answers(service.url, True)
