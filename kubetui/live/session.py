@@ -67,6 +67,11 @@ class Watched:
         return max(self.mirrors, key=lambda m: rank[m.state])
 
     @property
+    def loading(self) -> bool:
+        """Whether a first list is still on its way."""
+        return any(m.state == "loading" for m in self.mirrors)
+
+    @property
     def synced(self) -> bool:
         """Whether a first list has arrived (or never will)."""
         return all(m.synced or m.state in ("forbidden", "missing") for m in self.mirrors)

@@ -146,9 +146,11 @@ class UsagePane(Pane):
         pods = list(session.pods) if owner is None else session.pods_of(owner)
         # what a node's pods ask for is only known where all namespaces are seen
         everywhere: Iterable[Obj] = () if session.namespaces else session.pods
-        items = usage_items(book, session.need_nodes(), pods, everywhere)
+        nodes = session.need_nodes()
+        items = usage_items(book, nodes, pods, everywhere)
         rows = {item.uid: usage_row(item) for item in items}
         self.table.update_rows(rows.values(), set(self.table.rows) - rows.keys())
+        self.table.filling = nodes.loading
         self.show_counts(items, owner_name)
 
     def show_counts(self, items: list[Item], owner_name: str) -> None:

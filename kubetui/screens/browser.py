@@ -163,6 +163,7 @@ class BrowserScreen(KeyScreen):
             changed, self._changed = self._changed, {}
             deleted, self._deleted = self._deleted, set()
             self.table.update_rows([self._row(uid, row) for uid, row in changed.items()], deleted)
+        self.table.filling = watched.loading
         mirror = watched.worst
         stale = mirror.state == "reconnecting"
         if stale != self.table.stale:

@@ -232,6 +232,8 @@ class Dashboard(KeyScreen):
         session = self.session
         if session is None:
             return
+        self.workloads.table.filling = any(kind.loading for kind in session.workloads.values())
+        self.pods.table.filling = session.pods.loading
         for pane, watched in (
             (self.pods, session.pods),
             (self.events_pane, session.events),

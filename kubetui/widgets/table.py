@@ -74,6 +74,10 @@ class Table(Viewport):
         self.empty_text: str = ""
         self.stale = False
         self.scope: Callable[[Row], bool] | None = None
+        self.filling = (
+            False  # more of the first rows is still to come: a cursor that nobody moved waits at the top
+        )
+        self._moved = False
         self._uid: str | None = None
         self._index = 0
         self._widths: dict[str, int] = {}
@@ -99,6 +103,7 @@ class Table(Viewport):
         self._widths.clear()
         self._layout_key = ()
         self._strips.clear()
+        self._moved = False
         self._place_cursor()
         self.refresh()
 
@@ -178,7 +183,7 @@ class Table(Viewport):
         if not self.order:
             self._uid, self._index, self.top = None, 0, 0
         else:
-            index = self._find(self._uid)
+            index = self._find(self._uid) if self._moved or not self.filling else 0
             if index is None:
                 index = min(self._index, len(self.order) - 1)
             shift = index - self._index
@@ -256,6 +261,7 @@ class Table(Viewport):
         """Put the cursor on a row by position."""
         if not self.order:
             return
+        self._moved = True
         index = max(0, min(index, len(self.order) - 1))
         if index != self._index or self._uid is None:
             self._index = index

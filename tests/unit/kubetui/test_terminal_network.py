@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from fakeapi import FakeAPI, Status
 from fakeworld import World
+from steps import current
 from terminal import Terminal, terminal
 from textual import events
 
@@ -294,6 +295,44 @@ async def test_the_cursor_stays_on_its_object(api: FakeAPI, tmp_path: Path) -> N
         api.remove("Deployment", "mailer")
         await term.wait(lambda: "mailer" not in names(term))
         assert term.app.dashboard.workloads.table.current.data["metadata"]["name"] == "nightly"
+
+
+async def test_a_cursor_that_nobody_moved_waits_for_what_comes_first(api: FakeAPI, tmp_path: Path) -> None:
+    late = (
+        "/apis/apps/v1/namespaces/default/daemonsets"  # the one is called agent and stands above all others
+    )
+    api.held.add(late)
+    async with terminal(api, tmp_path, wait=False) as term:
+        await term.wait(lambda: current(term) == "api")
+        api.held.clear()
+        await term.wait(lambda: names(term)[0] == "agent")
+        assert current(term) == "agent"
+        await term.wait(lambda: not term.app.dashboard.workloads.table.filling)
+        World(api).deployment("aa", "img", 1, 10)
+        await term.wait(lambda: names(term)[0] == "aa")
+        assert current(term) == "agent"
+
+
+async def test_a_cursor_that_was_moved_stays_while_more_is_coming(api: FakeAPI, tmp_path: Path) -> None:
+    api.held.add("/apis/apps/v1/namespaces/default/daemonsets")
+    async with terminal(api, tmp_path, wait=False) as term:
+        await term.workload("web")
+        await term.press("g")
+        assert current(term) == "api"
+        api.held.clear()
+        await term.wait(lambda: names(term)[0] == "agent")
+        assert current(term) == "api"
+
+
+async def test_use_starts_on_the_node_when_its_pods_come_first(api: FakeAPI, tmp_path: Path) -> None:
+    api.held.add("/api/v1/nodes")
+    async with terminal(api, tmp_path, (200, 60), wait=False) as term:
+        await term.workload("web")
+        table = term.app.dashboard.usage.table
+        await term.wait(lambda: table.order)
+        api.held.clear()
+        await term.wait(lambda: table.order[0].data["metadata"]["name"] == "kubetui")
+        assert table.current is table.order[0]
 
 
 async def test_too_small(api: FakeAPI, tmp_path: Path) -> None:
