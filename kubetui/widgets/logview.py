@@ -207,7 +207,7 @@ class LogView(Viewport):
         if self.follow:
             rows = self._visible_rows(self.body_width)
             self.follow = False
-            self.unseen = 0
+            self.unseen, self._seen = 0, len(self.spool)
             if rows and self.wrap:
                 first = next((n for n, _ in rows if n >= 0), -1)
                 if first >= 0:

@@ -431,6 +431,8 @@ class FakeAPI:
             else:
                 backlog = [(w, o) for v, k, w, o in self.history if v > since and k is kind]
             self.watchers.append(watcher)
+            if self.down:  # since it was asked for
+                watcher.queue.put_nowait(None)
         try:
             if backlog is None:
                 await response.write(orjson.dumps({"type": "ERROR", "object": status.body()}) + b"\n")

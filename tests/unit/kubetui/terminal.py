@@ -85,6 +85,13 @@ class Terminal:
         lines = screen._compositor.render_strips(screen.size)
         return "\n".join(strip.text[:width].rstrip() for strip in lines[:height])
 
+    async def filled(self) -> None:
+        """Wait until what a dashboard begins with has arrived."""
+        await self.wait(lambda: self.app.dashboard.workloads.table.order)
+        session = self.app.dashboard.session
+        for kind in (*session.workloads.values(), session.pods, session.events, session.sources):
+            await self.wait(lambda kind=kind: kind.synced)
+
     async def workload(self, name: str) -> None:
         """Put the cursor on a workload."""
         await self.row(self.app.dashboard.workloads.table, name)
@@ -142,7 +149,7 @@ async def terminal(
     prepare: Callable[[KubetuiApp], None] | None = None,
     **options: Any,
 ) -> AsyncIterator[Terminal]:
-    """Run the app against the API; returns once the workloads are shown."""
+    """Run the app against the API; returns once all that a dashboard begins with has arrived."""
     kubeconfig = api.kubeconfig(tmp_path / "kubeconfig")
     app = KubetuiApp(AppOptions(kubeconfig=kubeconfig, config_path=str(tmp_path / "config.yaml"), **options))
     if prepare is not None:
@@ -150,10 +157,8 @@ async def terminal(
     async with app.run_test(size=size, notifications=True) as pilot:
         found = Terminal(app, pilot, api)
         if wait:
-            await found.wait(
-                lambda: app.dashboard.session.pods.synced and app.dashboard.workloads.table.order, 10
-            )
-            await found.wait(lambda: all(w.synced for w in app.dashboard.session.workloads.values()), 10)
+            await found.filled()
+            await found.wait(lambda: app.catalog)
             await pilot.pause(0.05)
         yield found
         await asyncio.sleep(0)

@@ -176,8 +176,8 @@ async def test_manifest_apply_file(term: Terminal) -> None:
     await term.press("u")
     await yes(term)
     await term.wait(lambda: "worker" in shown(term))
-    assert term.api.get("ConfigMap", "settings")["data"]["mode"] == "fast"
-    assert ("default", "fresh") not in term.api.objects[term.api.kind("ConfigMap")]
+    await term.wait(lambda: term.api.get("ConfigMap", "settings")["data"]["mode"] == "fast")
+    await term.wait(lambda: ("default", "fresh") not in term.api.objects[term.api.kind("ConfigMap")])
 
 
 async def test_manifest_diff(term: Terminal) -> None:

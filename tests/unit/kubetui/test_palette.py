@@ -18,7 +18,8 @@ from kubetui.screens.dialogs import Picker
 async def early(api: FakeAPI, tmp_path: Path) -> AsyncIterator[Terminal]:
     """A terminal that shows its panes while discovery has not answered yet."""
     api.held.add("/apis")
-    async with terminal(api, tmp_path) as found:
+    async with terminal(api, tmp_path, wait=False) as found:
+        await found.filled()
         assert found.app.catalog is None
         yield found
         api.held.clear()
