@@ -74,9 +74,9 @@ def draw_keys(app: KubetuiApp, screen: KeyScreen) -> None:
     kinds = frozenset(r.kind for r in refs)
     available = app.registry.available(screen.places(), kinds, app.options.read_only)
     some = one_of_each(refs)
-    shown = [(a, app.refusal(a, some) is None) for a in available if a.footer and app.registry.keys[a.id]]
+    shown = [(a, app.refusal(a, some) is None) for a, keys in available.items() if a.footer and keys]
     shown.sort(key=lambda item: item[0].footer if item[1] else NOT_ALLOWED)
-    items = tuple((key_name(app.registry.keys[a.id][0]), a.label, a.id, allowed) for a, allowed in shown)
+    items = tuple((key_name(available[a][0]), a.label, a.id, allowed) for a, allowed in shown)
     screen.keybar.show(items)
 
 

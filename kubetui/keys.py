@@ -45,17 +45,22 @@ class Registry:
                 return 1000 - rank * 10 + (1 if action.kinds is not None else 0)
         return 1 if "any" in action.where else 0
 
-    def available(self, where: Iterable[str], kinds: frozenset[str], read_only: bool) -> list[Action]:
-        """Every action that works here and now, without those whose keys mean something else here."""
+    def available(
+        self, where: Iterable[str], kinds: frozenset[str], read_only: bool
+    ) -> dict[Action, tuple[str, ...]]:
+        """Every action that works here and now, with those of its keys that mean it here.
+
+        An action whose keys all mean something else here is left out.
+        """
         places = list(where)
-        found = []
+        found: dict[Action, tuple[str, ...]] = {}
         for action in self.actions.values():
             if not self.fit(action, places, kinds, read_only):
                 continue
-            keys = self.keys[action.id]
-            if keys and all(self.resolve(k, places, kinds, read_only) is not action for k in keys):
-                continue
-            found.append(action)
+            bound = self.keys[action.id]
+            keys = tuple(k for k in bound if self.resolve(k, places, kinds, read_only) is action)
+            if keys or not bound:
+                found[action] = keys
         return found
 
     def key_text(self, action_id: str) -> str:

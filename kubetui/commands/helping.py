@@ -19,23 +19,25 @@ def help_lines(context: Context) -> list[Line]:
     registry = app.registry
     here = registry.available(context.places, context.kinds, app.options.read_only)
     lines = [line(), Line(((" Here and now", "strong"), (f"   {' · '.join(context.places)}", "faint")))]
-    lines += [_entry(context, action, "text") for action in here if action.group != "Move"]
+    lines += [
+        _entry(context, action, "text", keys) for action, keys in here.items() if action.group != "Move"
+    ]
     lines += [line(), line(" All keys", "strong")]
     group = ""
     for action in registry.actions.values():
         if action.group != group:
             group = action.group
             lines += [line(), line(f" {group}", "accent-strong")]
-        lines.append(_entry(context, action, "text" if action in here else "dim"))
+        lines.append(_entry(context, action, "text" if action in here else "dim", registry.keys[action.id]))
     for plugin in app.config.plugins:
         keys = (f"   {key_name(plugin.key):<{KEYS_WIDTH}}", "key")
         lines.append(Line((keys, (clean(plugin.description), "text"))))
     return [*lines, *_about_the_file(context)]
 
 
-def _entry(context: Context, action: Action, style: str) -> Line:
+def _entry(context: Context, action: Action, style: str, bound: tuple[str, ...]) -> Line:
     app = context.app
-    keys = "  ".join(key_name(k) for k in app.registry.keys[action.id])
+    keys = "  ".join(key_name(k) for k in bound)
     refused = app.refusal(action, context.refs) if style == "text" else None
     if refused is not None:
         note, style = f"not allowed: {clean(refused.reason)}", "faint"

@@ -52,12 +52,13 @@ def palette_choices(context: Context, text: str) -> list[Choice[Command]]:
             opened = Command("kind", " ".join([kind.names[-1] if kind.group else kind.resource, *words[1:]]))
             found.append((score, Choice(label, opened, detail, style="accent")))
     some = one_of_each(context.refs)
-    for action in app.registry.available(context.places, context.kinds, app.options.read_only):
+    available = app.registry.available(context.places, context.kinds, app.options.read_only)
+    for action, bound in available.items():
         if (action.group == "Move" and not text) or action in meant:
             continue
         scored = near(text, f"{action.label}") if text else (0, ())
         if scored is not None:
-            keys = " ".join(key_name(k) for k in app.registry.keys[action.id])
+            keys = " ".join(key_name(k) for k in bound)
             allowed = app.refusal(action, some) is None
             found.append(
                 (
