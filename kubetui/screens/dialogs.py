@@ -140,7 +140,7 @@ class ChoiceList(Viewport, Generic[T]):
     def on_click(self, event: events.Click) -> None:
         """Choose by mouse."""
         index = self.top + event.y
-        if index < len(self.shown):
+        if index < len(self.shown) and not self.on_bar(event):
             self.index = index
             self.moved = True
             self.refresh()

@@ -334,7 +334,7 @@ class Table(Viewport):
                 x -= width + GAP
             return
         index = self.top + event.y - 1
-        if index < len(self.order):
+        if index < len(self.order) and not self.on_bar(event):
             if event.chain == 2:
                 self.post_message(self.Opened(self, self.order[index].uid))
             else:

@@ -29,6 +29,7 @@ class Viewport(Widget, can_focus=True):
         super().__init__(id=id, classes=classes)
         self.top = 0
         self.left = 0
+        self._grip: int | None = None  # where the scroll bar's thumb is held, in rows below its upper end
 
     # -- to be provided ------------------------------------------------------------------------------------------
 
@@ -111,6 +112,50 @@ class Viewport(Widget, can_focus=True):
         else:
             self.scroll_lines(-3)
 
+    # -- scroll bar ----------------------------------------------------------------------------------------------
+
+    def _thumb(self) -> tuple[int, int]:
+        """First row (below the header) and size of the bar's thumb; no size: everything is visible."""
+        body, total = self.body_height, self.line_total()
+        if total <= body or body < 2:
+            return 0, 0
+        size = max(1, body * body // total)
+        return round((body - size) * self.top / max(1, total - body)), size
+
+    def on_bar(self, event: events.MouseEvent) -> bool:
+        """Whether the mouse is on the scroll bar."""
+        return event.x == self.body_width and event.y >= self.HEADER_LINES and self._thumb()[1] > 0
+
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        """Take the bar's thumb, or bring it to the mouse."""
+        if event.button != 1 or not self.on_bar(event):
+            return
+        self.screen.clear_selection()  # Textual takes it for the beginning of one
+        start, size = self._thumb()
+        row = event.y - self.HEADER_LINES
+        self._grip = row - start if start <= row < start + size else size // 2
+        self.capture_mouse()
+        self._drag(event)
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        """The thumb follows the mouse while it is held."""
+        if self._grip is not None:
+            self._drag(event)
+
+    def on_mouse_up(self, event: events.MouseUp) -> None:
+        """Let the thumb go."""
+        if self._grip is not None:
+            self._grip = None
+            self.release_mouse()
+
+    def _drag(self, event: events.MouseEvent) -> None:
+        _, size = self._thumb()
+        room = self.body_height - size
+        if self._grip is None or size == 0 or room <= 0:
+            return
+        row = max(0, min(event.y - self.HEADER_LINES - self._grip, room))
+        self.set_top(round(self.last_top * row / room))
+
     # -- painting ------------------------------------------------------------------------------------------------
 
     def render_line(self, y: int) -> Strip:
@@ -124,13 +169,8 @@ class Viewport(Widget, can_focus=True):
         return Strip([*strip.apply_style(base), Segment(bar[0], base + bar[1])], width + 1)
 
     def _bar(self, y: int) -> tuple[str, Style]:
-        body, total = self.body_height, self.line_total()
-        row = y - self.HEADER_LINES
-        if row < 0 or total <= body or body < 2:
-            return " ", Style()
-        size = max(1, body * body // total)
-        start = round((body - size) * self.top / max(1, total - body))
-        if start <= row < start + size:
+        start, size = self._thumb()
+        if start <= y - self.HEADER_LINES < start + size:
             return "┃", self.palette["dim" if self.has_focus else "faint"]
         return " ", Style()
 

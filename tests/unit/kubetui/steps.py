@@ -49,7 +49,8 @@ async def open_logs(term: Terminal) -> LogScreen:
     await term.press("l")
     screen: LogScreen = await term.wait(lambda: isinstance(term.app.screen, LogScreen) and term.app.screen)
     await term.wait(lambda: len(screen.logview.spool) >= 36)
-    await term.sees(f"{len(screen.logview.spool)} lines")  # the view has taken them in
+    spool = screen.logview.spool
+    await term.wait(lambda: f" {len(spool):,} lines" in term.text())  # the view has taken them in
     return screen
 
 
