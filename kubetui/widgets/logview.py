@@ -57,6 +57,7 @@ class LogView(Viewport):
         self._pattern: re.Pattern[str] | None = None
         self._seen = 0
         self._strips: dict[tuple[Any, ...], list[Strip]] = {}
+        self._labels: list[str] = []
         self._rows: list[tuple[int, Strip]] = []
         self._rows_key: tuple[Any, ...] = ()
         self._stepping = False
@@ -71,6 +72,7 @@ class LogView(Viewport):
         self.hit = -1
         self._seen = self.unseen = 0
         self.follow = True
+        self._labels = []
         self._strips.clear()
         self.changed()
 
@@ -284,6 +286,7 @@ class LogView(Viewport):
         return Strip.blank(width)
 
     def _visible_rows(self, width: int) -> list[tuple[int, Strip]]:
+        self._name_sources()
         height = self.body_height
         key = (
             self.top,
@@ -346,9 +349,10 @@ class LogView(Viewport):
             segments.append(Segment(f"⚑ {clean(source.pod)} ", colors["warn"]))
             segments.append(Segment(clean(found.text), colors["warn"]))
             return Strip(segments)
-        if self.names and len(self.spool.sources) > 1:
+        if self.names and len(self._labels) > 1:
             tint = colors.pods[hash_color(source) % len(colors.pods)]
-            segments.append(Segment(fit(self._label(source), self._label_width(), middle=True) + " ", tint))
+            label = fit(self._labels[found.source], self._label_width(), middle=True)
+            segments.append(Segment(label + " ", tint))
             segments.append(Segment("│ ", colors.rule))
         text = found.text
         fields = (
@@ -365,13 +369,22 @@ class LogView(Viewport):
             segments.append(Segment(f" … {found.length / 1e6:.1f} MB", colors["key"]))
         return Strip(segments)
 
-    def _label(self, source: LogSource) -> str:
-        containers = {s.container for s in self.spool.sources if s.pod == source.pod}
-        name = clean(source.pod)
-        return f"{name}/{source.container}" if len(containers) > 1 else name
+    def _name_sources(self) -> None:
+        """What stands before a line tells its source from the others: with another one, every line is painted anew."""
+        sources = self.spool.sources
+        if len(sources) == len(self._labels):
+            return
+        containers: dict[str, set[str]] = {}
+        for source in sources:
+            containers.setdefault(source.pod, set()).add(source.container)
+        self._labels = [
+            f"{clean(s.pod)}/{s.container}" if len(containers[s.pod]) > 1 else clean(s.pod) for s in sources
+        ]
+        self._strips.clear()
+        self._rows_key = ()
 
     def _label_width(self) -> int:
-        longest = max((cell_len(self._label(s)) for s in self.spool.sources[:200]), default=8)
+        longest = max((cell_len(label) for label in self._labels[:200]), default=8)
         return max(6, min(longest, 34, self.size.width // 4))
 
     def visible_text(self) -> list[str]:

@@ -31,6 +31,22 @@ async def test_log_names(term: Terminal) -> None:
     assert not screen.logview.names
 
 
+async def test_every_line_says_whose_it_is_once_there_are_several(term: Terminal) -> None:
+    await term.workload("mailer")
+    await term.press("l")
+    await term.sees("SMTP_HOST is not set")
+    view = term.app.screen.logview
+    assert not any("│" in row for row in view.visible_text())
+    owner = term.api.get("ReplicaSet", "mailer-66d")
+    World(term.api).pod("mailer-66d-later", owner, "ghcr.io/acme/mailer:1.0", 1)
+    term.api.log("mailer-66d-later", "app", "the second pod")
+    await term.sees("the second pod")
+    assert [row.split("│")[0].strip() for row in view.visible_text()] == [
+        "mailer-66d-pp2vd",
+        "mailer-66d-later",
+    ]
+
+
 async def test_log_json(term: Terminal) -> None:
     await term.workload("api")
     await term.press("l")
