@@ -58,6 +58,7 @@ class LogView(Viewport):
         self._seen = 0
         self._strips: dict[tuple[Any, ...], list[Strip]] = {}
         self._labels: list[str] = []
+        self._longest_label = 0
         self._rows: list[tuple[int, Strip]] = []
         self._rows_key: tuple[Any, ...] = ()
         self._stepping = False
@@ -380,12 +381,12 @@ class LogView(Viewport):
         self._labels = [
             f"{clean(s.pod)}/{s.container}" if len(containers[s.pod]) > 1 else clean(s.pod) for s in sources
         ]
+        self._longest_label = max(cell_len(label) for label in self._labels[:200])
         self._strips.clear()
         self._rows_key = ()
 
     def _label_width(self) -> int:
-        longest = max((cell_len(label) for label in self._labels[:200]), default=8)
-        return max(6, min(longest, 34, self.size.width // 4))
+        return max(6, min(self._longest_label, 34, self.size.width // 4))
 
     def visible_text(self) -> list[str]:
         """The rows that are on the screen."""
