@@ -371,7 +371,7 @@ class LogView(Viewport):
         return Strip(segments)
 
     def _name_sources(self) -> None:
-        """What stands before a line tells its source from the others: with another one, every line is painted anew."""
+        """What stands before a line tells its source from the others: with one more, all are painted anew."""
         sources = self.spool.sources
         if len(sources) == len(self._labels):
             return
