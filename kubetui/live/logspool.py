@@ -15,6 +15,8 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import accumulate, islice
+from operator import le
 
 SHOWN_BYTES = 64 * 1024
 CHUNK_BYTES = 512 * 1024
@@ -47,6 +49,11 @@ def parse_stamp(raw: bytes, seconds: dict[bytes, float]) -> tuple[float, int]:
 
     ``seconds`` caches the whole-second part, which thousands of lines share.
     """
+    if raw[29:31] == b"Z " and raw[19:20] == b"." and (base := seconds.get(raw[:19])) is not None:
+        try:  # as kubelets write it: nine digits
+            return base + float(raw[19:29]), 31
+        except ValueError:
+            pass
     end = raw.find(b" ", 0, 40)
     if end < 20:
         if end < 0 and 20 <= len(raw) <= 40 and raw[4:5] == b"-" and raw[10:11] == b"T":
@@ -64,10 +71,14 @@ def parse_stamp(raw: bytes, seconds: dict[bytes, float]) -> tuple[float, int]:
         if len(seconds) > 4096:
             seconds.clear()
         seconds[head] = base
-    digits = raw[20:end].rstrip(b"Z") if raw[19:20] == b"." else b""
-    if digits and not digits.isdigit():
-        digits = re.match(rb"\d*", digits).group()  # type: ignore[union-attr]
-    return (base + int(digits) / 10 ** len(digits) if digits else base), min(end + 1, len(raw))
+    begin = min(end + 1, len(raw))
+    if raw[19:20] != b".":
+        return base, begin
+    try:
+        return base + float(raw[19:end].rstrip(b"Z")), begin
+    except ValueError:  # no digits, or a zone behind them
+        digits = re.match(rb"\d*", raw[20:end]).group()  # type: ignore[union-attr]
+        return (base + int(digits) / 10 ** len(digits) if digits else base), begin
 
 
 class LogSpool:
@@ -117,8 +128,8 @@ class LogSpool:
         Raises:
             OSError: there is no room for them; none of them was added.
         """
-        blob = bytearray()
-        offsets, times, sources = array("Q"), array("d"), array("H")
+        texts: list[bytes] = []
+        times, sources = array("d"), array("H")
         base = self._offsets[-1]
         seconds = self._seconds
         for source, lines in batches:
@@ -128,13 +139,11 @@ class LogSpool:
                 if stamp:
                     last = stamp
                 times.append(last)
-                blob += raw[begin:] if begin else raw
-                blob += b"\n"
-                offsets.append(base + len(blob))
+                texts.append(raw[begin:] + b"\n")
             sources.extend(array("H", [source]) * len(lines))
         if not times:
             return 0
-        view = memoryview(blob)
+        view = memoryview(b"".join(texts))
         try:
             while view:
                 view = view[os.write(self._fd, view) :]
@@ -144,7 +153,7 @@ class LogSpool:
             raise
         first = len(self._sources)
         self._times.extend(times)
-        self._offsets.extend(offsets)
+        self._offsets.extend(islice(accumulate(map(len, texts), initial=base), 1, None))
         self._sources.extend(sources)
         self._place(first, times)
         self._count = first + len(times)
@@ -152,7 +161,7 @@ class LogSpool:
 
     def _place(self, first: int, times: array[float]) -> None:
         """Keep the order by time: nearly always the new lines are the newest, otherwise merge the tail."""
-        ascending = all(times[i] <= times[i + 1] for i in range(len(times) - 1))
+        ascending = all(map(le, times, islice(times, 1, None)))
         if ascending and times[0] >= self._newest:
             if self._order is not None:
                 self._order.extend(range(first, first + len(times)))
@@ -160,15 +169,14 @@ class LogSpool:
             return
         order = self._order if self._order is not None else array("I", range(first))
         stamps = self._times
-        fresh = sorted(range(first, first + len(times)), key=stamps.__getitem__)
-        low, high, earliest = 0, len(order), stamps[fresh[0]]
+        low, high, earliest = 0, len(order), min(times)
         while low < high:
             middle = (low + high) // 2
             if stamps[order[middle]] <= earliest:
                 low = middle + 1
             else:
                 high = middle
-        tail = sorted([*order[low:], *fresh], key=stamps.__getitem__)
+        tail = sorted([*order[low:], *range(first, first + len(times))], key=stamps.__getitem__)
         replaced = order[:low]
         replaced.extend(tail)
         self._order = replaced

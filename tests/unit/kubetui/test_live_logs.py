@@ -82,6 +82,23 @@ def test_stamps() -> None:
     assert parse_stamp(b"2026-01-01T01:00:00.500000000+01:00 x", cache)[0] == base
     assert parse_stamp(b"plain text without a stamp here", cache) == (0.0, 0)
     assert parse_stamp(b"2026-01-01T00:00:00Z", cache) == (base - 0.5, 20)
+    assert parse_stamp(b"2026-01-01T00:00:00.500000000Z ", cache) == (base, 31)  # an empty line of a kubelet
+    assert parse_stamp(b"2026-01-01T00:00:00.x00000000Z text", cache) == (base - 0.5, 31)
+    assert parse_stamp(b"2026-01-01T00:00:00.Z text", cache) == (base - 0.5, 22)
+
+
+@given(
+    st.integers(0, 59),
+    st.integers(0, 999_999_999),
+    st.text(st.characters(exclude_characters="\n"), max_size=20),
+)
+def test_a_stamp_is_the_same_when_its_second_is_known(second: int, nanoseconds: int, text: str) -> None:
+    raw = f"2026-01-01T00:00:{second:02}.{nanoseconds:09}Z {text}".encode()
+    cache: dict[bytes, float] = {}
+    first = parse_stamp(raw, cache)
+    assert parse_stamp(raw, cache) == first
+    assert first[0] % 60 == pytest.approx(second + nanoseconds / 1e9, abs=1e-6)
+    assert raw[first[1] :] == text.encode()
 
 
 def test_search_and_filter_step_by_step(spool: LogSpool) -> None:
