@@ -81,13 +81,13 @@ class HijackedSession:
 
     async def resize(self, width: int, height: int) -> None:
         """Tell the terminal its size in cells. Right after the start it may not be there yet: tried for a second."""
-        for _ in range(10):
+        for delay in (0.01, 0.02, 0.04, 0.08, *[0.1] * 9):
             try:
                 await self._set_size(width, height)
             except RuntimeUnavailable:
                 raise
             except RuntimeFailure:
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(delay)
             else:
                 return
 
