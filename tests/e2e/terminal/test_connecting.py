@@ -25,11 +25,11 @@ def test_a_shell_with_its_size_and_back(cluster: Cluster, terminal: Open) -> Non
     window.type("echo $((6*7)) $TERM")
     window.keys("Enter")
     window.shows(r"^42 \S+")
-    window.type("stty size")
+    window.type("until stty size | grep '^40 140$'; do sleep 0.1; done")  # the size follows the start
     window.keys("Enter")
     window.shows(r"^40 140$")
     window.resize(100, 30)
-    window.type("clear; stty size")
+    window.type("clear; until stty size | grep '^30 100$'; do sleep 0.1; done")
     window.keys("Enter")
     window.shows(r"^30 100$")
     window.type("exit")
