@@ -74,9 +74,7 @@ class Table(Viewport):
         self.empty_text: str = ""
         self.stale = False
         self.scope: Callable[[Row], bool] | None = None
-        self.filling = (
-            False  # more of the first rows is still to come: a cursor that nobody moved waits at the top
-        )
+        self.filling = False  # first lists are on their way: a cursor that nobody moved waits at the top
         self._moved = False
         self._uid: str | None = None
         self._index = 0
