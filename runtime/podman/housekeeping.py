@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from . import exits, processes, spec
+from .bridge import remove_bridge
 from .interface import Container, ContainerStats, NoSuchItem, RuntimeFailure
 from .pause import PAUSE_IMAGE
 from .transport import Transport
@@ -78,6 +79,7 @@ async def remove_everything(transport: Transport, cluster_id: str, *, volumes: b
         await remove("container", f"/containers/{one['Id']}", (one.get("Names") or [one["Id"]])[0], force)
     for one in await transport.get("/networks/json", {"filters": label}) or []:
         await remove("network", f"/networks/{one['name']}", str(one["name"]), {"force": True})
+    await asyncio.to_thread(remove_bridge, spec.bridge_name(cluster_id))
     if volumes:
         for one in await transport.get("/volumes/json", {"filters": label}) or []:
             await remove("volume", f"/volumes/{one['Name']}", str(one["Name"]), {"force": True})

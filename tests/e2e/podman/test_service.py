@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,12 +16,16 @@ from pathlib import Path
 import pytest
 
 from runtime.podman import streams
+from runtime.podman.bridge import remove_bridge
 from runtime.podman.doctor import examine
 from runtime.podman.interface import RuntimeFailure
 from runtime.podman.runtime import PodmanRuntime
 from runtime.podman.service import PodmanService
+from runtime.podman.spec import bridge_name
 
 pytestmark = pytest.mark.podman
+
+SIOCBRADDBR = 0x89A0  # linux/sockios.h
 
 KILLED = """
 import asyncio, os, sys
@@ -188,6 +194,26 @@ async def test_everything_can_be_removed_without_a_start(cluster, tmp_path):
     removed = await down.remove_everything(volumes=True)
     await down.close()
     assert removed == ["pod default/pod-u1", f"network kubetui-{cluster.runtime.cluster_id}"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes bridges on the machine itself")
+async def test_a_bridge_that_was_left_over_goes_too(cluster, tmp_path):
+    bridge = Path("/sys/class/net", bridge_name(cluster.runtime.cluster_id))
+    await cluster.runtime.remove_everything(volumes=True)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        fcntl.ioctl(control, SIOCBRADDBR, bridge.name.encode() + b"\0")
+    assert bridge.exists()
+    assert await cluster.runtime.remove_everything(volumes=True) == []
+    assert not bridge.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has bridges on the machine itself")
+async def test_a_bridge_that_carries_a_pod_is_left_alone(cluster):
+    await cluster.launch(await cluster.pod(), "exec sleep 1000")
+    bridge = bridge_name(cluster.runtime.cluster_id)
+    assert not remove_bridge(bridge)
+    assert Path("/sys/class/net", bridge).exists()
+    assert not remove_bridge("lo")
 
 
 async def test_the_doctor_finds_this_machine_well(podman_storage, tmp_path):
