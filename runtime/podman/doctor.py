@@ -270,7 +270,7 @@ async def _service(podman_url: str | None, state_dir: Path, machine: Machine) ->
         except RuntimeFailure as error:
             return [Finding("service", "fail", error.message, "podman info")]
         finally:
-            transport.close()
+            await transport.close()
             await service.close()
 
 

@@ -152,7 +152,7 @@ class PodmanRuntime:
         if dialer is not None:
             await dialer.close()
         if transport is not None:
-            transport.close()
+            await transport.close()
         await self.service.close()
 
     async def _ensure_infra_image(self, architecture: str) -> None:

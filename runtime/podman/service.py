@@ -251,7 +251,7 @@ class PodmanService:
         except RuntimeFailure:
             return False
         finally:
-            transport.close()
+            await transport.close()
         return True
 
     # -- our own --

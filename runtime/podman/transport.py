@@ -12,6 +12,7 @@ import heapq
 import itertools
 import threading
 from collections.abc import Callable
+from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -26,6 +27,9 @@ from .streams import Params
 
 PARALLEL_CHANGES = 4
 PARALLEL_READS = 4
+_CLOSE_SECONDS = 10.0
+"""How long the end waits for changes that were begun."""
+
 _GONE = (
     "no such pod",
     "no such container",
@@ -104,13 +108,19 @@ class Transport:
         self._slots = Slots(PARALLEL_CHANGES)
         self._changes = ThreadPoolExecutor(PARALLEL_CHANGES, thread_name_prefix="podman-change")
         self._reads = ThreadPoolExecutor(PARALLEL_READS, thread_name_prefix="podman-read")
+        self._begun: set[futures.Future[Any]] = set()
         self.calls = 0
         """How many requests were sent: the fast path is measured by it."""
 
-    def close(self) -> None:
-        """Let the threads end after what they are doing."""
-        self._changes.shutdown(wait=False, cancel_futures=True)
+    async def close(self) -> None:
+        """Return when the changes that Podman is at are done, or take too long; what waits is dropped.
+
+        A service that ends in the middle of a container's start leaves a bridge, addresses and rules that it has no
+        record of and nobody takes away.
+        """
         self._reads.shutdown(wait=False, cancel_futures=True)
+        self._changes.shutdown(wait=False, cancel_futures=True)
+        await asyncio.to_thread(futures.wait, tuple(self._begun), _CLOSE_SECONDS)
 
     def client(self) -> PodmanClient:
         """This thread's own client."""
@@ -142,13 +152,15 @@ class Transport:
 
         self.calls += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._changes if change else self._reads, work
-            )
+            begun = (self._changes if change else self._reads).submit(work)
         except RuntimeError as error:
             if "shutdown" not in str(error):
                 raise
             raise RuntimeUnavailable("the runtime was closed") from error
+        if change:
+            self._begun.add(begun)
+            begun.add_done_callback(self._begun.discard)
+        return await asyncio.wrap_future(begun)
 
     async def get(self, path: str, params: Params | None = None, *, timeout: float = 60.0) -> Any:
         """GET under the libpod prefix; the JSON answer. A stale connection is tried once more."""
