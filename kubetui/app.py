@@ -29,7 +29,7 @@ from kubetui.config import Config, config_path, load_config
 from kubetui.connection import Access, Connection, ConnectionState
 from kubetui.context import Context
 from kubetui.frame import draw_header, draw_keys, hints, unreachable
-from kubetui.journal import Logged, UndoStep
+from kubetui.journal import Logged, UndoStack
 from kubetui.keys import Registry
 from kubetui.live.layout import LayoutState
 from kubetui.live.text import clean
@@ -71,7 +71,7 @@ class KubetuiApp(ActingApp):
         self.saved_views: dict[str, Any] = {}
         self.namespaces: tuple[str, ...] = (options.namespace,) if options.namespace else ()
         self.command_log: deque[Logged] = deque(maxlen=1000)
-        self.undo_stack: list[UndoStep] = []
+        self.undo_stack = UndoStack()
         self.startup_lines: list[str] = []
         self._failures: dict[str, float] = {}  # what is being said, and until when
         self.failure = ""  # why the cluster that was asked for can't be shown: the program's last word

@@ -54,11 +54,11 @@ async def _step_scale(context: Context, step: int) -> None:
     for ref in context.refs:
         obj = ref.obj or await full(context, ref)
         target = max(0, _replicas(context, ref, obj) + step)
-        app.scaler.want(ref, dig(obj, "spec", "replicas", default=1), target)
+        app.scaler.want(ref, dig(obj, "spec", "replicas", default=1), target, context)
 
 
-async def scale_to(app: KubetuiApp, ref: Ref, before: int, target: int) -> bool:
-    """PATCH the scale subresource."""
+async def scale_to(app: KubetuiApp, ref: Ref, before: int, target: int, act: object = None) -> bool:
+    """PATCH the scale subresource. ``act``: the press that it came of."""
 
     def patch(count: int) -> Work:
         return lambda client: client.patch(ref.sub("scale"), {"spec": {"replicas": count}})
@@ -69,6 +69,7 @@ async def scale_to(app: KubetuiApp, ref: Ref, before: int, target: int) -> bool:
         f"kubectl scale {ref.word} --replicas={before}{ref.flags}",
         patch(before),
         unless(ref, ("spec", "replicas"), target),
+        act=act,
     )
     return await perform(app, f"kubectl scale {ref.word} --replicas={target}{ref.flags}", patch(target), undo)
 
@@ -90,7 +91,7 @@ async def scale(context: Context) -> None:
         live = dig(obj, "spec", "replicas", default=1)
         if live != int(text):
             app.dashboard.workloads.wanted[ref.uid] = int(text)
-            app.scaler.want(ref, live, int(text))
+            app.scaler.want(ref, live, int(text), context)
 
 
 # -- rollouts ----------------------------------------------------------------------------------------------------
@@ -180,6 +181,7 @@ async def restart(context: Context) -> None:
             continue
         text = f"kubectl rollout restart {ref.word}{ref.flags}"
         undo = undo_to(ref, before, text)
+        undo.act = context
         old = dig(before, "spec", "template", "metadata", "annotations", RESTARTED)
         undo.preview = [(f"spec.template.metadata.annotations[{RESTARTED}]", stamp, old)]
         await perform(app, text, _patch(ref.path, body, "strategic"), undo)
@@ -212,6 +214,7 @@ async def _toggle(
                 line_of(ref, not value),
                 patch(ref, not value),
                 unless(ref, ("spec", field), value),
+                act=context,
             )
             await perform(app, line_of(ref, value), patch(ref, value), undo)
 
@@ -284,6 +287,7 @@ async def label(context: Context) -> None:
             f"kubectl label --overwrite {ref.word} "
             + " ".join(f"{k}={v}" if v is not None else f"{k}-" for k, v in back.items()),
             lambda client, path=path, back=back: client.patch(path, {"metadata": {"labels": back}}),  # type: ignore[misc]
+            act=context,
         )
         await perform(
             app,
@@ -398,6 +402,7 @@ async def delete(context: Context) -> None:
             [(ref.word, None, "created again from what it was")],
             f"kubectl create -f {ref.name}.yaml{ref.flags}",
             lambda client: client.create(collection, copy),
+            act=context,
         )
         await perform(
             app,

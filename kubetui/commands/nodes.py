@@ -32,6 +32,7 @@ async def _set(context: Context, unschedulable: bool) -> None:
             f"kubectl {back} {ref.name}",
             lambda client, path=path: client.patch(path, {"spec": {"unschedulable": not unschedulable}}),  # type: ignore[misc]
             unless(ref, ("spec", "unschedulable"), unschedulable),
+            act=context,
         )
         await perform(
             context.app,

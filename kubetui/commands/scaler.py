@@ -21,8 +21,8 @@ class Scaler:
         self._handles: dict[str, asyncio.TimerHandle] = {}
         self._before: dict[str, int] = {}
 
-    def want(self, ref: Ref, live: int, target: int) -> None:
-        """Echo ``target`` and plan the patch."""
+    def want(self, ref: Ref, live: int, target: int, act: object = None) -> None:
+        """Echo ``target`` and plan the patch. ``act``: the press that it comes of, for many objects the same."""
         pane = self.app.dashboard.workloads
         self._before.setdefault(ref.uid, live)
         pane.wanted[ref.uid] = target
@@ -31,14 +31,14 @@ class Scaler:
         if handle is not None:
             handle.cancel()
         loop = asyncio.get_running_loop()
-        self._handles[ref.uid] = loop.call_later(SCALE_DELAY, lambda: self.app.run_soon(self._send(ref)))
+        self._handles[ref.uid] = loop.call_later(SCALE_DELAY, lambda: self.app.run_soon(self._send(ref, act)))
 
     def _echo(self, uid: str) -> None:
         dashboard = self.app.dashboard
         if dashboard.session is not None:
             dashboard.workloads.refresh_rows(dashboard.session, {uid})
 
-    async def _send(self, ref: Ref) -> None:
+    async def _send(self, ref: Ref, act: object) -> None:
         self._handles.pop(ref.uid, None)
         before = self._before.pop(ref.uid, None)
         target = self.app.dashboard.workloads.wanted.get(ref.uid)
@@ -48,7 +48,7 @@ class Scaler:
             return
         from kubetui.commands.change import scale_to
 
-        done = await scale_to(self.app, ref, before if before is not None else target, target)
+        done = await scale_to(self.app, ref, before if before is not None else target, target, act)
         wanted = self.app.dashboard.workloads.wanted
         if (
             not done and wanted.get(ref.uid) == target

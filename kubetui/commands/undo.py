@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from kubetui.context import Context, Ref
 from kubetui.journal import UndoStep
@@ -18,7 +18,7 @@ from kubetui.live.errors import ApiError
 from kubetui.live.lines import Line, line
 from kubetui.live.merge import Clash
 from kubetui.live.objects import Obj, dig, uid_of
-from kubetui.live.text import clean
+from kubetui.live.text import clean, plural
 from kubetui.live.undo import restored, taken_back
 from kubetui.screens.dialogs import Confirm
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from kubetui.app import KubetuiApp
 
 Work = Callable[[KubeClient], Awaitable[object]]
+T = TypeVar("T")
+R = TypeVar("R")
 AT_ONCE = 8
 
 
@@ -45,20 +47,19 @@ async def perform(app: KubetuiApp, line_text: str, work: Work, undo: UndoStep | 
     app.log_command(line_text)
     if undo is not None:
         undo.after = result if isinstance(result, dict) else None
-        app.undo_stack.append(undo)
-        del app.undo_stack[:-50]
+        app.undo_stack.push(undo)
     return True
 
 
-async def side_by_side(work: Callable[[Ref], Awaitable[None]], refs: Sequence[Ref]) -> None:
+async def side_by_side(work: Callable[[T], Awaitable[R]], things: Sequence[T]) -> list[R]:
     """Do the same to many objects, several at a time: one after the other, hundreds would take minutes."""
     gate = asyncio.Semaphore(AT_ONCE)
 
-    async def one(ref: Ref) -> None:
+    async def one(thing: T) -> R:
         async with gate:
-            await work(ref)
+            return await work(thing)
 
-    await asyncio.gather(*(one(ref) for ref in refs))
+    return await asyncio.gather(*(one(thing) for thing in things))
 
 
 def undo_to(ref: Ref, before: Obj, after_line: str) -> UndoStep:
@@ -119,30 +120,59 @@ def _short(value: Any) -> str:
 
 
 async def undo(context: Context) -> None:
-    """Show what the last change was and what taking it back does; then do it."""
+    """Show what the last act changed and what taking it back does; then do it."""
     app = context.app
     if not app.undo_stack:
         app.say("There is nothing to undo.")
         return
-    step = app.undo_stack[-1]
+    steps: list[UndoStep] = []
     lost: list[str] = []
-    if step.look is not None:
-        try:
-            lost = await app.read(step.look)
-        except (ApiError, OSError) as error:
-            app.fail(f"{step.title}: {error}")
-            if isinstance(error, ApiError) and error.code in (404, 409) and app.undo_stack[-1:] == [step]:
-                app.undo_stack.pop()  # there is nothing left that it could be taken back from
-            return
-    lines = [*change_lines(step.preview), line(), line(step.line, "dim")]
+    for step, found in await side_by_side(lambda step: _look(app, step), app.undo_stack.last()):
+        if isinstance(found, list):
+            steps.append(step)
+            lost += found
+            continue
+        app.fail(f"{step.title}: {found}")
+        if isinstance(found, ApiError) and found.code in (404, 409):
+            app.undo_stack.remove(step)  # there is nothing left that it could be taken back from
+    if not steps:
+        return
+    lines = _what_comes(steps)
     if lost:
         notes = [line(f"▲ {clean(words)}", "warn") for words in lost]
         lines = [line("Somebody else has changed it too; that will be lost:", "warn"), *notes, line(), *lines]
-    if await app.ask(Confirm(step.title, lines=lines)) is None:
+    title = steps[0].title if len(steps) == 1 else f"{steps[0].title}, and {len(steps) - 1} more"
+    if await app.ask(Confirm(title, lines=lines)) is None:
         return
-    if app.undo_stack and app.undo_stack[-1] is step:
-        app.undo_stack.pop()
-    if await perform(app, step.line, step.run):
+    for step in steps:
+        app.undo_stack.remove(step)
+    done = await side_by_side(lambda step: perform(app, step.line, step.run), steps)
+    for step, taken in zip(steps, done, strict=True):
+        if not taken:
+            app.undo_stack.push(step)
+    if all(done):
         app.say("It has been taken back.")
-    else:
-        app.undo_stack.append(step)
+    elif any(done):
+        app.say(f"{sum(done)} of {plural(len(done), 'change')} have been taken back.")
+
+
+async def _look(app: KubetuiApp, step: UndoStep) -> tuple[UndoStep, list[str] | ApiError | OSError]:
+    """What would be lost, or why it can't be told."""
+    try:
+        return step, [] if step.look is None else await app.read(step.look)
+    except (ApiError, OSError) as error:
+        return step, error
+
+
+def _what_comes(steps: Sequence[UndoStep]) -> list[Line]:
+    if len(steps) == 1:
+        return [*change_lines(steps[0].preview), line(), line(steps[0].line, "dim")]
+    lines: list[Line] = []
+    for step in steps:
+        lines += [
+            line(clean(step.title), "text"),
+            *change_lines(step.preview),
+            line(step.line, "dim"),
+            line(),
+        ]
+    return lines[:-1]

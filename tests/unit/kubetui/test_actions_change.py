@@ -367,6 +367,38 @@ async def test_many_are_deleted_at_once(term: Terminal) -> None:
     assert len(term.sent("DELETE")) == 7
 
 
+async def test_what_one_press_did_to_many_is_taken_back_with_one(term: Terminal) -> None:
+    before = shown(term)
+    await term.press("ctrl+a", "ctrl+d")
+    await yes(term)
+    await term.wait(lambda: not shown(term) and len(term.app.undo_stack.last()) == 7)
+    await term.press("u")
+    await term.sees(", and 6 more")
+    await yes(term)
+    await term.wait(lambda: sorted(shown(term)) == sorted(before))
+    assert not term.app.undo_stack
+
+
+async def test_an_undo_of_many_takes_back_what_it_can(term: Terminal) -> None:
+    names = ("api", "web", "worker")
+    before = {name: replicas(term, name) for name in names}
+    for name in names:
+        await term.workload(name)
+        await term.press("m")
+    await term.press("plus")
+    await term.wait(lambda: term.app.undo_stack and len(term.app.undo_stack.last()) == 3)
+    term.api.remove("Deployment", "api")
+    await term.press("u")
+    await term.wait(lambda: isinstance(term.app.screen, Confirm))
+    term.api.refuse = Status(403, "Forbidden", "not today")
+    await yes(term)
+    await term.wait(lambda: any("1 of 2 changes" in n.message for n in term.app._notifications))
+    assert any("api" in n.message and "not found" in n.message for n in term.app._notifications)
+    [left] = term.app.undo_stack.last()
+    back = {name for name in names[1:] if replicas(term, name) == before[name]}
+    assert len(back) == 1 and not back & {left.title.split()[2].partition("/")[2]}
+
+
 async def test_many_failures_leave_room_on_the_screen(
     term: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
