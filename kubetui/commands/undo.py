@@ -170,7 +170,7 @@ def _what_comes(steps: Sequence[UndoStep]) -> list[Line]:
     lines: list[Line] = []
     for step in steps:
         lines += [
-            line(clean(step.title), "text"),
+            line(clean(step.title.removeprefix("Undo: ")), "text"),
             *change_lines(step.preview),
             line(step.line, "dim"),
             line(),
