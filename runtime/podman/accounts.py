@@ -7,10 +7,14 @@ two files of the image, which are read from its layers where these are on this m
 
 from __future__ import annotations
 
+import contextlib
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import orjson
 
 _LIMIT = 1 << 20
 
@@ -50,6 +54,26 @@ class Accounts:
         return Identity(uid, gid, tuple(number for _, number, members in self.groups if own in members))
 
 
+def layers(item: Mapping[str, Any], storage: Path | None) -> list[Path]:
+    """Where the image of ``images/NAME/json`` is unpacked, the top layer first; empty where that is not told.
+
+    Args:
+        item: the answer.
+        storage: the folder in which the storage keeps its images, when that is on this machine.
+    """
+    driver: Mapping[str, Any] = item.get("GraphDriver") or {}
+    data: Mapping[str, Any] = driver.get("Data") or {}
+    found = [data.get("UpperDir") or "", *(data.get("LowerDir") or "").split(":")]
+    if (
+        driver.get("Name") == "vfs" and storage is not None
+    ):  # each layer is a whole copy; Podman names none of them
+        with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+            known = orjson.loads((storage / "images.json").read_bytes())
+            top = next(str(one["layer"]) for one in known if one["id"] == item["Id"])
+            return [storage.parent / "vfs" / "dir" / top]
+    return [Path(layer) for layer in found if layer]
+
+
 def read_accounts(layers: Sequence[Path]) -> Accounts | None:
     """The accounts of an image whose unpacked layers these are, the top one first; None when they can't be read."""
     texts = [_read(layers, name) for name in ("passwd", "group")]
@@ -68,6 +92,8 @@ def read_accounts(layers: Sequence[Path]) -> Accounts | None:
 def _read(layers: Sequence[Path], name: str) -> str | None:
     for layer in layers:
         path = layer / "etc" / name
+        if (layer / "etc" / f".wh.{name}").exists():  # how storages without the right to make devices say it
+            return ""
         try:
             mode = path.lstat().st_mode
             if stat.S_ISCHR(mode):

@@ -19,6 +19,7 @@ from urllib.parse import quote
 import orjson
 
 from . import names, state
+from .accounts import layers
 from .interface import Image, ImageFailure, NoSuchItem, RuntimeFailure
 from .transport import Transport
 
@@ -37,6 +38,7 @@ class ImageStore:
     def __init__(self, transport: Transport, folder: Path | None = None) -> None:
         """``folder``: where the storage keeps its images, when that is on this machine."""
         self._transport = transport
+        self._folder = folder
         self._index = None if folder is None else folder / "images.json"
         self._listed_index: tuple[int, ...] | None = None
         """What the index was when all the images that it names were listed."""
@@ -125,10 +127,11 @@ class ImageStore:
         known = self._details.get(image_id)
         if known is None:
             try:
-                known = state.image(await self._transport.get(f"/images/{image_id}/json"))
+                item = await self._transport.get(f"/images/{image_id}/json")
             except NoSuchItem:
                 self.forget()
                 return None
+            known = state.image(item, layers(item, self._folder))
             if image_id in self._tags:
                 self._details[image_id] = known
         return known

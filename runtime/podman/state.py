@@ -6,7 +6,7 @@ instant, the error and whether the kernel killed it for want of memory. Go write
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -173,11 +173,8 @@ def _sandbox(sandbox_id: str, item: Mapping[str, Any], members: list[Container],
     )
 
 
-def image(item: Mapping[str, Any]) -> Image:
-    """The answer of ``images/NAME/json``. Reads the image's accounts where its layers are on this machine."""
-    driver: Mapping[str, Any] = (item.get("GraphDriver") or {}).get("Data") or {}
-    layers = [driver.get("UpperDir") or "", *(driver.get("LowerDir") or "").split(":")]
-    folders = [Path(layer) for layer in layers if layer]
+def image(item: Mapping[str, Any], folders: Sequence[Path] = ()) -> Image:
+    """The answer of ``images/NAME/json``. Reads the image's accounts where its layers are in these ``folders``."""
     config: Mapping[str, Any] = item.get("Config") or {}
     return Image(
         id=str(item["Id"]),

@@ -1,8 +1,9 @@
+import json
 from pathlib import Path
 
 import pytest
 
-from runtime.podman.accounts import Accounts, Identity, read_accounts
+from runtime.podman.accounts import Accounts, Identity, layers, read_accounts
 
 PASSWD = "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1001::/:/bin/sh\nodd line\nbroken:x:y:z\n"
 GROUP = "root:x:0:\nwheel:x:10:root,app\nmore:x:50000:app\nnone:x:7\n"
@@ -47,6 +48,26 @@ def test_the_uppermost_layer_that_has_a_file_counts(layer, tmp_path):
     empty = tmp_path / "empty"
     assert read_accounts([empty, above, below]).identity("app") == Identity(1000, 1001, (9,))
     assert read_accounts([empty]) == Accounts()
+
+
+def test_a_removed_file_is_not_looked_for_further_down(layer):
+    below = layer("below", passwd=PASSWD, group=GROUP)
+    above = layer("above", **{".wh.group": "", "passwd": PASSWD})
+    assert read_accounts([above, below]).identity("app") == Identity(1000, 1001, ())
+
+
+def test_where_an_image_is_unpacked(tmp_path):
+    data = {"UpperDir": "/s/overlay/c/diff", "LowerDir": "/s/overlay/b/diff:/s/overlay/a/diff"}
+    folders = [Path(f"/s/overlay/{name}/diff") for name in "cba"]
+    assert layers({"Id": "1", "GraphDriver": {"Name": "overlay", "Data": data}}, tmp_path) == folders
+    copied = {"Id": "1", "GraphDriver": {"Name": "vfs", "Data": None}}
+    storage = tmp_path / "vfs-images"
+    assert layers(copied, None) == layers(copied, storage) == []
+    storage.mkdir()
+    (storage / "images.json").write_text(json.dumps([{"id": "0", "layer": "x"}, {"id": "1", "layer": "y"}]))
+    assert layers(copied, storage) == [tmp_path / "vfs" / "dir" / "y"]
+    (storage / "images.json").write_text("[{}]")
+    assert layers(copied, storage) == []
 
 
 def test_what_is_no_plain_file_is_not_followed_out_of_the_image(layer, tmp_path):
