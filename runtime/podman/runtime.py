@@ -20,6 +20,7 @@ from runtime.objects.clock import Clock, SystemClock
 from . import doctor, execs, housekeeping, spec
 from .addresses import AddressPool
 from .events import EventReader
+from .hostports import check_host_ports
 from .images import ImageStore
 from .interface import (
     ContainerSpec,
@@ -224,6 +225,8 @@ class PodmanRuntime:
         """Make the pod, with its address: one call. What a failed attempt left behind is removed."""
         async with self._lock(spec_.uid):
             name = spec.pod_name(self.cluster_id, spec_)
+            if self._rootless and not spec_.host_network and self.service.url.startswith("unix://"):
+                check_host_ports(spec_.ports)
             address = "" if spec_.host_network else self._pool.allocate()
             body = spec.pod_body(self.cluster_id, spec_, address, self._infra_image)
             try:

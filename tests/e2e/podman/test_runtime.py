@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import time
+import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -525,14 +526,13 @@ async def test_what_others_run_is_never_touched(cluster, podman_storage):
 async def test_the_service_is_started_again_and_containers_never_notice(cluster):
     events = cluster.runtime.events()
     sandbox = await cluster.pod()
-    container = await cluster.launch(sandbox, SLEEP)
+    await cluster.launch(sandbox, SLEEP)
 
     async def stream_is_open():
-        cluster.run("pause", container)
-        cluster.run("unpause", container)
+        await cluster.launch(sandbox, SLEEP, name=f"c{uuid.uuid4().hex[:8]}")
         async with asyncio.timeout(60):
             async for event in events:
-                if event.action in ("pause", "unpause"):
+                if event.action == "start":
                     return True
         return False
 
@@ -598,6 +598,8 @@ async def test_a_long_name_a_host_port_and_an_init_that_ends(cluster):
 
 
 async def test_what_somebody_froze_can_be_stopped_and_removed(cluster, podman_storage):
+    if not await cluster.limits_hold():
+        pytest.skip("rootless Podman on cgroup v1 can't freeze a container")
     sandbox = await cluster.pod()
     container = await cluster.launch(sandbox, SLEEP)
     podman_storage.run("pause", container)

@@ -87,7 +87,7 @@ async def test_a_service_that_hangs_is_ended_and_started_again(cluster, impatien
     folder = cluster.folder / "state"
     for _ in range(2):
         pid = service_pid(folder)
-        os.kill(pid, signal.SIGSTOP)
+        os.killpg(pid, signal.SIGSTOP)  # rootless it serves from a child
         await other_than(folder, pid)
         await answers(cluster.runtime.service.url, True, 120)
     after = await cluster.state()
@@ -108,7 +108,7 @@ async def adopted(folder: Path) -> tuple[PodmanService, int]:
 async def test_an_adopted_service_that_hangs_is_ended_too(podman_storage, tmp_path, impatient):
     folder = tmp_path / "s"
     service, pid = await adopted(folder)
-    os.kill(pid, signal.SIGSTOP)
+    os.killpg(pid, signal.SIGSTOP)  # rootless it serves from a child
     await other_than(folder, pid)
     await answers(service.url, True, 120)
     await service.close()
