@@ -1,8 +1,9 @@
-"""What is there before anybody asks for it: namespaces, the API's own Service, roles, system priorities.
+"""What is there before anybody asks for it: namespaces, the API's own Service and range, roles,
+system priorities.
 
-``pkg/controlplane/controller/{systemnamespaces,kubernetesservice}``, ``pkg/registry/rbac/rest/storage_rbac.go`` and
-``pkg/registry/scheduling/rest``. Runs at every start: what is missing is made, rules that a newer version brought
-are added, and what its owner took out of automatic care stays as it is.
+``pkg/controlplane/controller/{systemnamespaces,kubernetesservice,defaultservicecidr}``,
+``pkg/registry/rbac/rest/storage_rbac.go`` and ``pkg/registry/scheduling/rest``. Runs at every start: what is missing
+is made, rules that a newer version brought are added, and what its owner took out of automatic care stays as it is.
 """
 
 from __future__ import annotations
@@ -60,6 +61,14 @@ async def ensure_cluster(api: API, *, cluster_ip: str, port: int) -> None:
         for name, value, description in _PRIORITIES
     ]
     plain.append(kubernetes_service(cluster_ip, port))
+    plain.append(
+        {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "ServiceCIDR",
+            "metadata": {"name": "kubernetes"},
+            "spec": {"cidrs": [api.service_cidr]},
+        }
+    )
     plain += api_services(api.registry.groups())
     # All at once, so that they share a few writes of the disk; each sees those before it.
     await asyncio.gather(

@@ -15,6 +15,8 @@ import orjson
 from runtime.objects.errors import Obj
 from runtime.store import Record
 
+from .repeated import NONE_REPEATED, Repeated
+
 ADDED = "ADDED"
 MODIFIED = "MODIFIED"
 DELETED = "DELETED"
@@ -53,8 +55,8 @@ class RequestContext:
     user_agent: str = ""
     body_size: int = 0
     """Bytes of the request's body where there was one; what limits on object size are judged from."""
-    repeated: list[str] = field(default_factory=list)
-    """Keys that stand twice in the body, as sentences; reported together with its unknown fields."""
+    repeated: Repeated = NONE_REPEATED
+    """Keys that stand twice in the body; reported together with its unknown fields."""
     annotations: dict[str, str] = field(default_factory=dict)
     """What admission has to say for the audit log."""
     own: bool = False

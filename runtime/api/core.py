@@ -63,6 +63,7 @@ class Core:
         self.store = store
         self.clock = clock
         self.nodes = nodes
+        self.service_cidr = service_cidr
         self.view = StoreView(store)
         self.authorizer = Authorizer(self.view)
         if reserved_addresses is None:

@@ -128,11 +128,10 @@ def read_patched(ctx: RequestContext, resource: Resource, patched: Obj, *, patch
         raise _unfit(
             shown(), why or error.message.partition(f" cannot be handled as a {resource.kind}: ")[2]
         ) from None
-    problems = [*ctx.repeated, *unknown]
-    if problems and ctx.field_validation != "Ignore":
+    if (ctx.repeated or unknown) and ctx.field_validation != "Ignore":
         if ctx.field_validation == "Strict":
-            raise _unfit(shown(), f"strict decoding error: {', '.join(problems)}")
-        for problem in problems:
+            raise _unfit(shown(), f"strict decoding error: {ctx.repeated.errors(resource, unknown)}")
+        for problem in ctx.repeated.warnings(resource, unknown):
             ctx.warn(problem)
     return clean
 

@@ -455,10 +455,9 @@ def report_unknown(ctx: RequestContext, resource: Resource, problems: list[str])
     """
     if not (problems or ctx.repeated) or ctx.field_validation == "Ignore":
         return
-    problems = [*ctx.repeated, *problems]
     if ctx.field_validation == "Strict":
-        raise strict_error(resource, problems)
-    for problem in problems:
+        raise strict_error(resource, ctx.repeated.errors(resource, problems))
+    for problem in ctx.repeated.warnings(resource, problems):
         ctx.warn(problem)
 
 

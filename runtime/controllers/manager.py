@@ -32,6 +32,7 @@ from .podgc import PodGCController
 from .policies import ValidatingAdmissionPolicyStatusController
 from .quota import ResourceQuotaController
 from .replicaset import ReplicaSetController, ReplicationControllerController
+from .servicecidrs import ServiceCIDRController, ServiceIPAddressController
 from .statefulset import StatefulSetController
 from .token_secrets import SignToken, TokenSecretController
 
@@ -112,6 +113,8 @@ class ControllerManager:
             PodGCController(context("pod-garbage-collector")),
             CustomResourceDefinitionController(context("custom-resource-definition-controller")),
             ValidatingAdmissionPolicyStatusController(context("validatingadmissionpolicy-status-controller")),
+            ServiceCIDRController(context("service-cidrs-controller")),
+            ServiceIPAddressController(context("service-cidrs-controller")),
             GarbageCollector(context("generic-garbage-collector", "garbage-collector-controller")),
         ]
         if root_ca:

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import ipaddress
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from runtime.api.view import StoreView
+from runtime.objects import meta
 from runtime.objects.errors import FieldError, Obj, invalid, invalid_object
 
 from .chain import CREATE, UPDATE, Attributes, Plugin
 
 NODE_PORTS = range(30000, 32768)
 _WITH_NODE_PORTS = ("NodePort", "LoadBalancer")
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _T = TypeVar("_T", str, int)
 
 
@@ -100,13 +102,13 @@ class ServiceAllocation(Plugin):
             spec["clusterIP"], spec.setdefault("clusterIPs", [asked])[0:1] = asked, [asked]
             return
         if asked:
-            why = self._refuse(asked)
+            why = self._refuse(a.view, asked)
             if why:
                 errors.append(invalid("spec.clusterIPs", [asked], f"failed to allocate IP {asked}: {why}"))
                 return
             address = asked
         else:
-            address = self._free_address()
+            address = self._free_address(a.view)
             if not address:
                 errors.append(
                     FieldError(
@@ -122,23 +124,44 @@ class ServiceAllocation(Plugin):
         assert self._addresses_taken is not None
         return self._addresses_taken
 
-    def _refuse(self, asked: str) -> str:
+    def _networks(self, view: StoreView) -> Iterator[Network]:
+        """The cluster's own range, and those of other ServiceCIDRs that are ready and of the same family."""
+        yield self._network
+        for range_ in view.list("servicecidrs.networking.k8s.io"):
+            conditions = (range_.get("status") or {}).get("conditions") or ()
+            unready = any(one["type"] == "Ready" and one["status"] != "True" for one in conditions)
+            if unready or meta.is_deleting(range_):
+                continue
+            for cidr in range_["spec"].get("cidrs") or ():
+                network = ipaddress.ip_network(cidr, strict=False)
+                if network.version == self._network.version and network != self._network:
+                    yield network
+
+    def _refuse(self, view: StoreView, asked: str) -> str:
         try:
             address = ipaddress.ip_address(asked)
         except ValueError:
             return ""  # validation names what is wrong with it
-        inside = address.version == self._network.version and address in self._network
-        if not inside or address in (self._network.network_address, self._network.broadcast_address):
-            return f"the provided IP ({asked}) is not in the valid range. The range of valid IPs is {self._network}"
-        return "provided IP is already allocated" if asked in self._addresses else ""
+        network = next((one for one in self._networks(view) if address in one), None)
+        if network is None:
+            return "the provided network does not match the current range"
+        if address in (network.network_address, network.broadcast_address):
+            return f"the provided IP ({asked}) is not in the valid range. The range of valid IPs is {network}"
+        if asked in self._addresses or _is_held(view, asked):
+            return "provided IP is already allocated"
+        return ""
 
-    def _free_address(self) -> str:
-        """A free address, from the upper part of the range while it has one.
+    def _free_address(self, view: StoreView) -> str:
+        """A free address of the first range that has one."""
+        return next(filter(None, (self._free_in(view, network) for network in self._networks(view))), "")
+
+    def _free_in(self, view: StoreView, network: Network) -> str:
+        """A free address of one range, from its upper part while that has one.
 
         The lower part is left to requests that name their address (``ipallocator``'s dynamic block).
         """
-        first = int(self._network.network_address) + 1
-        size = self._network.num_addresses - 2
+        first = int(network.network_address) + 1
+        size = network.num_addresses - 2
         offset = min(max(16, size // 16), 256) if size > 16 else 0
         for start, count in ((first + offset, size - offset), (first, offset)):
             if count <= 0:
@@ -146,7 +169,9 @@ class ServiceAllocation(Plugin):
             begin = random.randrange(count)
             for step in range(count):
                 address = str(ipaddress.ip_address(start + (begin + step) % count))
-                if address not in self._addresses and address not in self._reserved:
+                if address in self._addresses or address in self._reserved:
+                    continue
+                if not _is_held(view, address):
                     return address
         return ""
 
@@ -228,6 +253,12 @@ class ServiceAllocation(Plugin):
             a.done.append(_discard(self._addresses, addresses))
         if ports:
             a.done.append(_discard(self._ports_taken, ports))
+
+
+def _is_held(view: StoreView, address: str) -> bool:
+    """Whether somebody else than a Service wrote an address down as theirs."""
+    found = view.get("ipaddresses.networking.k8s.io", "", address)
+    return found is not None and "ipaddress.kubernetes.io/managed-by" not in meta.labels_of(found)
 
 
 def _discard(taken: set[_T], values: set[_T]) -> Callable[[], None]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from runtime.api.repeated import Repeated
 from runtime.objects.depth import DEPTH_LIMIT, too_deep
 from runtime.objects.errors import Obj, bad_request
 from runtime.objects.jsonerrors import go_json_error
@@ -23,6 +24,9 @@ from .protobuf import InvalidMessage, decode_body
 
 BODY_LIMIT = 3 * 1024 * 1024
 """Bytes in a request's body (apiserver's ``MaxRequestBodyBytes``)."""
+
+_YAML_ERRORS = "yaml: unmarshal errors:"
+"""What go-yaml's strict reader says before the lines that it found wrong."""
 
 
 class _Pairs(list[tuple[str, Any]]):
@@ -40,32 +44,31 @@ class _Repeated(Exception):
     pass
 
 
-def duplicate_fields(body: bytes) -> list[str]:
-    """The paths of keys that stand twice in one object of a JSON document, in order."""
+def duplicate_fields(body: bytes, prefix: str = "") -> Repeated:
+    """The keys that stand twice in one object of a JSON document, in order; ``prefix`` begins each sentence."""
     try:
         json.loads(body, object_pairs_hook=_same_count)
     except _Repeated:
         pass
     else:
-        return []
-    found: list[str] = []
+        return Repeated()
+    places: list[tuple[str, bool]] = []
 
     def walk(node: Any, path: str) -> None:
         if isinstance(node, _Pairs):
             seen: set[str] = set()
             for key, value in node:
                 inner = f"{path}.{key}" if path else key
-                if key in seen:
-                    found.append(inner)
-                else:
-                    walk(value, inner)
+                places.append((inner, key in seen))
+                walk(value, inner)
                 seen.add(key)
         elif isinstance(node, list):
             for index, value in enumerate(node):
                 walk(value, f"{path}[{index}]")
 
     walk(json.loads(body, object_pairs_hook=_Pairs), "")
-    return list(dict.fromkeys(found))
+    found = dict.fromkeys(path for path, again in places if again)
+    return Repeated([f'{prefix}duplicate field "{path}"' for path in found], places)
 
 
 def _yaml(body: bytes, repeated: list[str]) -> Any:
@@ -152,23 +155,24 @@ def parse(body: bytes, format_: str) -> Any:
     return parse_json(body)
 
 
-def read_object(body: bytes, format_: str, validation: str) -> tuple[Obj, list[str]]:
-    """The object in a body and, unless ``validation`` is Ignore, sentences on keys that stand twice.
+def read_object(body: bytes, format_: str, validation: str) -> tuple[Obj, Repeated]:
+    """The object in a body and, unless ``validation`` is Ignore, the keys that stand twice in it.
 
     Raises:
         StatusError: 400: unreadable, or no object.
     """
-    repeated: list[str] = []
+    repeated = Repeated()
     if format_ == "protobuf":
         value = parse_protobuf(body)
     elif format_ == "yaml":
-        value = _yaml(body, repeated)
-        if validation == "Ignore":
-            repeated = []
+        lines: list[str] = []
+        value = _yaml(body, lines)
+        if validation != "Ignore":
+            repeated = Repeated(lines, alphabetic=True, heading=_YAML_ERRORS)
     else:
         value = parse_json(body)
         if validation != "Ignore" and not written_alike(body, value):
-            repeated = [f'duplicate field "{path}"' for path in duplicate_fields(body)]
+            repeated = duplicate_fields(body)
     if not isinstance(value, dict):
         raise bad_request(
             "couldn't get version/kind; json parse error: json: cannot unmarshal "

@@ -17,6 +17,7 @@ from multidict import CIMultiDict
 from runtime.api.api import API
 from runtime.api.context import Answer, RequestContext, User
 from runtime.api.listing import check_not_ahead
+from runtime.api.repeated import Repeated
 from runtime.objects.clock import Clock
 from runtime.objects.errors import (
     StatusError,
@@ -396,7 +397,7 @@ class Resources:
         if kind == "apply":
             body = await self._parse(exchange, raw, "json" if is_json(raw) else "yaml")
             if context.repeated and options.field_validation == "Strict":
-                raise bad_request(f"error strict decoding YAML: {', '.join(context.repeated)}")
+                raise bad_request(f"error strict decoding YAML: {context.repeated.errors(resource, ())}")
         else:
             try:
                 body = parse_json(raw)
@@ -406,7 +407,9 @@ class Resources:
                 raise bad_request(prefix + why) from error
             if options.field_validation != "Ignore" and not written_alike(raw, body):
                 prefix = "json patch " if kind == "json" else ""
-                context.repeated = [f'{prefix}duplicate field "{path}"' for path in duplicate_fields(raw)]
+                context.repeated = replace(duplicate_fields(raw, prefix), places=(), alphabetic=True)
+            else:
+                context.repeated = Repeated(alphabetic=True)
         answer = await self._api.patch(
             exchange.context,
             resource,

@@ -82,6 +82,13 @@ def default_stateful_set(obj: Obj) -> None:
         default_persistent_volume_claim(claim)
 
 
+def _pod_failure_policy(spec: Obj) -> None:
+    for rule in (spec.get("podFailurePolicy") or {}).get("rules") or ():
+        for pattern in rule.get("onPodConditions") or ():
+            if not pattern.get("status"):  # this field is written empty where it was left out
+                pattern["status"] = "True"
+
+
 def default_job_spec(spec: Obj) -> None:
     """What a job's spec lacks, whether its own or a CronJob's template."""
     _template(spec)
@@ -94,9 +101,7 @@ def default_job_spec(spec: Obj) -> None:
     spec.setdefault("completionMode", "NonIndexed")
     spec.setdefault("suspend", False)
     spec.setdefault("podReplacementPolicy", "Failed" if "podFailurePolicy" in spec else "TerminatingOrFailed")
-    for rule in (spec.get("podFailurePolicy") or {}).get("rules") or ():
-        for pattern in rule.get("onPodConditions") or ():
-            pattern.setdefault("status", "True")
+    _pod_failure_policy(spec)
 
 
 def default_job(obj: Obj) -> None:
@@ -118,9 +123,7 @@ def default_cron_job(obj: Obj) -> None:
     spec.setdefault("failedJobsHistoryLimit", 1)
     job = spec.setdefault("jobTemplate", {}).setdefault("spec", {})
     _template(job)
-    for rule in (job.get("podFailurePolicy") or {}).get("rules") or ():
-        for pattern in rule.get("onPodConditions") or ():
-            pattern.setdefault("status", "True")
+    _pod_failure_policy(job)
 
 
 def _rules(given: Obj | None, otherwise: Obj) -> Obj:

@@ -363,9 +363,9 @@ def decode(resource: Resource, obj: Obj) -> tuple[Obj, list[str]]:
     return decode_as(resource.definition, obj, resource.kind, resource.version)
 
 
-def strict_error(resource: Resource, problems: list[str]) -> StatusError:
+def strict_error(resource: Resource, problems: str) -> StatusError:
     """400 for fieldValidation=Strict, naming every unknown or duplicate field."""
-    return _handled_as(resource.kind, resource.version, f"strict decoding error: {', '.join(problems)}")
+    return _handled_as(resource.kind, resource.version, f"strict decoding error: {problems}")
 
 
 def zero_of(definition: str) -> Obj:

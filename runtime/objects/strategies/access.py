@@ -20,8 +20,8 @@ class SigningRequestStrategy(KindStrategy):
         before = old.get("status") or {}
         status = new.setdefault("status", {})
         if subresource == "approval":
-            conditions = status.get("conditions")
-            new["status"] = {**before, "conditions": conditions} if conditions else dict(before)
+            new["status"] = dict(before)
+            keep(new["status"], status, "conditions")
         else:
             decided = ("Approved", "Denied")
             kept = [one for one in before.get("conditions") or () if one.get("type") in decided]
@@ -57,7 +57,6 @@ SIGNING_REQUEST = SigningRequestStrategy(
     compare=rules.check_signing_request_update,
     compare_status=rules.check_signing_request_status,
     status="certificates.v1.CertificateSigningRequestStatus",
-    status_keeps="all",
 )
 ACCESS_REVIEW = KindStrategy(check=rules.check_access_review)
 LOCAL_ACCESS_REVIEW = KindStrategy(check=rules.check_local_access_review)

@@ -52,5 +52,6 @@ API_SERVICE = APIServiceStrategy(
     compare_status=rules.check_api_service_status,
     warn=_warn,
     status=_STATUS,
+    status_keeps="all",
     unconditional_update=False,
 )

@@ -88,6 +88,7 @@ FLOW_SCHEMA = KindStrategy(
     check=rules.check_flow_schema,
     compare=rules.check_flow_schema_update,
     status="flowcontrol.v1.FlowSchemaStatus",
+    status_keeps="all",
     generation=True,
 )
 PRIORITY_LEVEL = KindStrategy(
@@ -95,5 +96,6 @@ PRIORITY_LEVEL = KindStrategy(
     check=rules.check_priority_level,
     compare=rules.check_priority_level_update,
     status="flowcontrol.v1.PriorityLevelConfigurationStatus",
+    status_keeps="all",
     generation=True,
 )

@@ -30,6 +30,7 @@ VOLUME_ATTACHMENT = KindStrategy(
     check=rules.check_attachment,
     compare=rules.check_attachment_update,
     status="storage.v1.VolumeAttachmentStatus",
+    status_keeps="all",
     unconditional_update=False,
 )
 ATTRIBUTES_CLASS = KindStrategy(

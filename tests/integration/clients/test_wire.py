@@ -358,6 +358,7 @@ async def test_field_validation(http: aiohttp.ClientSession, namespace: str) -> 
         http, "POST", f"{maps(namespace)}?fieldValidation=Ignore", named("i"), headers=headers
     )
     assert code == 201 and "Warning" not in answer.headers
+
     code, value, _ = await call(
         http, "POST", f"{maps(namespace)}?fieldValidation=Maybe", named("m"), headers=headers
     )
@@ -371,6 +372,38 @@ async def test_field_validation(http: aiohttp.ClientSession, namespace: str) -> 
         path = f"{maps(namespace)}/w?fieldValidation=Strict"
         code, value, _ = await call(http, "PATCH", path, body, headers={"Content-Type": kind})
         assert code in (400, 422) and "strict decoding error" in value["message"], (kind, body, code, value)
+
+
+async def test_field_problems_come_in_the_order_of_the_body(
+    http: aiohttp.ClientSession, namespace: str
+) -> None:
+    """Each problem in the order it is written in; of YAML, whose keys are sorted before they are read, in that."""
+    body = (
+        b'{"metadata":{"name":"a","zone":{"x":1,"x":2}},"zeta":1,"zeta":2,'
+        b'"data":{"a":"1","a":"2"},"alpha":{"b":1,"b":1}}'
+    )
+    strict = f"{maps(namespace)}?fieldValidation=Strict"
+    code, value, _ = await call(http, "POST", strict, body, headers={"Content-Type": JSON})
+    a_status(value, 400, "BadRequest")
+    assert value["message"].endswith(
+        'strict decoding error: unknown field "metadata.zone", unknown field "zeta", duplicate field "data.a", '
+        'unknown field "alpha"'
+    )
+    body = b"metadata: {name: a}\nzeta: 1\nalpha: 1\ndata: {a: '1',\n a: '2'}\ndata: {}\n"
+    code, value, _ = await call(http, "POST", strict, body, headers={"Content-Type": "application/yaml"})
+    assert code == 400 and value["message"].endswith(
+        'strict decoding error: yaml: unmarshal errors:\n  line 5: key "a" already set in map\n'
+        '  line 6: key "data" already set in map, unknown field "alpha", unknown field "zeta"'
+    )
+    code, value, answer = await call(
+        http, "POST", maps(namespace), body, headers={"Content-Type": "application/yaml"}
+    )
+    assert code == 201 and answer.headers.getall("Warning") == [
+        '299 - "line 5: key \\"a\\" already set in map"',
+        '299 - "line 6: key \\"data\\" already set in map"',
+        '299 - "unknown field \\"alpha\\""',
+        '299 - "unknown field \\"zeta\\""',
+    ]
 
 
 # -- lists -------------------------------------------------------------------------------------------------

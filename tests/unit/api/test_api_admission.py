@@ -112,7 +112,9 @@ async def test_cluster_addresses_are_given_once(plane) -> None:
     )
     await plane.client.delete("services", "s0", "default")
     assert (await plane.client.create(_service("again", clusterIP=taken)))["spec"]["clusterIP"] == taken
-    assert "not in the valid range" in (await _refused(plane, _service("far", clusterIP="10.97.0.1"))).message
+    far = await _refused(plane, _service("far", clusterIP="10.97.0.1"))
+    assert "the provided network does not match the current range" in far.message
+    assert "not in the valid range" in (await _refused(plane, _service("net", clusterIP="10.96.0.0"))).message
     assert (await plane.client.create(_service("dns", clusterIP="10.96.0.10")))["spec"][
         "clusterIP"
     ] == "10.96.0.10"

@@ -6,6 +6,7 @@ import pytest
 from planes import config_map, deployment
 
 from runtime.api.context import ListOptions
+from runtime.api.repeated import Repeated
 from runtime.objects.depth import DEPTH_LIMIT, too_deep
 from runtime.objects.errors import StatusError
 
@@ -26,20 +27,20 @@ def test_depth() -> None:
 async def test_repeated_fields_come_before_unknown_ones(plane) -> None:
     resource = plane.resource("configmaps")
     wrong = {**config_map("a", x="1"), "dta": {}}
-    strict = plane.ctx(field_validation="Strict", repeated=['duplicate field "data.x"'])
+    strict = plane.ctx(field_validation="Strict", repeated=Repeated(['duplicate field "data.x"']))
     with pytest.raises(StatusError) as refused:
         await plane.api.create(strict, resource, "default", wrong)
     assert refused.value.code == 400
     assert refused.value.message.endswith(
         'strict decoding error: duplicate field "data.x", unknown field "dta"'
     )
-    warn = plane.ctx(repeated=['duplicate field "data.x"'])
+    warn = plane.ctx(repeated=Repeated(['duplicate field "data.x"']))
     await plane.api.create(warn, resource, "default", wrong)
     assert warn.warnings == ['duplicate field "data.x"', 'unknown field "dta"']
-    ignore = plane.ctx(field_validation="Ignore", repeated=["x"])
+    ignore = plane.ctx(field_validation="Ignore", repeated=Repeated(["x"]))
     await plane.api.patch(ignore, resource, "default", "a", {"data": {"y": "2"}}, "merge")
     assert ignore.warnings == []
-    strict = plane.ctx(field_validation="Strict", repeated=["twice"])
+    strict = plane.ctx(field_validation="Strict", repeated=Repeated(["twice"]))
     with pytest.raises(StatusError, match="strict decoding error: twice") as refused:
         await plane.api.patch(strict, resource, "default", "a", {"data": {"y": "3"}}, "merge")
     assert refused.value.code == 422

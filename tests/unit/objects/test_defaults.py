@@ -223,6 +223,18 @@ def test_job(kinds) -> None:
     assert "completions" not in kinds.read(job)["spec"]
 
 
+def test_a_pod_condition_that_counts_is_true_unless_the_rule_says_otherwise(kinds) -> None:
+    policy = {"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}]}
+    template = {"spec": {"containers": [CONTAINER], "restartPolicy": "Never"}}
+    job = {"template": template, "podFailurePolicy": policy}
+    alone = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "a"}, "spec": job}
+    repeating = {**alone, "kind": "CronJob", "spec": {"schedule": "@daily", "jobTemplate": {"spec": job}}}
+    for spec in (kinds.read(alone)["spec"], kinds.read(repeating)["spec"]["jobTemplate"]["spec"]):
+        conditions = spec["podFailurePolicy"]["rules"][0]["onPodConditions"]
+        assert conditions == [{"type": "DisruptionTarget", "status": "True"}]
+    assert kinds.errors(alone) == [] and kinds.errors(repeating) == []
+
+
 def test_cron_job_leaves_the_job_template_alone(kinds) -> None:
     template = {"spec": {"containers": [CONTAINER], "restartPolicy": "Never"}}
     spec = {"schedule": "* * * * *", "jobTemplate": {"spec": {"template": template}}}

@@ -235,6 +235,7 @@ def test_a_registry_is_a_value() -> None:
         ),
         (("v1", "Pod"), {}, {"spec.hostNetwork": "false", "spec.nodeName": "", "status.phase": ""}),
         (("v1", "Node"), {"spec": {"unschedulable": True}}, {"spec.unschedulable": "true"}),
+        (("v1", "Node"), {"spec": {}}, {"spec.unschedulable": "false"}),
         (("v1", "Secret"), {"type": "Opaque"}, {"type": "Opaque"}),
         (("apps/v1", "ReplicaSet"), {"status": {}}, {"status.replicas": "0"}),
         (

@@ -6,6 +6,10 @@ from typing import Any
 
 import pytest
 
+from runtime.objects.selectors import label_key_errors
+
+MOMENT = "2026-01-01T00:00:00.000000Z"
+QUALIFIED = label_key_errors("")
 SOURCE_RANGES = "service.beta.kubernetes.io/load-balancer-source-ranges"
 
 
@@ -192,7 +196,9 @@ def test_good_ones(kinds, obj: dict) -> None:
         (hook(clientConfig={}), ["webhooks[0].clientConfig: Required value: exactly one of url or service is required"]),
         (hook(sideEffects=None), ["webhooks[0].sideEffects: Required value: must specify one of None, NoneOnDryRun"]),
         (hook(timeoutSeconds=60), ["webhooks[0].timeoutSeconds: Invalid value: 60: the timeout value must be between 1 and 30 seconds"]),
-        (of("events.k8s.io", "Event", regarding={"namespace": "default"}, type="Odd"), ["eventTime: Required value", "reportingController: Required value", "reportingInstance: Required value", "action: Required value", "reason: Required value", 'type: Unsupported value: "Odd": supported values: "Normal", "Warning"']),
+        (of("events.k8s.io", "Event", regarding={"namespace": "default"}, type="Odd"), ["eventTime: Required value", 'type: Invalid value: "": has invalid value: Odd']),
+        (of("events.k8s.io", "Event", regarding={}, type="Normal", eventTime=MOMENT, note="x" * 1025, series={"count": 1}), ["reportingController: Required value", f'reportingController: Invalid value: "": {QUALIFIED[0]}', f'reportingController: Invalid value: "": {QUALIFIED[1]}', "reportingInstance: Required value", "action: Required value", "reason: Required value", 'message: Invalid value: "": can have at most 1024 characters', 'series.count: Invalid value: "": should be at least 2', "series.lastObservedTime: Required value"]),
+        (core("Event", eventTime=MOMENT, reportingComponent="a/b", reportingInstance="x", action="a", reason="x" * 129), ['reason: Invalid value: "": can have at most 128 characters']),
         (of("certificates.k8s.io", "CertificateSigningRequest", spec={"request": base64.b64encode(b"x").decode(), "signerName": "a.b/c", "usages": ["client auth"]}), ['spec.request: Invalid value: "eA==": PEM block type must be CERTIFICATE REQUEST']),
         (of("authorization.k8s.io", "SelfSubjectAccessReview", spec={}), ["spec.resourceAttributes: Invalid value: null: exactly one of nonResourceAttributes or resourceAttributes must be specified"]),
     ],
@@ -325,10 +331,53 @@ def test_approval_and_status_change_their_own_part(kinds) -> None:
     strategy.prepare_for_subresource("approval", new, old)
     assert new["status"] == {"conditions": [approved]}
     assert strategy.validate_subresource("approval", new, old) == []
+    nothing = {**new, "status": {}}
+    strategy.prepare_for_subresource("approval", nothing, new)
+    assert 'may not remove a condition of type "Approved"' in str(
+        strategy.validate_subresource("approval", nothing, new)[0]
+    )
     denied = {**new, "status": {"conditions": [{"type": "Denied", "status": "True"}]}}
     assert 'updates may not remove a condition of type "Approved"' in str(
         strategy.validate_subresource("approval", denied, new)[0]
     )
+
+
+def test_what_an_event_says_may_change(kinds) -> None:
+    event = kinds.create(
+        of(
+            "events.k8s.io",
+            "Event",
+            regarding={"namespace": "default"},
+            type="Normal",
+            note="first",
+            reportingController="c",
+            reportingInstance="i",
+            action="a",
+            reason="r",
+            eventTime=MOMENT,
+        )
+    )
+    assert kinds.resource(event).strategy.validate(event) == []
+    assert kinds.update(event, note="second", series={"count": 2, "lastObservedTime": MOMENT})[1] == []
+    assert kinds.update(event, action=None)[1] == ["action: Required value"]
+
+
+@pytest.mark.parametrize(
+    ("group", "kind", "keeps"),
+    [
+        ("certificates.k8s.io", "CertificateSigningRequest", False),
+        ("flowcontrol.apiserver.k8s.io", "FlowSchema", True),
+        ("flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration", True),
+        ("storage.k8s.io", "VolumeAttachment", True),
+        ("apiregistration.k8s.io", "APIService", True),
+    ],
+)
+def test_metadata_that_comes_with_a_status(kinds, group: str, kind: str, keeps: bool) -> None:
+    """Some kinds take annotations along with a status, others leave all metadata as it was."""
+    old = kinds.create(of(group, kind))
+    new = {**old, "metadata": {**old["metadata"], "annotations": {"a": "b"}}}
+    kinds.resource(old).strategy.prepare_for_subresource("status", new, old)
+    assert ("annotations" not in new["metadata"]) is keeps
 
 
 def test_events_have_two_faces(kinds) -> None:
