@@ -337,11 +337,6 @@ def not_honoured(pod: Obj) -> list[str]:
         for container in spec.get(field) or ():
             where = f"spec.{field}{{{container['name']}}}"
             contexts.append((f"{where}.securityContext", container.get("securityContext") or {}))
-            rules = container.get("restartPolicyRules") or ()
-            if any(rule.get("action") == "RestartAllContainers" for rule in rules):
-                found.append(
-                    f"{where}.restartPolicyRules: RestartAllContainers restarts this container alone"
-                )
             if container.get("volumeDevices"):
                 found.append(f"{where}.volumeDevices: raw block volumes have no effect on this node")
             for name in (container.get("resources") or {}).get("limits") or ():
