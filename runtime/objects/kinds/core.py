@@ -136,7 +136,7 @@ def resources() -> list[Resource]:
             status=True,
             more=(Subresource("proxy", "NodeProxyOptions", verbs=PROXY),),
             strategy=strategies.NODE,
-            fields=select("spec.unschedulable"),
+            fields=select("spec.unschedulable", zero="false"),
         ),
         entry(
             "",
