@@ -11,13 +11,20 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from runtime.kubelet.container_status import Resources, Waiting, container_statuses
-from runtime.kubelet.pods.policy import Attempts, any_regular_started, exit_restarts, is_sidecar
+from runtime.kubelet.pods.policy import (
+    Attempts,
+    any_regular_started,
+    exit_restarts,
+    has_restart_all,
+    is_sidecar,
+)
 from runtime.kubelet.resources import qos_class
 from runtime.objects.clock import format_time
 from runtime.objects.errors import Obj
 
 RESIZE_PENDING = "PodResizePending"
 RESIZE_IN_PROGRESS = "PodResizeInProgress"
+ALL_RESTARTING = "AllContainersRestarting"
 OWN_CONDITIONS = frozenset(
     {
         "PodReadyToStartContainers",
@@ -27,6 +34,7 @@ OWN_CONDITIONS = frozenset(
         "PodScheduled",
         RESIZE_PENDING,
         RESIZE_IN_PROGRESS,
+        ALL_RESTARTING,
     }
 )
 _KEPT = ("nominatedNodeName", "resourceClaimStatuses", "extendedResourceClaimStatus", "resize", "resources")
@@ -64,6 +72,8 @@ class StatusInput:
     """No container runs nor will: the phase may become Succeeded or Failed whatever the restart policy."""
     failed: tuple[str, str] | None = None
     """Reason and message when the kubelet itself failed the pod (DeadlineExceeded)."""
+    restarting_all: bool = False
+    """All containers are being ended and removed, to begin anew."""
     resize: tuple[str, str, str] | None = None
     """Condition, reason and message while new amounts of cpu and memory can't be given."""
     resources: Resources = field(default_factory=Resources)
@@ -311,6 +321,18 @@ def pod_ready(pod: Obj, conditions: Sequence[Obj], ready: Obj) -> Obj:
     return _condition("Ready", "True")
 
 
+def all_restarting(pod: Obj, phase: str, *, restarting: bool) -> Obj | None:
+    """The AllContainersRestarting condition, without times; None for a pod that no rule restarts as a whole."""
+    if not has_restart_all(pod):
+        return None
+    if phase in _TERMINAL:
+        return _condition(ALL_RESTARTING, "False", "PodCompleted" if phase == "Succeeded" else "PodFailed")
+    if restarting:
+        words = "container exited with restart policy rule"
+        return _condition(ALL_RESTARTING, "True", "RestartAllContainersStarted", words)
+    return _condition(ALL_RESTARTING, "False")
+
+
 def initialized_condition(pod: Obj, statuses: Mapping[str, Obj], phase: str) -> Obj:
     """The Initialized condition, without times."""
     unknown: list[str] = []
@@ -356,6 +378,7 @@ def _conditions(
         stamp = own_before[0] if own_before else {**disrupted, "lastTransitionTime": format_time(given.now)}
         kept = [*(entry for entry in kept if entry["type"] != "DisruptionTarget"), stamp]
     ready = containers_ready(pod, statuses, phase)
+    restarting = all_restarting(pod, phase, restarting=given.restarting_all)
     own = [
         *([_condition(given.resize[0], "True", *given.resize[1:])] if given.resize else ()),
         _condition("PodReadyToStartContainers", "True" if given.sandbox_ready else "False"),
@@ -363,6 +386,7 @@ def _conditions(
         pod_ready(pod, kept, ready),
         ready,
         _condition("PodScheduled", "True"),
+        *([restarting] if restarting else ()),
     ]
     before = {entry["type"]: entry for entry in (pod.get("status") or {}).get("conditions") or ()}
     before.update({entry["type"]: entry for entry in given.old.get("conditions") or ()})

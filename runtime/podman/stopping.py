@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 
 from . import spec, state
-from .interface import NoSuchItem, RuntimeFailure
+from .interface import NoSuchItem, RuntimeFailure, RuntimeUnavailable
 from .listing import Listing
 from .transport import Transport
 
@@ -56,9 +56,9 @@ async def stop(transport: Transport, listing: Listing, container_id: str, grace:
 async def _signal(transport: Transport, container_id: str, number: int) -> None:
     try:
         await transport.post(f"/containers/{container_id}/kill", params={"signal": number}, urgency=0)
-    except RuntimeFailure as error:
-        if error.code != 409:  # it has just ended by itself
-            raise
+    except (RuntimeUnavailable, NoSuchItem):
+        raise
+    except RuntimeFailure:  # 409 or, to Podman 4, 500: it has just ended by itself
         with contextlib.suppress(NoSuchItem):
             found = state.inspected_container(await transport.get(f"/containers/{container_id}/json"))
             if found.state == "running":

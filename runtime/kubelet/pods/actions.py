@@ -17,6 +17,7 @@ from runtime.kubelet.pods.policy import (
     is_sidecar,
     latest,
     pod_restarts_on_failure,
+    restart_all_sources,
     should_be_restarted,
 )
 from runtime.objects.errors import Obj
@@ -40,6 +41,8 @@ class PodActions:
 
     kill_pod: bool = False
     """Stop everything: the pod has ended, or its sandbox must be made anew."""
+    restart_all: list[tuple[str, Obj]] = field(default_factory=list)
+    """The containers, with the fields they stand in, whose end makes all of them begin anew in the same sandbox."""
     create_sandbox: bool = False
     kill: list[Kill] = field(default_factory=list)
     ephemeral: list[int] = field(default_factory=list)
@@ -54,6 +57,7 @@ class PodActions:
         """Whether the pod is as it should be."""
         return not (
             self.kill_pod
+            or self.restart_all
             or self.create_sandbox
             or self.kill
             or self.ephemeral
@@ -98,6 +102,10 @@ def compute_actions(pod: Obj, sandbox: Sandbox | None, attempts: Attempts, verdi
     actions = PodActions()
     spec = pod["spec"]
     init_specs = spec.get("initContainers") or ()
+    if sandbox is not None:
+        actions.restart_all = restart_all_sources(pod, attempts)
+        if actions.restart_all:
+            return actions
     if sandbox_changed(pod, sandbox):
         actions.kill_pod = sandbox is not None
         actions.create_sandbox = True

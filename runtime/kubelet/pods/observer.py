@@ -122,6 +122,7 @@ class Observer:
                 probes=self._context.probes,
                 terminal=terminal,
                 failed=state.failed,
+                restarting_all=state.restarting_all,
                 resize=state.resize,
                 resources=Resources(state.resized, state.allocated, state.users),
             )

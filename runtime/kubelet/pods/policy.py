@@ -13,6 +13,7 @@ from runtime.objects.errors import Obj
 from runtime.podman.interface import Container
 
 TERMINAL = ("Succeeded", "Failed")
+RESTART_ALL = "RestartAllContainers"
 
 Attempts = Mapping[str, Sequence[Container]]
 """Container name → what the runtime has of it, the latest attempt first."""
@@ -70,13 +71,45 @@ def find_spec(pod: Obj, name: str) -> tuple[str, Obj] | None:
     return None
 
 
-def exit_restarts(container: Obj, pod_spec: Obj, exit_code: int) -> bool:
-    """Whether a container that ended with this code is to run again (container rules before the pod's policy)."""
+def exit_action(container: Obj, exit_code: int) -> str:
+    """What the first of the container's rules that matches this code asks for; empty when none does."""
     for rule in container.get("restartPolicyRules") or ():
         codes: Any = rule.get("exitCodes") or {}
         values = codes.get("values") or ()
         if (exit_code in values) == (codes.get("operator") == "In"):
-            return rule.get("action") in ("Restart", "RestartAllContainers")
+            return str(rule.get("action", ""))
+    return ""
+
+
+def has_restart_all(pod: Obj) -> bool:
+    """Whether the end of some container may restart all of them (AllContainersCouldRestart)."""
+    return any(
+        rule.get("action") == RESTART_ALL
+        for _, entry in specs_of(pod)
+        for rule in entry.get("restartPolicyRules") or ()
+    )
+
+
+def restart_all_sources(pod: Obj, attempts: Attempts) -> list[tuple[str, Obj]]:
+    """Fields and specs of the containers whose end asks for a restart of all (ShouldAllContainersRestart)."""
+    found: list[tuple[str, Obj]] = []
+    for field, entry in specs_of(pod):
+        if not entry.get("restartPolicyRules"):
+            continue
+        current = latest(attempts, entry["name"])
+        if (
+            current is not None
+            and current.state == "exited"
+            and exit_action(entry, current.exit_code) == RESTART_ALL
+        ):
+            found.append((field, entry))
+    return found
+
+
+def exit_restarts(container: Obj, pod_spec: Obj, exit_code: int) -> bool:
+    """Whether a container that ended with this code is to run again (container rules before the pod's policy)."""
+    if action := exit_action(container, exit_code):
+        return action in ("Restart", RESTART_ALL)
     policy = container.get("restartPolicy") or pod_spec.get("restartPolicy") or "Always"
     if policy == "Always":
         return True

@@ -311,16 +311,17 @@ def _user_and_groups(pod: Obj, container: Obj, image: Image) -> tuple[str, Seque
 
 
 def _seccomp(profile: Obj, root: Path) -> str:
+    """Empty: the runtime's own filter. As with a kubelet whose ``seccompDefault`` is off, nobody gets it unasked."""
     match profile.get("type"):
-        case "Unconfined":
-            return "unconfined"
+        case "RuntimeDefault":
+            return ""
         case "Localhost":
             path = root / str(profile.get("localhostProfile", ""))
             if not path.is_file():
                 raise ConfigFailure(f"cannot load seccomp profile {str(path)!r}: no such file")
             return str(path)
         case _:
-            return ""
+            return "unconfined"
 
 
 def not_honoured(pod: Obj) -> list[str]:
@@ -337,11 +338,6 @@ def not_honoured(pod: Obj) -> list[str]:
         for container in spec.get(field) or ():
             where = f"spec.{field}{{{container['name']}}}"
             contexts.append((f"{where}.securityContext", container.get("securityContext") or {}))
-            rules = container.get("restartPolicyRules") or ()
-            if any(rule.get("action") == "RestartAllContainers" for rule in rules):
-                found.append(
-                    f"{where}.restartPolicyRules: RestartAllContainers restarts this container alone"
-                )
             if container.get("volumeDevices"):
                 found.append(f"{where}.volumeDevices: raw block volumes have no effect on this node")
             for name in (container.get("resources") or {}).get("limits") or ():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -165,6 +165,21 @@ class Starter:
             self.retry_soon(state, failure.retry)
             return False
         state.waiting.pop(name, None)
+        return True
+
+    def may_restart_all(
+        self, state: PodState, sources: Sequence[tuple[str, Obj]], attempts: Attempts
+    ) -> bool:
+        """Whether the containers that ask for it have waited their back-off; if not, the state says so."""
+        for field, spec in sources:
+            try:
+                self._check_crash_loop(
+                    state, field, spec, attempts, self._context.speaker(state, field, spec["name"])
+                )
+            except StartFailure as failure:
+                state.waiting[spec["name"]] = Waiting(failure.reason, failure.message)
+                self.retry_soon(state, failure.retry)
+                return False
         return True
 
     def retry_soon(self, state: PodState, seconds: float | None = None) -> None:

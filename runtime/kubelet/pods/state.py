@@ -70,6 +70,8 @@ class PodState:
     """Condition, reason and message while new amounts of cpu and memory can't be given."""
     allocated: dict[str, Obj] = field(default_factory=dict)
     """Container name → the resources it has until then."""
+    restarting_all: bool = False
+    """All containers are being ended and removed, to begin anew."""
     users: dict[str, Obj] = field(default_factory=dict)
     """Container id → who its first process is, as the status shows it."""
     resized: dict[str, Obj] = field(default_factory=dict)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from runtime.kubelet.pods.actions import Kill
@@ -36,6 +37,35 @@ async def limited(clock: Clock, work: Coroutine[Any, Any, None], seconds: float)
         alarm.cancel()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A container's place in the order in which a pod's containers are stopped."""
+
+    after: tuple[asyncio.Event, ...]
+    """Those that end first."""
+    ended: asyncio.Event
+
+    @staticmethod
+    def order(pod: Obj, running: Sequence[Container]) -> dict[str, Turn]:
+        """Sidecars wait for every app container and for the sidecars that were started after them.
+
+        Ephemeral containers and other init containers wait for nobody (newTerminationOrdering).
+        """
+        ended = {container.name: asyncio.Event() for container in running}
+        before = [ended[entry["name"]] for entry in pod["spec"]["containers"] if entry["name"] in ended]
+        turns = {name: Turn((), event) for name, event in ended.items()}
+        for entry in reversed(pod["spec"].get("initContainers") or ()):
+            if is_sidecar(entry) and entry["name"] in ended:
+                turns[entry["name"]] = Turn(tuple(before), ended[entry["name"]])
+                before.append(ended[entry["name"]])
+        return turns
+
+    async def come(self) -> None:
+        """Wait until it is this container's turn."""
+        for event in self.after:
+            await event.wait()
 
 
 class Stopper:
@@ -68,18 +98,28 @@ class Stopper:
         await self.stop_one(state, kill.container, message=kill.message, grace=grace)
 
     async def stop_one(
-        self, state: PodState, container: Container, *, message: str = "", grace: float | None = None
+        self,
+        state: PodState,
+        container: Container,
+        *,
+        message: str = "",
+        grace: float | None = None,
+        turn: Turn | None = None,
     ) -> None:
-        """Stop one container: event, preStop, signal, grace, SIGKILL."""
+        """Stop one container: event, preStop, its turn, signal, grace, SIGKILL."""
         name = container.name
         found = find_spec(state.pod, name)
         say = self._context.speaker(state, found[0] if found else "containers", name)
         say("Normal", "Killing", message or f"Stopping container {name}")
         left = self.grace_of(state.pod) if grace is None else grace
         hook = ((found[1].get("lifecycle") or {}) if found else {}).get("preStop")
-        if hook and found and left > 0:
-            left -= await self._pre_stop(state, container, found[1], hook, left, found[0])
         try:
+            if hook and found and left > 0:
+                left -= await self._pre_stop(state, container, found[1], hook, left, found[0])
+            if turn is not None and turn.after and left > 0:
+                started = self._clock.monotonic()
+                await self._interruptible(state, container.id, limited(self._clock, turn.come(), left))
+                left -= self._clock.monotonic() - started
             await self._interruptible(
                 state, container.id, self._runtime.stop_container(container.id, max(MINIMUM_GRACE, left))
             )
@@ -87,6 +127,8 @@ class Stopper:
             pass
         finally:
             self._context.probes.forget(container.id)
+            if turn is not None:
+                turn.ended.set()
 
     async def _interruptible(
         self, state: PodState, container_id: str, work: Coroutine[Any, Any, None]
@@ -126,7 +168,7 @@ class Stopper:
     async def stop_all(
         self, state: PodState, containers: Sequence[Container], grace: float | None = None
     ) -> None:
-        """Stop everything that runs: app containers together, then sidecars in reverse order.
+        """Stop everything that runs, all at once but for the sidecars' signals, which wait for their turn.
 
         Raises:
             RuntimeFailure: one of them could not be stopped.
@@ -137,24 +179,17 @@ class Stopper:
         for container in running:
             self._context.probes.stop_liveness(container.id)
         left = self.grace_of(state.pod) if grace is None else grace
-        deadline = self._clock.monotonic() + left
-        order = [
-            entry["name"] for entry in state.pod["spec"].get("initContainers") or () if is_sidecar(entry)
-        ]
-        first = [container for container in running if container.name not in order]
-        if len(first) == 1:
-            await self.stop_one(state, first[0], grace=left)
-        elif first:
-            results = await asyncio.gather(
-                *(self.stop_one(state, container, grace=left) for container in first), return_exceptions=True
-            )
-            for result in results:
-                if isinstance(result, BaseException):
-                    raise result
-        for name in reversed(order):
-            for container in running:
-                if container.name == name:
-                    await self.stop_one(state, container, grace=max(0.0, deadline - self._clock.monotonic()))
+        if len(running) == 1:
+            await self.stop_one(state, running[0], grace=left)
+            return
+        turns = Turn.order(state.pod, running)
+        results = await asyncio.gather(
+            *(self.stop_one(state, entry, grace=left, turn=turns[entry.name]) for entry in running),
+            return_exceptions=True,
+        )
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
 
     async def hurry(self, state: PodState) -> None:
         """End it now: the grace period was shortened while it ran."""

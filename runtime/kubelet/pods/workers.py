@@ -26,6 +26,7 @@ from runtime.kubelet.pods.observer import Observer
 from runtime.kubelet.pods.policy import attempts_of, exit_restarts, is_running, is_terminal, specs_of
 from runtime.kubelet.pods.reporter import StatusReporter
 from runtime.kubelet.pods.resizing import Resizer
+from runtime.kubelet.pods.restarting import Restarter
 from runtime.kubelet.pods.spec import definition_changed
 from runtime.kubelet.pods.starter import NotYet, Starter
 from runtime.kubelet.pods.state import PodState, version_of
@@ -63,6 +64,7 @@ class PodWorkers:
             context.probes.started,
             partial(_changed, frozenset()),
         )
+        self._restarter = Restarter(context, self._stopper, self._observer)
         self._resizer = Resizer(context, self._taken)
         self._stopped = False
         self._background: set[asyncio.Task[None]] = set()
@@ -248,6 +250,11 @@ class PodWorkers:
             actions = compute_actions(state.pod, sandbox, attempts, verdicts)
             if actions.nothing:
                 break
+            if actions.restart_all and sandbox is not None:
+                if not self._starter.may_restart_all(state, actions.restart_all, attempts):
+                    break
+                await self._restarter.restart_all(state, sandbox, actions.restart_all)
+                continue
             if actions.kill_pod and not actions.create_sandbox:
                 await self._ender.end(state)
                 return

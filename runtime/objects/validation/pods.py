@@ -170,13 +170,23 @@ def check_pod_status(new: Obj, old: Obj) -> Errors:
         errors.append(invalid("status.qosClass", status.get("qosClass") or "", IMMUTABLE))
     spec = old["spec"]
     policy = spec.get("restartPolicy")
-    if policy != "Always":
+    if policy != "Always" and not _may_restart_all(spec):
         for name in ("containerStatuses", "initContainerStatuses"):
             _transitions(status.get(name), before.get(name), policy, spec, f"status.{name}", errors)
     for index, address in enumerate(status.get("podIPs") or ()):
         if not address.get("ip"):
             errors.append(required(f"status.podIPs[{index}]"))
     return errors
+
+
+def _may_restart_all(spec: Obj) -> bool:
+    """Whether a rule may make every container begin anew, ended ones too (``AllContainersCouldRestart``)."""
+    return any(
+        rule.get("action") == "RestartAllContainers"
+        for kind in ("initContainers", "containers")
+        for entry in spec.get(kind) or ()
+        for rule in entry.get("restartPolicyRules") or ()
+    )
 
 
 def _transitions(

@@ -132,6 +132,19 @@ async def test_field_selectors(plane) -> None:
         assert [obj["metadata"]["name"] for obj in found.items] == names, selector
 
 
+async def test_a_field_that_is_false_when_absent_is_selected_as_false(plane) -> None:
+    for name, spec in (("closed", {"unschedulable": True}), ("open", {})):
+        node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "spec": spec}
+        await plane.client.create(node)
+    for selector, names in (
+        ("spec.unschedulable=false", ["open"]),
+        ("spec.unschedulable=true", ["closed"]),
+        ("spec.unschedulable!=true", ["open"]),
+    ):
+        found = await plane.client.list("nodes", field_selector=selector)
+        assert [obj["metadata"]["name"] for obj in found.items] == names, selector
+
+
 async def test_a_watch_from_a_version_sees_what_came_after(plane) -> None:
     listed = await plane.client.list("configmaps", "default")
     watch = plane.client.watch("configmaps", "default", resource_version=listed.resource_version)

@@ -234,6 +234,23 @@ def test_a_containers_spec() -> None:
 
 
 @pytest.mark.parametrize(
+    ("pods", "own", "expected"),
+    [
+        ("", "", "unconfined"),
+        ("RuntimeDefault", "", ""),
+        ("Unconfined", "RuntimeDefault", ""),
+        ("RuntimeDefault", "Unconfined", "unconfined"),
+    ],
+)
+def test_calls_are_filtered_only_where_a_profile_asks_for_it(pods: str, own: str, expected: str) -> None:
+    def context(kind: str) -> dict[str, Any]:
+        return {"seccompProfile": {"type": kind}} if kind else {}
+
+    pod, container = pod_and_container({"securityContext": context(own)}, securityContext=context(pods))
+    assert container_spec(pod, container, place()).seccomp_profile == expected
+
+
+@pytest.mark.parametrize(
     ("context", "user", "message"),
     [
         ({"runAsNonRoot": True, "runAsUser": 0}, "1", "container's runAsUser breaks non-root policy"),

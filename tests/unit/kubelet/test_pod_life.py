@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from node_rig import NODE, Rig, config_map, one_container
 
+from runtime.objects.errors import Obj
+
 ANNOTATION = "simulated.kubetui.io/"
 
 
@@ -204,6 +206,46 @@ async def test_a_job_with_a_sidecar_completes(node: Rig) -> None:
     await node.advance(6)
     pod = await node.phase("a", "Succeeded")
     assert pod["status"]["initContainerStatuses"][0]["state"]["terminated"]
+
+
+async def test_sidecars_are_signalled_last_but_their_hooks_run_with_all_others(
+    node: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(name: str, seconds: int, **more: Any) -> Obj:
+        hook = {"preStop": {"sleep": {"seconds": seconds}}}
+        return {"name": name, "image": "web:1", "lifecycle": hook, **more}
+
+    await node.make(
+        {
+            "metadata": {"name": "a"},
+            "spec": {
+                "initContainers": [slow(name, 5, restartPolicy="Always") for name in ("first", "second")],
+                "containers": [slow("app", 8)],
+            },
+        }
+    )
+    pod = await node.phase("a", "Running")
+    fields = ("initContainerStatuses", "containerStatuses")
+    names = {
+        entry["containerID"].rpartition("/")[2]: entry["name"]
+        for field in fields
+        for entry in pod["status"][field]
+    }
+    stop, stopped, start = node.runtime.stop_container, [], node.clock.monotonic()
+
+    async def recorded(container_id: str, grace: float) -> None:
+        stopped.append((names[container_id], round(node.clock.monotonic() - start)))
+        await stop(container_id, grace)
+
+    monkeypatch.setattr(node.runtime, "stop_container", recorded)
+    await node.client.delete("pods", "a", "default")
+    await node.until(lambda: len(node.kubelets[0].workers.states[pod["metadata"]["uid"]].stopping) == 3)
+    await node.quiet()
+    await node.advance(7)
+    assert stopped == []
+    await node.advance(1)
+    await node.gone("a")
+    assert stopped == [("app", 8), ("second", 8), ("first", 8)]
 
 
 async def test_a_failed_init_container_fails_a_pod_that_never_restarts(node: Rig) -> None:
@@ -490,11 +532,8 @@ async def test_a_host_name_that_is_too_long_makes_no_sandbox(node: Rig) -> None:
 
 
 async def test_what_is_not_honoured_is_said(node: Rig) -> None:
-    rule = {"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [42]}}
     await node.make(
         one_container(
-            restartPolicy="Never",
-            restartPolicyRules=[rule],
             spec={
                 "hostUsers": False,
                 "securityContext": {"appArmorProfile": {"type": "Unconfined"}},
@@ -503,8 +542,8 @@ async def test_what_is_not_honoured_is_said(node: Rig) -> None:
     )
     await node.phase("a", "Running")
     sentences = says(await node.events("a"), "NotHonoured")
-    assert len(sentences) == 3
-    for word in ("hostUsers", "appArmorProfile", "RestartAllContainers restarts this container alone"):
+    assert len(sentences) == 2
+    for word in ("hostUsers", "appArmorProfile"):
         assert any(word in sentence for sentence in sentences)
 
 

@@ -69,6 +69,86 @@ async def test_running_pods_are_adopted_untouched(node: Rig) -> None:
     await node.gone("a")
 
 
+RESTART_ALL = {"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [42]}}
+
+
+async def test_a_rule_restarts_all_containers_of_a_pod_without_their_hooks(node: Rig) -> None:
+    hook = {"preStop": {"sleep": {"seconds": 20}}}
+    never = {"image": "web:1", "restartPolicy": "Never"}
+    source = {"name": "source", **never, "restartPolicyRules": [RESTART_ALL]}
+    other = {"name": "other", **never, "lifecycle": hook}
+    side = {"name": "side", "image": "web:1", "restartPolicy": "Always"}
+    await node.make(
+        {
+            "metadata": {"name": "a"},
+            "spec": {
+                "restartPolicy": "Never",
+                "initContainers": [{"name": "init", "image": "sim/exit:0"}, side],
+                "containers": [other, source],
+            },
+        }
+    )
+    pod = await node.phase("a", "Running")
+    sandbox = await node.runtime.sandbox(pod["metadata"]["uid"])
+    condition = next(e for e in pod["status"]["conditions"] if e["type"] == "AllContainersRestarting")
+    assert condition["status"] == "False"
+    watch = node.client.watch("pods", "default", resource_version=pod["metadata"]["resourceVersion"])
+    node.runtime.crash(next(entry.id for entry in sandbox.containers if entry.name == "source"), 42)
+
+    async def again() -> Any:
+        status = (await node.pod("a"))["status"]
+        entries = [*status["containerStatuses"], *status["initContainerStatuses"]]
+        return status if status["phase"] == "Running" and all(e["restartCount"] for e in entries) else None
+
+    status = await node.until(again)
+    assert {e["name"]: e["restartCount"] for e in status["containerStatuses"]} == {"other": 1, "source": 1}
+    ends = {e["name"]: e["lastState"]["terminated"]["exitCode"] for e in status["containerStatuses"]}
+    assert ends == {"source": 42, "other": 0}
+    inits = status["initContainerStatuses"]
+    assert [e["restartCount"] for e in inits] == [1, 1] and inits[1]["state"].get("running")
+    after = await node.runtime.sandbox(pod["metadata"]["uid"])
+    assert after.id == sandbox.id and after.ip == sandbox.ip
+    told: list[str] = []
+    while not told or told[-1] != "False" or "True" not in told:
+        for _, obj in await watch.next():
+            told += [
+                e["status"] for e in obj["status"]["conditions"] if e["type"] == "AllContainersRestarting"
+            ]
+    watch.close()
+    events = [message for _, reason, message in await node.events("a") if reason == "Killing"]
+    assert sorted(events) == ["Stopping container other", "Stopping container side"]
+
+
+async def test_a_pod_that_restarts_as_a_whole_again_and_again_backs_off(node: Rig) -> None:
+    await node.make(
+        {
+            "metadata": {"name": "a"},
+            "spec": {
+                "restartPolicy": "Never",
+                "containers": [
+                    {"name": "other", "image": "web:1"},
+                    {
+                        "name": "source",
+                        "image": "sim/exit:42",
+                        "restartPolicy": "Never",
+                        "restartPolicyRules": [RESTART_ALL],
+                    },
+                ],
+            },
+        }
+    )
+    entry = await node.waiting("a", "CrashLoopBackOff")
+    assert (entry["name"], entry["restartCount"]) == ("source", 1)
+    status = await node.status("a")
+    assert status["phase"] == "Running" and "running" in status["containerStatuses"][0]["state"]
+    await node.advance(11)
+
+    async def counts() -> Any:
+        return [e["restartCount"] for e in (await node.status("a"))["containerStatuses"]] == [2, 2]
+
+    await node.until(counts)
+
+
 async def test_what_ended_meanwhile_is_restarted_with_its_count(node: Rig) -> None:
     await node.make(one_container())
     pod = await node.phase("a", "Running")
