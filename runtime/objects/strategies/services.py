@@ -79,10 +79,12 @@ def _drop_by_type(spec: Obj, before: Obj) -> None:
         _drop(
             spec, before, "clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"
         )
-    if was in WITH_NODE_PORTS and kind not in WITH_NODE_PORTS:
-        if _node_ports(spec) <= _node_ports(before):  # one that is new is the client's mistake to hear of
-            for port in spec.get("ports") or ():
-                port.pop("nodePort", None)
+    lost = was in WITH_NODE_PORTS and kind not in WITH_NODE_PORTS
+    if lost and _node_ports(spec) <= _node_ports(
+        before
+    ):  # one that is new is the client's mistake to hear of
+        for port in spec.get("ports") or ():
+            port.pop("nodePort", None)
     if _needs_check_port(before) and not _needs_check_port(spec):
         _drop(spec, before, "healthCheckNodePort")
     if was == "LoadBalancer" and kind != "LoadBalancer":

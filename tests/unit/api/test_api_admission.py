@@ -186,7 +186,10 @@ async def test_a_node_port_belongs_to_the_ports_name(plane) -> None:
     changed["spec"]["ports"][0]["nodePort"] = 32001
     with pytest.raises(StatusError) as caught:
         await plane.client.update(changed)
-    assert "spec.ports[0].nodePort: Forbidden: may not be used when `type` is 'ClusterIP'" in caught.value.message
+    assert (
+        "spec.ports[0].nodePort: Forbidden: may not be used when `type` is 'ClusterIP'"
+        in caught.value.message
+    )
 
 
 async def test_node_ports(plane) -> None:
