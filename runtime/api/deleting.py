@@ -22,13 +22,23 @@ POLICIES = ("Foreground", "Background", "Orphan")
 
 RETURNS_DELETED = frozenset(
     {
-        "pods",
-        "podtemplates",
+        "csidrivers.storage.k8s.io",
+        "csinodes.storage.k8s.io",
+        "deviceclasses.resource.k8s.io",
+        "devicetaintrules.resource.k8s.io",
         "persistentvolumeclaims",
         "persistentvolumes",
+        "pods",
+        "podtemplates",
+        "resourceclaims.resource.k8s.io",
+        "resourceclaimtemplates.resource.k8s.io",
         "resourcequotas",
+        "resourceslices.resource.k8s.io",
         "serviceaccounts",
         "services",
+        "storageclasses.storage.k8s.io",
+        "volumeattachments.storage.k8s.io",
+        "volumeattributesclasses.storage.k8s.io",
     }
 )
 """Kinds whose DELETE answers with the object that is gone instead of a Status (``ReturnDeletedObject``)."""

@@ -137,8 +137,6 @@ class DefaultTolerationSeconds(Plugin):
 
     def admit(self, a: Attributes) -> None:
         """Add the two tolerations where neither they nor wider ones are there."""
-        if a.old is not None:
-            return  # a pod keeps what it was created with; additions are the client's
         tolerations: list[Obj] = a.object["spec"].get("tolerations") or []
         missing = [
             key
@@ -168,10 +166,15 @@ class PriorityAdmission(Plugin):
     operations = frozenset({CREATE, UPDATE})
 
     def admit(self, a: Attributes) -> None:
-        """Set priority and preemptionPolicy of a new pod."""
-        if a.resource.plural != "pods" or a.old is not None:
+        """Set priority and preemptionPolicy of a new pod; an update that leaves them out means the same ones."""
+        if a.resource.plural != "pods":
             return
         spec = a.object["spec"]
+        if a.old is not None:
+            for field in ("priority", "preemptionPolicy"):
+                if spec.get(field) is None and field in a.old["spec"]:
+                    spec[field] = a.old["spec"][field]
+            return
         name = spec.get("priorityClassName")
         if name:
             found = a.view.get(PRIORITY_CLASSES, "", name)

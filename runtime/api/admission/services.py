@@ -61,14 +61,8 @@ class ServiceAllocation(Plugin):
         new, old = a.object, a.old
         spec: Obj = new.setdefault("spec", {})
         old_spec: Obj = (old or {}).get("spec") or {}
-        if old is not None:
-            _carry_over(spec, old_spec)
         errors: list[FieldError] = []
-        if spec.get("type") == "ExternalName":
-            for field in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
-                if field not in old_spec or old_spec.get("type") != "ExternalName":
-                    spec.pop(field, None)
-        else:
+        if spec.get("type") != "ExternalName":
             self._cluster_ip(a, spec, old_spec, errors)
         self._node_ports(a, spec, old_spec, errors)
         if errors:
@@ -94,12 +88,14 @@ class ServiceAllocation(Plugin):
     def _cluster_ip(self, a: Attributes, spec: Obj, old_spec: Obj, errors: list[FieldError]) -> None:
         spec.setdefault("ipFamilyPolicy", "SingleStack")
         spec.setdefault("ipFamilies", [f"IPv{self._network.version}"])
-        asked = spec.get("clusterIP") or next(iter(spec.get("clusterIPs") or ()), "")
+        if _has_address(old_spec):
+            return  # one that was given stays for good: validation says so where it was changed
+        asked: str = spec.get("clusterIP") or ""
+        if asked and not spec.get("clusterIPs"):
+            spec["clusterIPs"] = [asked]
+        if asked != next(iter(spec.get("clusterIPs") or ()), ""):
+            return  # validation says how the two belong together
         if asked == "None":
-            spec["clusterIP"], spec["clusterIPs"] = "None", ["None"]
-            return
-        if asked and asked in _addresses(old_spec):
-            spec["clusterIP"], spec.setdefault("clusterIPs", [asked])[0:1] = asked, [asked]
             return
         if asked:
             why = self._refuse(a.view, asked)
@@ -177,8 +173,6 @@ class ServiceAllocation(Plugin):
 
     def _node_ports(self, a: Attributes, spec: Obj, old_spec: Obj, errors: list[FieldError]) -> None:
         if spec.get("type") not in _WITH_NODE_PORTS:
-            if old_spec.get("type") in _WITH_NODE_PORTS:
-                _drop_old_ports(spec, old_spec)
             return
         held = _node_ports(old_spec)
         automatic = spec["type"] == "NodePort" or spec.get("allocateLoadBalancerNodePorts") is not False
@@ -276,33 +270,6 @@ def _node_ports(spec: Obj) -> set[int]:
     return found - {0}
 
 
-def _carry_over(spec: Obj, old: Obj) -> None:
-    """What an update leaves out that the server had filled in stays (``patchAllocatedValues``)."""
-    if spec.get("type") != "ExternalName" and old.get("type") != "ExternalName":
-        if not spec.get("clusterIP") and not spec.get("clusterIPs") and old.get("clusterIP"):
-            spec["clusterIP"] = old["clusterIP"]
-            spec["clusterIPs"] = list(old.get("clusterIPs") or [old["clusterIP"]])
-        for field in ("ipFamilies", "ipFamilyPolicy"):
-            if field not in spec and field in old:
-                spec[field] = old[field]
-    if spec.get("type") in _WITH_NODE_PORTS and old.get("type") in _WITH_NODE_PORTS:
-        known = {(p.get("protocol", "TCP"), p.get("port")): p.get("nodePort") for p in old.get("ports") or ()}
-        used = _node_ports(spec)
-        for port in spec.get("ports") or ():
-            if not port.get("nodePort"):
-                before = known.get((port.get("protocol", "TCP"), port.get("port")))
-                if before and before not in used:
-                    port["nodePort"] = before
-        if spec.get("externalTrafficPolicy") == "Local" and not spec.get("healthCheckNodePort"):
-            before = old.get("healthCheckNodePort")
-            if before:
-                spec["healthCheckNodePort"] = before
-
-
-def _drop_old_ports(spec: Obj, old: Obj) -> None:
-    """A Service that needs no node ports any more gives back those it had, unless the update names new ones."""
-    held = _node_ports(old)
-    for port in spec.get("ports") or ():
-        if port.get("nodePort") in held:
-            del port["nodePort"]
-    spec.pop("healthCheckNodePort", None)
+def _has_address(spec: Obj) -> bool:
+    """Whether it has one already; ``None`` counts as one."""
+    return bool(spec.get("clusterIP")) and spec.get("type") != "ExternalName"

@@ -15,24 +15,23 @@ WITH_NODE_PORTS = ("NodePort", "LoadBalancer")
 
 
 def _normalize(spec: Obj, before: Obj | None) -> None:
-    """``clusterIP`` and the first of ``clusterIPs`` are one value under two names."""
+    """``clusterIP`` and the first of ``clusterIPs`` are one value under two names.
+
+    A client that knows only the first sets or changes that one alone; who names the second names both.
+    """
     first, all_of = spec.get("clusterIP"), spec.get("clusterIPs")
     if before is None:
         if first and not all_of:
             spec["clusterIPs"] = [first]
-        elif all_of and not first:
-            spec["clusterIP"] = all_of[0]
         return
     was, was_all = before.get("clusterIP"), before.get("clusterIPs")
-    if first != was and all_of == was_all:  # an old client that knows only the one
+    if was_all and not all_of and first == was:
+        spec["clusterIPs"] = list(was_all)
+    elif first != was and (all_of or []) == (was_all or []):
         if first:
-            spec["clusterIPs"] = [first, *(all_of or [])[1:]]
+            spec["clusterIPs"] = [first]
         else:
             spec.pop("clusterIPs", None)
-    elif first and not all_of:
-        spec["clusterIPs"] = [first]
-    elif all_of and not first:
-        spec["clusterIP"] = all_of[0]
 
 
 def _keep_allocated(spec: Obj, before: Obj) -> None:
@@ -41,27 +40,25 @@ def _keep_allocated(spec: Obj, before: Obj) -> None:
     if kind in WITH_ADDRESS and was in WITH_ADDRESS:
         if not spec.get("clusterIP") and before.get("clusterIP"):
             spec["clusterIP"] = before["clusterIP"]
-        same = spec.get("clusterIP") == before.get("clusterIP")
-        if not spec.get("clusterIPs") and same and before.get("clusterIPs"):
+        if not spec.get("clusterIPs") and before.get("clusterIPs"):
             spec["clusterIPs"] = list(before["clusterIPs"])
         for name in ("ipFamilies", "ipFamilyPolicy"):
             if not spec.get(name) and before.get(name):
                 spec[name] = before[name]
     if kind in WITH_NODE_PORTS and was in WITH_NODE_PORTS:
-        had = {
-            (port.get("protocol"), port.get("port")): port["nodePort"]
-            for port in before.get("ports") or ()
-            if port.get("nodePort")
-        }
-        taken = {port["nodePort"] for port in spec.get("ports") or () if port.get("nodePort")}
+        had = {port.get("name", ""): port.get("nodePort") for port in before.get("ports") or ()}
+        taken = _node_ports(before) & _node_ports(spec)
         for port in spec.get("ports") or ():
-            number = had.get((port.get("protocol"), port.get("port")))
+            number = had.get(port.get("name", ""))
             if not port.get("nodePort") and number and number not in taken:
                 port["nodePort"] = number
-                taken.add(number)
     check_port = before.get("healthCheckNodePort")
     if check_port and _needs_check_port(spec) and _needs_check_port(before):
         spec["healthCheckNodePort"] = spec.get("healthCheckNodePort") or check_port
+
+
+def _node_ports(spec: Obj) -> set[int]:
+    return {port["nodePort"] for port in spec.get("ports") or () if port.get("nodePort")}
 
 
 def _needs_check_port(spec: Obj) -> bool:
@@ -82,11 +79,12 @@ def _drop_by_type(spec: Obj, before: Obj) -> None:
         _drop(
             spec, before, "clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"
         )
-    if was in WITH_NODE_PORTS and kind not in WITH_NODE_PORTS:
-        had = {port["nodePort"] for port in before.get("ports") or () if port.get("nodePort")}
+    lost = was in WITH_NODE_PORTS and kind not in WITH_NODE_PORTS
+    if lost and _node_ports(spec) <= _node_ports(
+        before
+    ):  # one that is new is the client's mistake to hear of
         for port in spec.get("ports") or ():
-            if port.get("nodePort") in had:
-                del port["nodePort"]
+            port.pop("nodePort", None)
     if _needs_check_port(before) and not _needs_check_port(spec):
         _drop(spec, before, "healthCheckNodePort")
     if was == "LoadBalancer" and kind != "LoadBalancer":

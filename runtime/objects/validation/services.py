@@ -136,7 +136,10 @@ def _affinity(spec: Obj, errors: Errors) -> None:
 def _addresses(spec: Obj, errors: Errors) -> None:
     addresses = spec.get("clusterIPs") or []
     first = spec.get("clusterIP") or ""
-    if first and addresses and addresses[0] != first:
+    if not first and addresses:
+        sentence = "must be empty when `clusterIP` is not specified"
+        errors.append(invalid("spec.clusterIPs", addresses, sentence))
+    elif first and addresses and addresses[0] != first:
         sentence = "first value must match `clusterIP`"
         errors.append(invalid("spec.clusterIPs", addresses, sentence))
     for index, one in enumerate(addresses):

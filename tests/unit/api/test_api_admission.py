@@ -98,6 +98,24 @@ async def test_tolerations_priority_and_first_status(plane) -> None:
     assert "PriorityClass normal is already marked as default" in error.message
 
 
+async def test_an_update_that_leaves_out_what_admission_added_means_the_same(plane) -> None:
+    urgent = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "value": 9}
+    await plane.client.create({**urgent, "metadata": {"name": "urgent"}})
+    made = await plane.client.create(pod("p", priorityClassName="urgent"), "default")
+    bare = meta.copy(made)
+    for name in ("priority", "preemptionPolicy", "tolerations"):
+        bare["spec"].pop(name)
+    bare["metadata"]["labels"] = {"a": "b"}
+    kept = await plane.client.update(bare)
+    assert kept["spec"] == made["spec"]
+    assert kept["metadata"]["labels"] == {"a": "b"}
+    other = meta.copy(kept)
+    other["spec"]["priority"] = 8
+    with pytest.raises(StatusError) as caught:
+        await plane.client.update(other)
+    assert "pod updates may not change fields" in caught.value.message
+
+
 async def test_cluster_addresses_are_given_once(plane) -> None:
     made = [await plane.client.create(_service(f"s{i}")) for i in range(20)]
     addresses = {s["spec"]["clusterIP"] for s in made}
@@ -129,6 +147,51 @@ async def test_cluster_addresses_are_given_once(plane) -> None:
         }
     )
     assert "clusterIP" not in named["spec"]
+
+
+async def test_an_address_that_was_given_is_not_exchanged(plane) -> None:
+    headless = await plane.client.create(_service("headless", clusterIP="None"))
+    changed = meta.copy(headless)
+    changed["spec"]["clusterIP"] = "192.168.1.1"  # outside of the range, which nobody asks
+    with pytest.raises(StatusError) as caught:
+        await plane.client.update(changed)
+    assert caught.value.message == (
+        'Service "headless" is invalid: spec.clusterIPs[0]: Invalid value: ["192.168.1.1"]: may not change once set'
+    )
+    changed = meta.copy(headless)
+    changed["spec"]["clusterIPs"] = ["10.96.7.7"]
+    with pytest.raises(StatusError) as caught:
+        await plane.client.update(changed)
+    assert "first value must match `clusterIP`" in caught.value.message
+    assert "may not change once set" in caught.value.message
+    error = await _refused(plane, _service("plural", clusterIPs=["10.96.7.7"]))
+    assert "must be empty when `clusterIP` is not specified" in error.message
+    outside = _service("outside", type="ExternalName", externalName="a.b", clusterIP="10.96.7.7")
+    assert "may not be set for ExternalName services" in (await _refused(plane, outside)).message
+    assert (await plane.client.create(_service("free", clusterIP="10.96.7.7")))["spec"]["clusterIPs"] == [
+        "10.96.7.7"
+    ]
+    named = meta.copy(await plane.client.create(_service("ext", type="ExternalName", externalName="a.b")))
+    named["spec"].update(type="ClusterIP", clusterIP="10.96.7.8")
+    assert (await plane.client.update(named))["spec"]["clusterIPs"] == ["10.96.7.8"]
+
+
+async def test_a_node_port_belongs_to_the_ports_name(plane) -> None:
+    ports = [{"name": "web", "port": 80}, {"name": "api", "port": 81}]
+    made = await plane.client.create(_service("s", type="NodePort", ports=ports))
+    web, api = (port["nodePort"] for port in made["spec"]["ports"])
+    changed = meta.copy(made)
+    changed["spec"]["ports"] = [{"name": "api", "port": 80}, {"name": "web", "port": 8080}]
+    changed = meta.copy(await plane.client.update(changed))
+    assert [port["nodePort"] for port in changed["spec"]["ports"]] == [api, web]
+    changed["spec"]["type"] = "ClusterIP"
+    changed["spec"]["ports"][0]["nodePort"] = 32001
+    with pytest.raises(StatusError) as caught:
+        await plane.client.update(changed)
+    assert (
+        "spec.ports[0].nodePort: Forbidden: may not be used when `type` is 'ClusterIP'"
+        in caught.value.message
+    )
 
 
 async def test_node_ports(plane) -> None:

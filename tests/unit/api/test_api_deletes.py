@@ -150,3 +150,22 @@ async def test_deletecollection_takes_what_the_list_shows(plane) -> None:
     assert [item["metadata"]["name"] for item in gone["items"]] == ["c0", "c2", "c4"]
     left = await plane.api.list(plane.ctx(), plane.resource("configmaps"), "default", ListOptions())
     assert [record.key.name for record in left.records] == ["c1", "c3", "c5"]
+
+
+@pytest.mark.parametrize(
+    "obj",
+    [
+        {"apiVersion": "v1", "kind": "ServiceAccount"},
+        {"apiVersion": "v1", "kind": "ConfigMap"},
+        {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "provisioner": "a.b/c"},
+        {"apiVersion": "storage.k8s.io/v1", "kind": "CSIDriver", "spec": {}},
+        {"apiVersion": "storage.k8s.io/v1", "kind": "CSINode", "spec": {"drivers": []}},
+    ],
+    ids=lambda obj: obj["kind"],
+)
+async def test_some_kinds_answer_with_what_is_gone(plane, obj) -> None:
+    resource = plane.api.registry.by_kind(obj["apiVersion"], obj["kind"])
+    namespace = "default" if resource.namespaced else ""
+    await plane.client.create({**obj, "metadata": {"name": "one"}}, namespace)
+    gone = await plane.client.delete(resource.group_resource, "one", namespace)
+    assert gone["kind"] == ("Status" if obj["kind"] == "ConfigMap" else obj["kind"])

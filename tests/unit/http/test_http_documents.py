@@ -112,6 +112,66 @@ def test_openapi_v3_has_what_kubectl_looks_for() -> None:
     assert "description" in schemas["io.k8s.api.apps.v1.DeploymentSpec"]["properties"]["replicas"]
 
 
+CORE = "/api/v1/namespaces/{namespace}/pods/{name}"
+
+
+def test_openapi_has_the_operations_that_generated_clients_are_made_of() -> None:
+    paths = build_v2(list(REGISTRY), "v1.36.2")["paths"]
+
+    def said(path: str, method: str) -> tuple[str, str, set[str]]:
+        operation = paths[path][method]
+        return (
+            operation["operationId"],
+            operation.get("x-kubernetes-action", ""),
+            {one["name"] for one in operation.get("parameters", ()) if "name" in one},
+        )
+
+    streams = {"container", "stderr", "stdin", "stdout", "tty"}
+    assert said(f"{CORE}/exec", "post") == (
+        "connectCoreV1PostNamespacedPodExec",
+        "connect",
+        {"command", *streams},
+    )
+    assert said(f"{CORE}/attach", "get") == ("connectCoreV1GetNamespacedPodAttach", "connect", streams)
+    assert said(f"{CORE}/portforward", "get")[2] == {"ports"}
+    assert said("/api/v1/nodes/{name}/proxy/{path}", "options") == (
+        "connectCoreV1OptionsNodeProxyWithPath",
+        "connect",
+        {"path"},
+    )
+    assert {one["name"] for one in paths["/api/v1/nodes/{name}/proxy/{path}"]["parameters"]} == {
+        "name",
+        "path",
+    }
+    log = paths[f"{CORE}/log"]["get"]
+    assert log["operationId"] == "readCoreV1NamespacedPodLog" and log["produces"][0] == "text/plain"
+    assert log["responses"]["200"]["schema"] == {"type": "string"}
+    assert {"follow", "tailLines", "sinceSeconds", "limitBytes"} <= said(f"{CORE}/log", "get")[2]
+    assert said("/apis/apps/v1/watch/deployments", "get")[:2] == (
+        "watchAppsV1DeploymentListForAllNamespaces",
+        "watchlist",
+    )
+    assert said("/apis/apps/v1/watch/namespaces/{namespace}/deployments/{name}", "get")[:2] == (
+        "watchAppsV1NamespacedDeployment",
+        "watch",
+    )
+    assert said("/api/v1/watch/nodes", "get")[0] == "watchCoreV1NodeList"
+    gone = paths["/apis/storage.k8s.io/v1/storageclasses/{name}"]["delete"]
+    assert gone["responses"]["200"]["schema"]["$ref"].endswith(".StorageClass")
+    assert {"orphanDependents", "propagationPolicy"} <= {one["name"] for one in gone["parameters"]}
+    assert paths["/apis/rbac.authorization.k8s.io/v1/roles"]["get"]["tags"] == ["rbacAuthorization_v1"]
+
+
+def test_openapi_has_discovery_and_the_other_plain_paths() -> None:
+    paths = build_v2(list(REGISTRY), "v1.36.2")["paths"]
+    ids = {path: item["get"]["operationId"] for path, item in paths.items() if "get" in item}
+    assert ids["/api/"] == "getCoreAPIVersions" and ids["/apis/"] == "getAPIVersions"
+    assert ids["/api/v1/"] == "getCoreV1APIResources" and ids["/apis/apps/"] == "getAppsAPIGroup"
+    assert ids["/apis/apps/v1/"] == "getAppsV1APIResources" and ids["/version/"] == "getCodeVersion"
+    assert ids["/openid/v1/jwks"] == "getServiceAccountIssuerOpenIDKeyset"
+    assert "x-kubernetes-action" not in paths["/version/"]["get"]
+
+
 @pytest.mark.parametrize("v3", [True, False])
 def test_every_reference_leads_somewhere_and_ids_are_unique(v3: bool) -> None:
     made = (build_v3 if v3 else build_v2)(list(REGISTRY), "v1.36.2")
@@ -130,7 +190,7 @@ def test_every_reference_leads_somewhere_and_ids_are_unique(v3: bool) -> None:
         place = made
         for step in reference.removeprefix("#/").split("/"):
             place = place[step]
-    methods = ("get", "put", "post", "patch", "delete")
+    methods = ("get", "put", "post", "patch", "delete", "head", "options")
     ids = [item[m]["operationId"] for item in made["paths"].values() for m in methods if m in item]
     assert len(ids) == len(set(ids)) and len(ids) > 300
 
@@ -142,6 +202,9 @@ async def test_openapi_is_kept_and_follows_the_registry() -> None:
     first = await openapi.v3("apis/apps/v1")
     assert first is await openapi.v3("apis/apps/v1")
     assert await openapi.v3("apis/none/v1") is None
+    for plain, path in (("version", "/version/"), ("apis/apps", "/apis/apps/"), ("api", "/api/")):
+        assert plain in openapi.index()["paths"]
+        assert list(orjson.loads(await openapi.v3(plain) or b"")["paths"]) == [path]
     registry.add(Resource("apps", "v1", "Extra", "extras"))
     assert openapi.index()["paths"]["apis/apps/v1"]["serverRelativeURL"] != before
     assert b"extras" in (await openapi.v3("apis/apps/v1") or b"")

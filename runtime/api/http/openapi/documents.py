@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -17,9 +17,12 @@ from runtime.objects.errors import Obj
 from runtime.objects.registry import Registry, Resource
 
 from .gnostic import encode_document
-from .paths import LIST_PARAMETERS, WATCH_EVENT, resource_paths, v2_operation, v3_operation, v3_parameter
+from .operations import LIST_PARAMETERS, WATCH_EVENT, Operation, v2_operation, v3_operation, v3_parameter
+from .paths import resource_paths
+from .plain import kinds_operation, plain_operations, template
 from .schemas import Schemas
 
+NOTHING: Mapping[str, Obj] = {}
 SECURITY = {
     "BearerToken": {
         "type": "apiKey",
@@ -41,6 +44,16 @@ def _path_parameter(name: str, description: str) -> Obj:
     }
 
 
+def _discovery(resources: list[Resource]) -> dict[str, Operation]:
+    """Discovery of every group version that has a kind of our own."""
+    found: dict[str, Operation] = {}
+    for resource in resources:
+        if resource.custom is None:
+            path = group_version_path(resource.group, resource.version)
+            found.setdefault(f"/{path}/", kinds_operation(resource.group, resource.version))
+    return found
+
+
 def build_v3(resources: list[Resource], version: str) -> Obj:
     """The OpenAPI 3 document of one group version."""
     schemas = Schemas(v3=True)
@@ -49,24 +62,41 @@ def build_v3(resources: list[Resource], version: str) -> Obj:
         if resource.custom is not None:
             schemas.add_custom(resource.custom)
         for path, parameters, operations in resource_paths(resource):
-            item: Obj = {
-                operation.method: v3_operation(resource, operation, schemas) for operation in operations
-            }
+            item: Obj = {operation.method: v3_operation(operation, schemas) for operation in operations}
             if parameters:
                 item["parameters"] = [
                     {**v3_parameter(_path_parameter(name, text)), "required": True}
                     for name, text in parameters.items()
                 ]
             paths[path] = item
+    for path, operation in _discovery(resources).items():
+        paths[path] = {operation.method: v3_operation(operation, schemas)}
+    return _document_v3(paths, schemas, version, extra=(WATCH_EVENT,), parameters=LIST_PARAMETERS)
+
+
+def build_v3_plain(path: str, operation: Operation, version: str) -> Obj:
+    """The OpenAPI 3 document of one path that is no resource."""
+    schemas = Schemas(v3=True)
+    paths = {template(path, operation): {operation.method: v3_operation(operation, schemas)}}
+    return _document_v3(paths, schemas, version)
+
+
+def _document_v3(
+    paths: Obj,
+    schemas: Schemas,
+    version: str,
+    *,
+    extra: tuple[str, ...] = (),
+    parameters: Mapping[str, Obj] = NOTHING,
+) -> Obj:
+    components: Obj = {"schemas": schemas.collect(extra), "securitySchemes": SECURITY}
+    if parameters:
+        components["parameters"] = {name: v3_parameter(one) for name, one in parameters.items()}
     return {
         "openapi": "3.0.0",
         "info": {"title": "Kubernetes", "version": version},
         "paths": dict(sorted(paths.items())),
-        "components": {
-            "schemas": schemas.collect((WATCH_EVENT,)),
-            "parameters": {name: v3_parameter(one) for name, one in LIST_PARAMETERS.items()},
-            "securitySchemes": SECURITY,
-        },
+        "components": components,
     }
 
 
@@ -78,12 +108,13 @@ def build_v2(resources: list[Resource], version: str) -> Obj:
         if resource.custom is not None:
             schemas.add_custom(resource.custom)
         for path, parameters, operations in resource_paths(resource):
-            item: Obj = {
-                operation.method: v2_operation(resource, operation, schemas) for operation in operations
-            }
+            item: Obj = {operation.method: v2_operation(operation, schemas) for operation in operations}
             if parameters:
                 item["parameters"] = [_path_parameter(name, text) for name, text in parameters.items()]
             paths[path] = item
+    plain = {template(path, operation): operation for path, operation in plain_operations(resources).items()}
+    for path, operation in (plain | _discovery(resources)).items():
+        paths[path] = {operation.method: v2_operation(operation, schemas)}
     return {
         "swagger": "2.0",
         "info": {"title": "Kubernetes", "version": version},
@@ -140,8 +171,10 @@ class OpenAPI:
                 f"{resource.kind}/{resource.plural}/{resource.verbs}/{subresources}"
                 f"/{resource.custom.digest if resource.custom is not None else ''}"
             )
+        for path, operation in plain_operations(self._built_for).items():
+            groups.setdefault(path, []).append(operation.identifier)
         paths: dict[str, Any] = {}
-        for path, kinds in groups.items():
+        for path, kinds in sorted(groups.items()):
             text = "\n".join([self._version, *sorted(kinds)])
             digest = hashlib.sha256(text.encode()).hexdigest().upper()
             paths[path] = {"serverRelativeURL": f"/openapi/v3/{path}?hash={digest}"}
@@ -155,7 +188,10 @@ class OpenAPI:
             if group_version_path(resource.group, resource.version) == path
         ]
         if not resources:
-            return None
+            operation = plain_operations(self._built_for).get(path)
+            if operation is None:
+                return None
+            return orjson.dumps(build_v3_plain(path, operation, self._version))
         return await self._document(path, lambda: orjson.dumps(build_v3(resources, self._version)))
 
     async def v2_json(self) -> bytes:
