@@ -123,27 +123,28 @@ class KubetuiApp(ActingApp):
         self._asyncio_loop = asyncio.get_running_loop()
         for theme in THEMES:
             self.register_theme(theme)
-        for name, colors in self.config.themes.items():
-            self._register_theme(name, colors)
+        self._register_themes()
         self.saved_views = load_state(self.layout_state)
         for number in (signal.SIGTERM, signal.SIGHUP):
             self._asyncio_loop.add_signal_handler(number, self.exit, 0)  # the terminal is given back as by q
         self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))  # back in the foreground
-        if self.config.theme and self.config.theme not in self.available_themes:
-            self.config.problems.append(f"{self.config_file}: there is no theme {self.config.theme!r}")
-            self.config.theme = ""
-        self.theme = self.config.theme or "kubetui-dark"
-        for problem in self.config.problems[:4]:
-            self.notify(clean(problem), title="Configuration", severity="warning", timeout=12, markup=False)
+        self.theme = self._wanted_theme() or "kubetui-dark"
+        self._tell_problems()
         self.refresh_chrome()
         self.set_interval(1.0, self._tick)
         self.call_after_refresh(self._start_network)
 
-    def _register_theme(self, name: str, colors: dict[str, Any]) -> None:
-        try:
+    def _register_themes(self) -> None:
+        for name, colors in self.config.themes.items():
             self.register_theme(theme_from(name, colors))
-        except Exception as error:
-            self.config.problems.append(f"{self.config_file}: theme {name}: {error}")
+
+    def _wanted_theme(self) -> str:
+        """The configuration's theme, empty where it names none that there is."""
+        wanted = self.config.theme
+        if wanted and wanted not in self.available_themes:
+            self.config.problems.append(f"{self.config_file}: there is no theme {wanted!r}")
+            return ""
+        return wanted
 
     def _start_network(self) -> None:
         self.options.stopped.add_done_callback(
@@ -329,12 +330,22 @@ class KubetuiApp(ActingApp):
         """The file was changed: keys, themes and the rest without a restart."""
         self.config = load_config(self.config_file)
         self.registry = Registry(keys=self.config.keys)
-        for name, colors in self.config.themes.items():
-            self._register_theme(name, colors)
-        if self.config.theme in self.available_themes:
-            self.theme = self.config.theme
+        self._register_themes()
+        if wanted := self._wanted_theme():
+            self.theme = wanted
             self.refresh_css()
-        for problem in self.config.problems[:4]:
+        self._tell_problems()
+
+    def _tell_problems(self) -> None:
+        """What is wrong with the configuration: the first of it here, all of it in the command log."""
+        problems = self.config.problems
+        for problem in problems:
+            self.log_command(problem, ok=False)
+        shown = problems[:4]
+        if len(problems) > len(shown):
+            more = len(problems) - len(shown)
+            shown = [*shown, f"{more} more: {hints(self, ('command-log', 'shows all of it'))}"]
+        for problem in shown:
             self.notify(clean(problem), title="Configuration", severity="warning", timeout=12, markup=False)
 
     # -- keys and actions ----------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ is used instead.
 
     theme: nord                       # any of Textual's, or one of `themes`
     keys: {scale-up: ["+", "="]}      # any action id; key names as in the help
-    aliases: {dp: deployments}
+    aliases: {dp: deployments, front: "pods web -l tier=front"}
     columns: {pods: [NAME, READY, STATUS, "LABEL:.metadata.labels.tier"]}
     protected-namespaces: [kube-system, prod]
     themes: {mine: {dark: true, primary: "#88c0d0", …}}
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from kubetui.actions import ACTIONS
 from kubetui.keys import is_key, key_code
+from kubetui.live.columns import column_problem
 
 if TYPE_CHECKING:
     import yaml
@@ -177,7 +178,9 @@ def _columns(config: Config, value: Any) -> Problems:
         return
     for kind, columns in value.items():
         if isinstance(columns, list) and all(isinstance(c, str) for c in columns):
-            config.columns[str(kind)] = columns
+            good = [c for c in columns if not column_problem(c)]
+            yield from ((str(kind), f"{kind}: {column_problem(c)}") for c in columns if c not in good)
+            config.columns[str(kind)] = good
         else:
             yield str(kind), f"{kind}: expected a list of column titles or TITLE:.json.path"
 
@@ -193,9 +196,18 @@ def _themes(config: Config, value: Any) -> Problems:
     if not isinstance(value, dict):
         yield "", "expected name: colours"
         return
+    from kubetui.themes import theme_problem
+
     for name, colors in value.items():
-        if isinstance(colors, dict) and isinstance(colors.get("primary"), str):
-            config.themes[str(name)] = colors
+        good = {}
+        for key, wanted in colors.items() if isinstance(colors, dict) else ():
+            problem = theme_problem(str(key), wanted)
+            if problem:
+                yield str(name), f"{name}: {problem}"
+            else:
+                good[str(key)] = wanted
+        if "primary" in good:
+            config.themes[str(name)] = good
         else:
             yield str(name), f"{name}: needs at least a colour for primary"
 

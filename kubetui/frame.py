@@ -9,6 +9,7 @@ from rich.cells import cell_len
 from kubetui.context import one_of_each
 from kubetui.keys import key_name
 from kubetui.live.text import clean, plural
+from kubetui.widgets.chrome import short
 
 if TYPE_CHECKING:
     from kubetui.app import KubetuiApp
@@ -33,14 +34,7 @@ def draw_header(app: KubetuiApp, screen: KeyScreen) -> None:
     roomy = app.size.width >= 100
     if state.version and roomy:
         left.append((f" {clean(state.version)}", "faint"))
-    left += [("  ns ", "faint"), (clean(app.namespace_text) or "…", "accent")]
-    for title in crumbs(app):
-        left += [("  ›  ", "faint"), (title, "text")]
-    if state.kind != "live":
-        word = state.kind if not state.detail else f"{state.kind}: {clean(state.detail)}"
-        left.append((f"   {word}", style))
-    if app.waiting:
-        left.append(("   ◔ the server is being asked, esc gives up", "busy"))
+    left += [("  ns ", "faint"), (clean(namespaces_of(app, screen)) or "…", "accent")]
     right: list[tuple[str, str]] = []
     if app.options.read_only:
         right.append(("read-only  ", "warn"))
@@ -55,11 +49,50 @@ def draw_header(app: KubetuiApp, screen: KeyScreen) -> None:
         right.append(("▲ " + ", ".join(words), "bad-strong"))
     elif state.kind == "live" and app.dashboard.sees_pods:
         right.append(("✔ all well", "ok"))
+    news: list[tuple[str, str]] = []
+    if state.kind != "live":
+        news.append((f"   {state.kind}", style))
+    if app.waiting:
+        news.append(("   ◔ the server is being asked, esc gives up", "busy"))
+    room = app.size.width - BRAND - _cells(left + news + right)
+    trail = trail_of(crumbs(app), room)
+    if state.kind != "live" and state.detail and (room := room - _cells(trail)) > 8:
+        news.insert(1, (short(f": {clean(state.detail)}", room).rstrip(), style))
+    left += trail + news
     if app.dashboard.session is not None and roomy:
         pods = f"{plural(len(app.dashboard.session.pods), 'pod')}  "
-        if sum(cell_len(text) for text, _ in left + right) + len(pods) + BRAND <= app.size.width:
+        if _cells(left + right) + len(pods) + BRAND <= app.size.width:
             right.insert(-1 if right else 0, (pods, "dim"))  # it gives way to where one is and what is wrong
     screen.header.show(tuple(left), tuple(right))
+
+
+def _cells(spans: list[tuple[str, str]]) -> int:
+    return sum(cell_len(text) for text, _ in spans)
+
+
+def namespaces_of(app: KubetuiApp, screen: KeyScreen) -> str:
+    """The namespaces that a screen shows, in words: its own, or the chosen ones."""
+    own = screen.shown_namespaces()
+    return app.namespace_text if own is None else ", ".join(own) or "all namespaces"
+
+
+def trail_of(titles: list[str], room: int) -> list[tuple[str, str]]:
+    """The way from the dashboard to where one is; what does not fit is left out at its start, never at its end."""
+    mark = "  ›  "
+    start = 0
+    wide = sum(cell_len(t) + len(mark) for t in titles)
+    while start < len(titles) - 1 and wide > room - (3 if start else 0):
+        wide -= cell_len(titles[start]) + len(mark)
+        start += 1
+    spans = [("  …", "faint")] if start else []
+    for title in titles[start:]:
+        spans += [(mark, "faint"), (title, "text")]
+    if spans and (over := _cells(spans) - room) > 0:
+        left = cell_len(spans[-1][0]) - over
+        if left < 5:
+            return []
+        spans[-1] = (short(spans[-1][0], left), "text")
+    return spans
 
 
 def crumbs(app: KubetuiApp) -> list[str]:

@@ -41,6 +41,33 @@ THEMES = (
 )
 
 
+_COLORS = frozenset(
+    ("primary", "secondary", "accent", "success", "warning", "error")
+    + ("foreground", "background", "surface", "panel", "boost")
+)
+_HEALTH = ("success", "warning", "error")  # Textual would make all three of them the primary colour
+
+
+def theme_problem(key: str, value: Any) -> str:
+    """Why an entry of a theme in the configuration cannot be used; empty when it can."""
+    from textual.color import Color, ColorParseError
+
+    if key in _COLORS:
+        if not isinstance(value, str):
+            return f'{key}: expected a colour in quotes, such as "#5b9bd5"'
+        try:
+            Color.parse(value)
+        except ColorParseError:
+            return f"{key}: there is no colour {value!r}"
+    elif key == "dark":
+        if not isinstance(value, bool):
+            return "dark: expected true or false"
+    else:
+        return f"a theme has no {key!r}"
+    return ""
+
+
 def theme_from(name: str, colors: dict[str, Any]) -> Theme:
-    """A theme from the configuration; raises TypeError for a colour that Textual does not know."""
-    return Theme(name=name, **{k: v for k, v in colors.items() if k != "name"})
+    """A theme from the configuration; what it does not say about health is as in the terminal's own theme."""
+    own = THEMES[0 if colors.get("dark", True) else 1]
+    return Theme(name=name, **{key: getattr(own, key) for key in _HEALTH} | colors)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kubetui.context import Context
+from kubetui.live.columns import column_problem
 from kubetui.live.discovery import NAMESPACES
 from kubetui.live.objects import dig, name_of
 from kubetui.live.selection import FilterError, parse_filter
@@ -152,9 +153,16 @@ async def columns(context: Context) -> None:
     titles = [c.title for c in screen.table.columns if c.key != "namespace"]
     value = ", ".join(screen.chosen_columns or titles)
     hint = "Titles, or TITLE:.json.path, by commas; empty: the server's own"
-    text = await context.app.ask(Prompt(f"Columns of {screen.kind.resource}", value, hint))
+
+    def split(text: str) -> list[str]:
+        return [part.strip() for part in text.split(",") if part.strip()]
+
+    def check(text: str) -> str:
+        return next((problem for part in split(text) if (problem := column_problem(part))), "")
+
+    text = await context.app.ask(Prompt(f"Columns of {screen.kind.resource}", value, hint, check))
     if text is not None:
-        screen.choose_columns([part.strip() for part in text.split(",") if part.strip()])
+        screen.choose_columns(split(text))
 
 
 async def sort_age(context: Context) -> None:

@@ -29,8 +29,9 @@ def palette_choices(context: Context, text: str) -> list[Choice[Command]]:
     app = context.app
     found: list[tuple[int, Choice[Command]]] = []
     words = text.split()
+    if words:
+        words[:1] = app.config.aliases.get(words[0], words[0]).split() or words[:1]
     first = words[0] if words else ""
-    first = app.config.aliases.get(first, first).split()[0] if first else ""
     if words and words[0] in ("ns", "namespace") and len(words) > 1:
         found.append((5000, Choice(f"namespace {words[1]}", Command("ns", words[1]), "switch to it")))
     if words and words[0] in ("ctx", "context") and len(words) > 1:
@@ -44,10 +45,10 @@ def palette_choices(context: Context, text: str) -> list[Choice[Command]]:
         found.append((4000, Choice(" ".join([action.label, *rest]), command, keys)))
     catalog = app.catalog
     if catalog is not None and first:
-        exact = catalog.find(first)
-        for kind in catalog.suggest(first):
-            score = 3000 if exact is kind else 900
-            detail = f"{kind.kind}  {kind.api_version}"
+        exact, together = catalog.find(first), catalog.in_category(first)
+        for kind in [*together, *(k for k in catalog.suggest(first) if k not in together)]:
+            score = 3000 if exact is kind or kind in together else 900
+            detail = f"{kind.kind}  {kind.api_version}" + (f"  in {first}" if kind in together else "")
             label = kind.resource + (f" {' '.join(words[1:])}" if len(words) > 1 else "")
             opened = Command("kind", " ".join([kind.names[-1] if kind.group else kind.resource, *words[1:]]))
             found.append((score, Choice(label, opened, detail, style="accent")))

@@ -254,9 +254,6 @@ def open_kind(app: KubetuiApp, text: str) -> None:
     words = text.split()
     if not words:
         return
-    alias = app.config.aliases.get(words[0])
-    if alias is not None:
-        words = [*alias.split(), *words[1:]]
     catalog = app.catalog
     if catalog is None:
         app.say("The server's kinds are not known yet.")

@@ -11,6 +11,8 @@ from kubetui.live.objects import Obj
 
 _PART = re.compile(r"\.([A-Za-z0-9_-]+)|\[(\d+|\*)\]|\['([^']+)'\]")
 
+_PATH = re.compile(rf"(?:{_PART.pattern})+")
+
 
 @dataclass(frozen=True, slots=True)
 class CustomColumn:
@@ -42,6 +44,16 @@ def parse_columns(texts: Sequence[str]) -> list[CustomColumn]:
                 parts.append(-1 if match[2] == "*" else int(match[2]))
         found.append(CustomColumn(title.strip().upper(), tuple(parts) if colon else None))
     return found
+
+
+def column_problem(text: str) -> str:
+    """Why a column cannot be read; empty when it can."""
+    title, colon, path = text.partition(":")
+    if not title.strip():
+        return f"{text!r} has no title"
+    if colon and not _PATH.fullmatch(path.strip()):
+        return f"{text!r} has no path such as .metadata.labels.app or .spec.containers[*].image"
+    return ""
 
 
 def _walk(value: Any, path: tuple[str | int, ...]) -> list[Any]:

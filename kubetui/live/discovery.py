@@ -38,6 +38,7 @@ class ResourceType:
     short_names: tuple[str, ...]
     verbs: frozenset[str]
     subresources: frozenset[str]
+    categories: frozenset[str] = frozenset()
 
     @property
     def api_version(self) -> str:
@@ -94,6 +95,13 @@ class Catalog:
         group = api_version.partition("/")[0] if "/" in api_version else ""
         return self._by_kind.get((group, kind))
 
+    def in_category(self, name: str) -> list[ResourceType]:
+        """The kinds that ``kubectl get NAME`` lists together, such as ``all``; none where a kind is called so."""
+        wanted = name.lower()
+        if not wanted or wanted in self._by_name:
+            return []
+        return [t for t in self.types if "list" in t.verbs and wanted in t.categories]
+
     def suggest(self, text: str, limit: int = 12) -> list[ResourceType]:
         """Kinds whose names resemble ``text``, best first."""
         scored: list[tuple[int, str, ResourceType]] = []
@@ -138,6 +146,7 @@ def _aggregated(answer: Obj) -> list[ResourceType]:
                     tuple(resource.get("shortNames") or ()),
                     frozenset(resource.get("verbs") or ()),
                     frozenset(s["subresource"] for s in resource.get("subresources") or ()),
+                    frozenset(resource.get("categories") or ()),
                 )
     return list(found.values())
 
@@ -179,6 +188,7 @@ async def _legacy(client: KubeClient, core: Obj, groups: Obj) -> list[ResourceTy
                 tuple(resource.get("shortNames") or ()),
                 frozenset(resource.get("verbs") or ()),
                 frozenset(subresources.get(resource["name"], ())),
+                frozenset(resource.get("categories") or ()),
             )
     return list(found.values())
 

@@ -65,9 +65,9 @@ class LogStream:
 
 
 def status_spans(
-    view: LogView, errors: dict[str, str]
+    view: LogView, errors: dict[str, str], connected: bool
 ) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """What a title says about a log view."""
+    """What a title says about a log view; what is not ``connected`` follows nothing."""
     left: list[tuple[str, str]] = []
     right: list[tuple[str, str]] = []
     if view.line_filter is not None:
@@ -88,7 +88,10 @@ def status_spans(
     if flags:
         right.append((flags, "faint"))
     right.append((f"{view.line_total():,} lines ", "dim"))
-    right.append(("● follow" if view.follow else "❚❚ held", "ok" if view.follow else "warn"))
+    if not view.follow:
+        right.append(("❚❚ held", "warn"))
+    else:
+        right.append(("● follow", "ok") if connected else ("◍ follow", "warn"))
     return left, right
 
 
@@ -104,6 +107,7 @@ class LogsPane(Pane):
         self.key: tuple[str, ...] | None = None
         self.name_shown = ""
         self.target: Ref | None = None
+        self.connected = True
 
     def show(self, key: tuple[str, ...], name: str, target: Ref | None, pods: list[Obj]) -> None:
         """Follow these pods; ``key`` tells whether it is the same selection as before."""
@@ -126,7 +130,7 @@ class LogsPane(Pane):
     def show_counts(self) -> None:
         """Whose logs, how many lines, whether it follows."""
         errors = self.stream.follower.errors if self.stream and self.stream.follower else {}
-        left, right = status_spans(self.view, errors)
+        left, right = status_spans(self.view, errors, self.connected)
         if errors and not len(self.view.spool):
             self.view.empty_text = next(iter(errors.values()))
         self.set_status([(clean(self.name_shown), "accent"), *left], right)

@@ -150,6 +150,10 @@ class KeyScreen(PatientScreen[None]):
         """How to open this screen once more after it was left, where that makes sense."""
         return None
 
+    def shown_namespaces(self) -> tuple[str, ...] | None:
+        """Where it shows something other than the chosen namespaces: which (none: all of them)."""
+        return None
+
     def namespaces_changed(self) -> None:
         """Other namespaces were chosen."""
 

@@ -9,6 +9,7 @@ from typing import Any
 from textual.app import ComposeResult
 
 from kubetui.context import Ref
+from kubetui.frame import namespaces_of
 from kubetui.live.columns import CustomColumn, needs_object, parse_columns
 from kubetui.live.discovery import ResourceType
 from kubetui.live.health import Health
@@ -128,6 +129,10 @@ class BrowserScreen(KeyScreen):
         self._watched = Watched(self.app.hub, target, self.chosen, self._on_change)
         self.after_pump()
 
+    def shown_namespaces(self) -> tuple[str, ...] | None:
+        """Its own, as ``:pods kube-system`` chooses them."""
+        return self.own_namespaces if self.kind.namespaced else None
+
     def namespaces_changed(self) -> None:
         """Follow the app's choice, also where this screen had its own."""
         if self.kind.namespaced:
@@ -169,7 +174,7 @@ class BrowserScreen(KeyScreen):
         if stale != self.table.stale:
             self.table.stale = stale
             self.table.refresh()
-        where = f" in {self.app.namespace_text}" if self.kind.namespaced else ""
+        where = f" in {namespaces_of(self.app, self)}" if self.kind.namespaced else ""
         text = {
             "loading": "loading…",
             "forbidden": f"forbidden: {clean(mirror.detail)}",

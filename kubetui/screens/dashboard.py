@@ -408,6 +408,8 @@ class Dashboard(KeyScreen):
                 table.tick()
         if self.rollout.display:
             self._redraw_rollout()
+        self.logs.connected = self.app.connection_state.kind == "live"
+        self.logs.show_counts()
 
     @property
     def sees_pods(self) -> bool:

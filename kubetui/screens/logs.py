@@ -145,7 +145,7 @@ class LogScreen(KeyScreen):
         """Title line."""
         follower = self.stream.follower if self.stream is not None else None
         errors = follower.errors if follower is not None else {}
-        left, right = status_spans(self.logview, errors)
+        left, right = status_spans(self.logview, errors, self.app.connection_state.kind == "live")
         pods = {s.pod for s in self.logview.spool.sources if s.kind == "log"}
         if errors and not len(self.logview.spool):
             self.logview.empty_text = next(iter(errors.values()))
@@ -156,6 +156,10 @@ class LogScreen(KeyScreen):
             start.append((f"  at {clock_text(self.logview.spool.time_of(number))[:8]}", "faint"))
         self.heading.focused_pane = True
         self.heading.show((*start, *left), tuple(right))
+
+    def tick(self) -> None:
+        """The connection may have gone or come back."""
+        self.show_counts()
 
     def on_log_view_status(self) -> None:
         """Counts changed."""

@@ -34,11 +34,12 @@ class Kind:
     namespaced: bool = True
     short: tuple[str, ...] = ()
     subresources: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
 
 
 KINDS = [
     Kind("", "v1", "pods", "Pod", True, ("po",), ("log", "exec", "portforward", "status", "eviction")),
-    Kind("", "v1", "services", "Service", True, ("svc",)),
+    Kind("", "v1", "services", "Service", True, ("svc",), categories=("all",)),
     Kind("", "v1", "configmaps", "ConfigMap", True, ("cm",)),
     Kind("", "v1", "secrets", "Secret"),
     Kind("", "v1", "events", "Event", True, ("ev",)),
@@ -53,7 +54,7 @@ KINDS = [
     Kind("batch", "v1", "cronjobs", "CronJob", True, ("cj",)),
     Kind("metrics.k8s.io", "v1beta1", "pods", "PodMetrics"),
     Kind("metrics.k8s.io", "v1beta1", "nodes", "NodeMetrics", False),
-    Kind("example.com", "v1", "widgets", "Widget", True, ("wd",)),
+    Kind("example.com", "v1", "widgets", "Widget", True, ("wd",), categories=("shop", "all")),
 ]
 
 
@@ -336,6 +337,7 @@ class FakeAPI:
                     "responseKind": {"group": k.group, "version": k.version, "kind": k.kind},
                     "scope": "Namespaced" if k.namespaced else "Cluster",
                     "shortNames": list(k.short),
+                    "categories": list(k.categories),
                     "verbs": ["create", "delete", "get", "list", "patch", "update", "watch"],
                     "subresources": [
                         {"subresource": s, "responseKind": {"kind": "X"}, "verbs": []} for s in k.subresources

@@ -89,3 +89,25 @@ async def test_the_kinds_are_known_where_the_version_is_not_said(api: FakeAPI, t
     async with terminal(api, tmp_path) as term:
         await term.wait(lambda: term.app.catalog)
         assert term.app.connection_state.kind == "live"
+
+
+async def test_an_alias_stands_for_all_of_its_words(term: Terminal, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("aliases: {front: 'po kube-system /web', prod: ns other}\n")
+    await term.wait(lambda: term.app.config.aliases)
+    await term.press("colon", *"front")
+    await term.wait(lambda: choices(term)[0] == "pods kube-system /web")
+    await term.press("enter")
+    browser = await term.wait(lambda: isinstance(term.app.screen, BrowserScreen) and term.app.screen)
+    assert browser.own_namespaces == ("kube-system",)
+    assert browser.table.filter.text == "web"
+    await term.command("prod")
+    await term.wait(lambda: term.app.namespaces == ("other",))
+
+
+async def test_a_category_lists_its_kinds(term: Terminal) -> None:
+    await term.press("colon", *"all")
+    await term.wait(lambda: choices(term)[:2] == ["services", "widgets"])
+    await term.press("escape")
+    await term.command("shop")
+    browser = await term.wait(lambda: isinstance(term.app.screen, BrowserScreen) and term.app.screen)
+    assert browser.kind.kind == "Widget"
