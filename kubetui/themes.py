@@ -42,8 +42,7 @@ THEMES = (
 
 
 _COLORS = frozenset(
-    ("primary", "secondary", "accent", "success", "warning", "error")
-    + ("foreground", "background", "surface", "panel", "boost")
+    "primary secondary accent success warning error foreground background surface panel boost".split()
 )
 _HEALTH = ("success", "warning", "error")  # Textual would make all three of them the primary colour
 
