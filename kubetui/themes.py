@@ -42,7 +42,19 @@ THEMES = (
 
 
 _COLORS = frozenset(
-    "primary secondary accent success warning error foreground background surface panel boost".split()
+    {
+        "primary",
+        "secondary",
+        "accent",
+        "success",
+        "warning",
+        "error",
+        "foreground",
+        "background",
+        "surface",
+        "panel",
+        "boost",
+    }
 )
 _HEALTH = ("success", "warning", "error")  # Textual would make all three of them the primary colour
 
