@@ -13,9 +13,9 @@ import subprocess
 from collections.abc import Mapping, Sequence
 
 from . import Content, Recipe
-from .packages import program_files, unpack
+from .packages import find_file, loader, program_files, unpack
 
-NGINX_PACKAGES = ("nginx", "nginx-common", "libc6", "libcrypt1", "libpcre2-8-0", "libssl3", "zlib1g")
+NGINX_PACKAGES = ("nginx", "nginx-common")
 NGINX_TAGS = ("1.14.2", "1.16.1", "1.17.1", "1.18.0", "1.20.2")
 BUSYBOX_TAGS = ("latest", "1.28", "1.35", "1.36", "stable", "glibc")
 
@@ -77,14 +77,10 @@ _COLOURS = {"v1": "#326ce5", "v2": "#2e7d32", "v4": "#ad1457"}
 @functools.cache
 def busybox_content() -> Content:
     """Busybox with its libraries (name look-ups need them), and a link for each of its commands."""
-    tree = unpack(["busybox", "libc6"])
+    tree = unpack(["busybox"])
     files = program_files(tree, "bin/busybox")
-    loader = next(path for path in files if "ld-linux" in path)
-    libraries = str(next(tree.glob("**/libc.so.6")).parent)
     listing = subprocess.run(
-        [str(tree / loader), "--library-path", libraries, str(tree / "bin/busybox"), "--list"],
-        capture_output=True,
-        check=True,
+        [*loader(tree), str(find_file(tree, "bin/busybox")), "--list"], capture_output=True, check=True
     ).stdout.decode()
     links = {f"bin/{name}": "busybox" for name in listing.split() if name != "busybox"}
     return Content({**files, **ACCOUNTS}, links)
@@ -93,7 +89,7 @@ def busybox_content() -> Content:
 def _nginx_content(version: str) -> Content:
     """Debian's nginx that calls itself this version; empty leaves it its own."""
     tree, shell = unpack(NGINX_PACKAGES), busybox_content()
-    program = (tree / "usr/sbin/nginx").read_bytes()
+    program = find_file(tree, "usr/sbin/nginx").read_bytes()
     start = program.index(b"nginx version: nginx/") + len(b"nginx version: nginx/")
     own = program[start : program.index(b"\0", start)].split()[0]
     if version:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import stat
+import subprocess
 import tarfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -21,6 +22,7 @@ from manifests.images import (
     Recipe,
     build,
     layer,
+    packages,
     present,
 )
 from manifests.images import (
@@ -186,3 +188,38 @@ def test_a_layer_is_the_same_for_the_same_content() -> None:
         modes = {entry.name: entry.mode for entry in archive}
     assert modes["usr/bin/x"] == 0o755 and modes["etc/x"] == 0o644 and modes["tmp"] == 0o1777
     assert next(iter(modes)) == "bin" and "var/log" in modes, "every folder comes before what lies in it"
+
+
+def _deb(folder: Path, name: str, depends: str, files: dict[str, str]) -> None:
+    tree = folder / name
+    (tree / "DEBIAN").mkdir(parents=True)
+    control = f"Package: {name}\nVersion: 1\nArchitecture: all\nMaintainer: x <x@localhost>\nDescription: x\n"
+    (tree / "DEBIAN/control").write_text(control + (f"Depends: {depends}\n" if depends else ""))
+    for path, text in files.items():
+        (tree / path).parent.mkdir(parents=True, exist_ok=True)
+        (tree / path).write_text(text)
+    subprocess.run(
+        ["dpkg-deb", "--build", tree, folder / f"{name}_1_all.deb"], check=True, capture_output=True
+    )
+
+
+def test_a_package_comes_with_the_libraries_that_its_release_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    cache = packages.cache_folder()
+    cache.mkdir(parents=True)
+    depends = "libone1t64 (>= 1:2.0) | libone1, init-system-helpers (>= 1.5), zlibtwo:any"
+    _deb(cache, "program", depends, {"usr/bin/program": "it"})
+    _deb(cache, "libone1t64", "libthree3, libone1t64", {"usr/lib/one": "1"})
+    _deb(cache, "zlibtwo", "", {"lib/two": "2"})
+    _deb(cache, "libthree3", "", {"usr/lib/three": "3"})
+    tree = packages.unpack(["program"])
+    assert {path.name for path in tree.rglob("*") if path.is_file()} == {"program", "one", "two", "three"}
+    assert packages.find_file(tree, "bin/program").read_text() == "it"
+    assert packages.find_file(tree, "lib/two").read_text() == "2"
+    with pytest.raises(CannotBuild, match="no bin/other"):
+        packages.find_file(tree, "bin/other")
+    assert packages.loader(tree) == [] and packages.program_files(tree, "bin/program") == {
+        "bin/program": b"it"
+    }
