@@ -19,14 +19,13 @@ from typing import Literal
 
 from . import machine as machines
 from .interface import RuntimeFailure
-from .machine import Machine, find_program
+from .machine import Machine, find_program, netavark
 from .pause import pause_program
 from .service import MINIMUM, PodmanService
 from .transport import Transport
 
 _LITTLE_SPACE = 1 << 30
 _NO_SPACE = 16 << 20
-_HELPERS = ("/usr/local/libexec/podman", "/usr/local/lib/podman", "/usr/libexec/podman", "/usr/lib/podman")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +94,7 @@ def _programs(machine: Machine) -> Iterable[Finding]:
         yield Finding(
             "conmon", "fail", "conmon, which watches over containers, is missing", install_command("conmon")
         )
-    folders = [Path(folder) for folder in _HELPERS]
-    if not any((folder / "netavark").exists() for folder in folders):
+    if netavark() is None:
         yield Finding(
             "netavark", "fail", "netavark, Podman's network, is missing", install_command("netavark")
         )

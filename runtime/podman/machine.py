@@ -11,12 +11,14 @@ import os
 import re
 import resource
 import shutil
+import subprocess
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+_HELPERS = ("/usr/local/libexec/podman", "/usr/local/lib/podman", "/usr/libexec/podman", "/usr/lib/podman")
 _CAP_SYS_RESOURCE = 24
 _PODMAN_NOFILE = 1_048_576
 """What Podman asks for when nobody says otherwise."""
@@ -49,6 +51,8 @@ class Machine:
     """This process's own; without CAP_SYS_RESOURCE no child can have a lower one."""
     runtimes: tuple[str, ...] = ("crun",)
     """OCI runtimes on the PATH, Podman's favourite first."""
+    firewall: str = ""
+    """The one tool that Netavark has to program the packet filter with, where it would take another."""
 
     @property
     def root(self) -> bool:
@@ -107,13 +111,33 @@ def survey() -> Machine:
         may_raise_limits=uid == 0 and bool(int(effective, 16) >> _CAP_SYS_RESOURCE & 1),
         oom_score_adj=int(score) if score.lstrip("-").isdigit() else 0,
         runtimes=tuple(name for name in ("crun", "runc") if find_program(name)),
+        firewall=_firewall(),
     )
+
+
+def netavark() -> Path | None:
+    """Podman's network program, which is on nobody's PATH."""
+    return next((path for path in (Path(folder, "netavark") for folder in _HELPERS) if path.exists()), None)
+
+
+def _firewall() -> str:
+    """``iptables`` where there is no ``nft``, which a Netavark from 1.10 on may have as its default."""
+    program = netavark()
+    if program is None or find_program("nft") or not find_program("iptables"):
+        return ""
+    try:
+        told = subprocess.run([program, "--version"], capture_output=True, text=True, check=False, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    version = re.search(r"(\d+)\.(\d+)", told.stdout)
+    return "iptables" if version and (int(version[1]), int(version[2])) >= (1, 10) else ""
 
 
 def needed_settings(machine: Machine) -> dict[str, dict[str, Any]]:
     """The ``containers.conf`` tables without which Podman does not run containers here; empty on most machines."""
     containers: dict[str, Any] = {}
     engine: dict[str, Any] = {}
+    network: dict[str, Any] = {}
     if not machine.systemd:
         engine["cgroup_manager"] = "cgroupfs"
     if not machine.journald:
@@ -127,7 +151,10 @@ def needed_settings(machine: Machine) -> dict[str, dict[str, Any]]:
             f"nofile={machine.nofile}:{machine.nofile}",
             f"nproc={processes}:{processes}",
         ]
-    return {name: table for name, table in (("containers", containers), ("engine", engine)) if table}
+    if machine.firewall:
+        network["firewall_driver"] = machine.firewall
+    tables = {"containers": containers, "engine": engine, "network": network}
+    return {name: table for name, table in tables.items() if table}
 
 
 def existing_settings(machine: Machine) -> dict[str, Any]:

@@ -116,6 +116,30 @@ def test_a_small_machine_gets_what_podman_lacks_there():
     assert settings["containers"]["default_ulimits"] == ["nofile=20000:20000", "nproc=32768:32768"]
 
 
+@pytest.mark.parametrize(
+    ("tools", "version", "expected"),
+    [
+        (("iptables",), "netavark 1.14.0", "iptables"),
+        (("iptables",), "netavark 2.0.0-dev", "iptables"),
+        (("iptables",), "netavark 1.4.0", ""),
+        (("iptables", "nft"), "netavark 1.14.0", ""),
+        (("nft",), "netavark 1.14.0", ""),
+        ((), "netavark 1.14.0", ""),
+        (("iptables",), "nothing", ""),
+    ],
+)
+def test_netavark_is_told_to_take_the_tool_that_is_there(tmp_path, monkeypatch, tools, version, expected):
+    program = tmp_path / "netavark"
+    program.write_text(f"#!/bin/sh\necho {version}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(machine, "_HELPERS", (str(tmp_path / "none"), str(tmp_path)))
+    monkeypatch.setattr(machine, "find_program", lambda name: name if name in tools else None)
+    found = machine.survey()
+    assert found.firewall == expected
+    settings = machine.needed_settings(Machine(firewall=found.firewall))
+    assert settings == ({"network": {"firewall_driver": "iptables"}} if expected else {})
+
+
 def test_control_groups_are_told_apart():
     v1 = "cgroup /sys/fs/cgroup/memory cgroup rw 0 0\n"
     assert machine._cgroups(v1) == "v1"
