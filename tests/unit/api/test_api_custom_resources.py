@@ -184,6 +184,35 @@ async def test_versions_share_what_is_stored(plane) -> None:
     assert list(plane.registry.groups())[-1] == "example.com"
 
 
+async def test_defaults_come_from_the_version_that_is_sent_and_the_one_that_is_stored(plane) -> None:
+    """Versions have schemas of their own: what is read is filled in by the stored one's, then cut to the one asked."""
+
+    def schema(*known: str, **defaults: str) -> dict:
+        fields = {name: {"type": "string"} for name in known}
+        fields |= {name: {"type": "string", "default": value} for name, value in defaults.items()}
+        properties = {"size": {"type": "integer"}, **fields}
+        spec = {"type": "object", "properties": properties}
+        return {"openAPIV3Schema": {"type": "object", "properties": {"spec": spec}}}
+
+    made = definition()
+    stored, other = meta.copy(made["spec"]["versions"][1]), meta.copy(made["spec"]["versions"][0])
+    for one in (stored, other):
+        one.pop("selectableFields")
+    stored["schema"] = schema("sent", "hidden", kept="k")
+    other["schema"] = schema("kept", sent="s")
+    made["spec"]["versions"] = [other, stored]
+    await accept_names(plane, await plane.client.create(made))
+    older = plane.registry.by_path("example.com", "v1beta1", "widgets")
+    answer = await plane.api.create(plane.ctx(), older, "default", widget(version="v1beta1", hidden="h"))
+    assert answer.obj["spec"] == {"size": 2, "sent": "s", "kept": "k"}
+    assert (await plane.client.get(WIDGETS, "a", "default"))["spec"] == {"size": 2, "sent": "s", "kept": "k"}
+
+    await plane.client.create(widget("b", hidden="h"), "default")
+    assert (await plane.api.get(plane.ctx(), older, "default", "b")).obj["spec"] == {"size": 2, "kept": "k"}
+    found = (await plane.client.get(WIDGETS, "b", "default"))["spec"]
+    assert found == {"size": 2, "hidden": "h", "kept": "k"}
+
+
 async def test_fields_that_a_definition_names_can_be_selected_by(plane) -> None:
     await accept(plane)
     await plane.client.create(widget("a"), "default")
