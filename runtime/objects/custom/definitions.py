@@ -18,7 +18,7 @@ from .conditions import is_true
 from .openapi import Reference, model_name, published, published_list
 from .reading import read_custom
 from .strategy import CustomStrategy
-from .structural import Structural, drop_nulls, fill_defaults, prune, type_info
+from .structural import Structural, drop_nulls, embedded_metadata, fill_defaults, prune, type_info
 
 _ANYTHING: Obj = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 """The schema of a version that has none."""
@@ -63,6 +63,7 @@ class CustomKind:
         prune(found, schema, root=True)
         drop_nulls(found, schema)
         fill_defaults(found, schema)
+        embedded_metadata(found, schema)
         return found
 
     def shown(self, obj: Obj) -> Obj:
@@ -197,10 +198,10 @@ def _resource(
     scale = _scale(version)
     selectable, selectable_names = _selectable(version)
     subresources: list[Subresource] = []
-    if scale is not None:
-        subresources.append(SCALE)
     if status:
         subresources.append(status_of(kind, group, name))
+    if scale is not None:
+        subresources.append(SCALE)
     namespaced = spec["scope"] == "Namespaced"
     return Resource(
         group,
