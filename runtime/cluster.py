@@ -33,6 +33,7 @@ from runtime.controllers.manager import ControllerManager
 from runtime.controllers.usage import ServedMetrics
 from runtime.kubelet import Kubelet, KubeletOptions, RuntimeCache, metrics
 from runtime.kubelet.stats import StatsSampler
+from runtime.kubelet.volumes.places import own_address
 from runtime.manifests import ManifestWatcher
 from runtime.objects.clock import Clock, SystemClock
 from runtime.objects.errors import StatusError
@@ -193,7 +194,8 @@ class Cluster:
         )
         port = await server.start()
         self._undo.append(server.stop)
-        await ensure_cluster(api, cluster_ip=first_service, port=port)
+        address = _advertised(options.host)
+        await ensure_cluster(api, cluster_ip=first_service, port=port, address=address)
         self.url = write_kubeconfig(self.kubeconfig, server.pki, host=options.host, port=port)
         self.api_ready.set()
 
@@ -326,6 +328,18 @@ async def _close_runtime(runtime: ContainerRuntime, starting: asyncio.Task[None]
     with contextlib.suppress(asyncio.CancelledError, Exception):
         await starting
     await runtime.close()
+
+
+def _advertised(host: str) -> str:
+    """The address that the API's own Service stands for, which can't be loopback; empty where there is no other."""
+    import ipaddress
+
+    with contextlib.suppress(ValueError):  # a host name says nothing of addresses
+        bound = ipaddress.ip_address(host)
+        if not (bound.is_loopback or bound.is_unspecified):
+            return host
+    address = own_address()
+    return "" if ipaddress.ip_address(address).is_loopback else address
 
 
 def _first_address(subnet: str) -> str:

@@ -98,7 +98,10 @@ class API(Scaling):
         """
         self._verb(resource, "watch")
         self.authorize(ctx, "watch", resource, namespace, _named(options.field_selector))
-        return WatchStream(self.store, resource, namespace, options, self.clock)
+        stream = WatchStream(self.store, resource, namespace, options, self.clock)
+        if stream.defined_by:
+            self._custom_watches.add(stream)
+        return stream
 
     # -- writing -------------------------------------------------------------------------------------------
 
@@ -221,7 +224,7 @@ class API(Scaling):
             self._subresource(resource, subresource, "patch")
         else:
             self._verb(resource, "patch")
-        media_type = patching.patch_type_of(patch_type)
+        media_type = patching.patch_type_of(patch_type, resource)
         patching.check_patch_options(ctx, media_type, force)
         patch = patching.read_patch(body, media_type)
         key = self._key(resource, namespace, name)

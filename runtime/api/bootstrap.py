@@ -35,13 +35,14 @@ _PRIORITIES = (
 )
 
 
-async def ensure_cluster(api: API, *, cluster_ip: str, port: int) -> None:
+async def ensure_cluster(api: API, *, cluster_ip: str, port: int, address: str = "") -> None:
     """Make what every cluster has, where it is missing.
 
     Args:
         api: the operations.
         cluster_ip: the address of the ``kubernetes`` Service.
         port: where the API server itself listens.
+        address: the machine's address, which that Service stands for; none where it has but loopback.
     """
     api.expiry.attend()
     user = system_user("system:apiserver")
@@ -74,6 +75,7 @@ async def ensure_cluster(api: API, *, cluster_ip: str, port: int) -> None:
     await asyncio.gather(
         *(_ensure(api, ctx, obj) for obj in plain),
         *(_ensure_rules(api, ctx, role) for role in cluster_roles()),
+        *(_renew(api, ctx, obj) for obj in (kubernetes_endpoints(address, port) if address else ())),
     )
 
 
@@ -95,6 +97,31 @@ def kubernetes_service(cluster_ip: str, port: int) -> Obj:
             "sessionAffinity": "None",
         },
     }
+
+
+def kubernetes_endpoints(address: str, port: int) -> tuple[Obj, Obj]:
+    """What is behind that Service, as Endpoints and as the EndpointSlice that they are not mirrored to.
+
+    ``pkg/controlplane/reconcilers/{instancecount,endpointsadapter}.go``.
+    """
+    metadata = {"name": "kubernetes", "namespace": "default"}
+    ports = [{"name": "https", "port": port, "protocol": "TCP"}]
+    return (
+        {
+            "apiVersion": "v1",
+            "kind": "Endpoints",
+            "metadata": {**metadata, "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"}},
+            "subsets": [{"addresses": [{"ip": address}], "ports": ports}],
+        },
+        {
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {**metadata, "labels": {"kubernetes.io/service-name": "kubernetes"}},
+            "addressType": "IPv6" if ":" in address else "IPv4",
+            "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
+            "ports": ports,
+        },
+    )
 
 
 def api_services(groups: Mapping[str, Sequence[str]]) -> list[Obj]:
@@ -137,6 +164,17 @@ async def _ensure(api: API, ctx: RequestContext, obj: Obj) -> Obj | None:
             if error.reason != "AlreadyExists":
                 raise
     return found
+
+
+async def _renew(api: API, ctx: RequestContext, obj: Obj) -> None:
+    """Create it, or make all but its metadata what it is now: where the API listens may change between starts."""
+    found = await _ensure(api, ctx, obj)
+    if found is None or all(found.get(name) == value for name, value in obj.items() if name != "metadata"):
+        return
+    resource = api.registry.by_kind(obj["apiVersion"], obj["kind"])
+    assert resource is not None
+    changed = {**meta.copy(found), **obj, "metadata": meta.copy(found["metadata"])}
+    await api.update(ctx, resource, meta.namespace_of(obj), meta.name_of(obj), changed)
 
 
 async def _ensure_rules(api: API, ctx: RequestContext, role: Obj) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from weakref import WeakSet
 
 from runtime.objects import meta
 from runtime.objects.clock import Clock
@@ -33,6 +34,7 @@ from .rules import Request
 from .serving import served_by_now
 from .subresources import PodSubresources
 from .view import StoreView
+from .watching import WatchStream
 from .webhooks import WebhookClient
 from .writing import Planned, Writer, missing
 
@@ -72,7 +74,8 @@ class Core:
         self._chain = admission or default_chain(
             clock, service_cidr, reserved_addresses, registry, self.authorizer, hooks
         )
-        definitions = Definitions(registry, store, Conversions(hooks))
+        self._custom_watches: WeakSet[WatchStream] = WeakSet()
+        definitions = Definitions(registry, store, Conversions(hooks), self._end_watches)
         definitions.load()
         self._chain.reload(self.view)
         followers = dict.fromkeys(self._chain.configured, lambda _: self._chain.reload(self.view))
@@ -89,6 +92,12 @@ class Core:
         self._reviews = Reviews(self.authorizer, token_issuer)
         self.computed: dict[str, Computed] = {}
         """Who answers for resources that are not stored, by group resource."""
+
+    def _end_watches(self, definition: str) -> None:
+        """Let clients list again what a CustomResourceDefinition, named by its uid, describes in another way now."""
+        for stream in list(self._custom_watches):
+            if stream.defined_by == definition:
+                stream.close()
 
     @property
     def token_issuer(self) -> TokenIssuer | None:

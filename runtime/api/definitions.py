@@ -7,6 +7,7 @@ gets the answer when the registry has followed, so nobody is told of a kind that
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from runtime.objects.custom import is_true, resources_of
@@ -23,11 +24,15 @@ DEFINITIONS = "customresourcedefinitions.apiextensions.k8s.io"
 class Definitions:
     """Keeps the registry's custom resources what the stored definitions say."""
 
-    def __init__(self, registry: Registry, store: Store, conversions: Conversions) -> None:
+    def __init__(
+        self, registry: Registry, store: Store, conversions: Conversions, changed: Callable[[str], None]
+    ) -> None:
+        """``changed`` is told the uid of a definition whose kind is served in another way now, or no more."""
         self._registry = registry
+        self._changed = changed
         self._store = store
         self._conversions = conversions
-        self._served: dict[str, tuple[str, Any]] = {}
+        self._served: dict[str, tuple[str, tuple[Any, Any, bool]]] = {}
         """Name → the uid that is served, and what was served of it."""
 
     def load(self) -> None:
@@ -46,6 +51,7 @@ class Definitions:
             if known is not None:
                 del self._served[name]
                 self._registry.serve_custom(known[0], ())
+                self._changed(known[0])
             return
         uid: str = definition["metadata"]["uid"]
         what = _relevant(definition)
@@ -55,9 +61,11 @@ class Definitions:
             self._registry.serve_custom(known[0], ())
         self._served[name] = (uid, what)
         self._registry.serve_custom(uid, resources_of(definition, self._conversions.of(definition)))
+        if known is not None and (known[0] != uid or known[1][:2] != what[:2]):
+            self._changed(known[0])
 
 
-def _relevant(definition: Obj) -> Any:
-    """What the entries are made from."""
+def _relevant(definition: Obj) -> tuple[Any, Any, bool]:
+    """What the entries are made from; the first two say what is served, the last whether it takes anything new."""
     names = (definition.get("status") or {}).get("acceptedNames")
     return (definition["spec"], names, is_deleting(definition) or is_true(definition, "Terminating"))

@@ -26,13 +26,13 @@ def check_kind(resource: Resource, obj: Obj) -> None:
     """Fill in apiVersion and kind where the body left them out.
 
     Raises:
-        StatusError: 400, they are another kind's.
+        StatusError: 400, they are another kind's; 422 where a custom resource names another kind.
     """
     if not isinstance(obj, dict):
         raise bad_request(f"the object provided is unrecognized (must be of type {resource.kind})")
     kind = obj.get("kind") or resource.kind
     api_version = obj.get("apiVersion") or resource.api_version
-    if kind != resource.kind:
+    if kind != resource.kind and (resource.custom is None or api_version != resource.api_version):
         version = str(api_version).rpartition("/")[2]
         raise bad_request(
             f'{kind} in version "{version}" cannot be handled as a {resource.kind}: no kind "{kind}" is registered '
@@ -43,6 +43,11 @@ def check_kind(resource: Resource, obj: Obj) -> None:
             f"the API version in the data ({api_version}) does not match the expected API version "
             f"({resource.api_version})"
         )
+    if (
+        kind != resource.kind
+    ):  # the decoder of custom resources takes any kind; it is their validation that does not
+        wrong = [invalid("kind", kind, f"must be {resource.kind}")]
+        raise invalid_object(kind, resource.group, (obj.get("metadata") or {}).get("name") or "", wrong)
     obj["kind"], obj["apiVersion"] = kind, api_version
 
 

@@ -37,15 +37,18 @@ _UNKNOWN_FORMAT = "the body of the request was in an unknown format - accepted m
 PATCH_TYPES = (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, APPLY_PATCH)
 
 
-def patch_type_of(name: str) -> str:
+def patch_type_of(name: str, resource: Resource) -> str:
     """The media type of a patch, from itself or from ``json``, ``merge``, ``strategic``, ``apply``.
 
     Raises:
-        StatusError: 415 for any other.
+        StatusError: 415 for any other, and for a strategic merge patch of a kind whose lists have no merge keys.
     """
     media_type = _SHORT.get(name, name)
-    if media_type not in PATCH_TYPES:
-        raise unsupported_media_type(f"{_UNKNOWN_FORMAT}{', '.join(PATCH_TYPES)}")
+    accepted: tuple[str, ...] = PATCH_TYPES
+    if resource.custom is not None or resource.type_info.kind != "struct":
+        accepted = tuple(one for one in PATCH_TYPES if one != STRATEGIC_PATCH)
+    if media_type not in accepted:
+        raise unsupported_media_type(f"{_UNKNOWN_FORMAT}{', '.join(accepted)}")
     return media_type
 
 
@@ -91,10 +94,7 @@ def apply_patch(resource: Resource, current: Obj, patch: Any, media_type: str) -
         return apply_json_patch(current, patch)
     if media_type == MERGE_PATCH:
         return apply_merge_patch(current, patch)
-    info = resource.type_info
-    if resource.custom is not None or info.kind != "struct":
-        raise unsupported_media_type(_UNKNOWN_FORMAT + ", ".join((JSON_PATCH, MERGE_PATCH, APPLY_PATCH)))
-    return apply_strategic_merge(current, patch, info)
+    return apply_strategic_merge(current, patch, resource.type_info)
 
 
 def read_patched(ctx: RequestContext, resource: Resource, patched: Obj, *, patch: Any = None) -> Obj:

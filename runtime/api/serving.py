@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from runtime.objects.errors import Obj, StatusError
+from runtime.objects.meta import copy
 from runtime.objects.registry import Resource
 from runtime.store import Record
 
@@ -22,7 +23,7 @@ def served(resource: Resource, record: Record) -> Record:
     convert = resource.from_storage
     if convert is None:
         return record
-    return _known(resource, record) or _remember(resource, record, convert, record.obj)
+    return _known(resource, record) or _remember(resource, record, convert, convert(record.obj))
 
 
 async def served_by_now(resource: Resource, record: Record) -> Record:
@@ -48,11 +49,12 @@ async def all_served(resource: Resource, records: Sequence[Record]) -> list[Reco
     missing = [record for record, known in zip(records, found, strict=True) if known is None]
     if not missing:
         return [one for one in found if one is not None]
-    made = iter(await resource.convert([record.obj for record in missing], resource.api_version))
-    convert = resource.from_storage
-    assert convert is not None
+    custom, convert = resource.custom, resource.from_storage
+    assert custom is not None and convert is not None
+    settled = [custom.settled(record.obj) for record in missing]
+    made = iter(await resource.convert(settled, resource.api_version))
     return [
-        known or _remember(resource, record, convert, next(made))
+        known or _remember(resource, record, convert, custom.shown(next(made)))
         for record, known in zip(records, found, strict=True)
     ]
 
@@ -82,6 +84,8 @@ async def in_version(source: Resource, target: Resource, obj: Obj) -> Obj:
         (made,) = await source.convert([obj], target.api_version)
     else:
         made = obj if source.to_storage is None else source.to_storage(obj)
+    if target.custom is not None:
+        return target.custom.shown(copy(made))
     return made if target.from_storage is None else target.from_storage(made)
 
 
@@ -98,7 +102,7 @@ def _known(resource: Resource, record: Record) -> Record | None:
 
 
 def _remember(resource: Resource, record: Record, convert: Convert, obj: Obj) -> Record:
-    made = Record(record.key, convert(obj), record.version)
+    made = Record(record.key, obj, record.version)
     if len(_converted) >= _LIMIT:
         _converted.clear()
     _converted[(resource.api_version, resource.kind, record.key)] = (record, convert, made)

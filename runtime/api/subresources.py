@@ -42,7 +42,7 @@ MAX_DISRUPTED_PODS = 2000
 MIN_TOKEN_SECONDS = 600
 DEFAULT_TOKEN_SECONDS = 3600
 _EVICTION_VERSIONS = ("policy/v1", "policy/v1beta1")
-_SUCCESS: Obj = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
+_SUCCESS: Obj = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 
 
 # -- scale -----------------------------------------------------------------------------------------------------

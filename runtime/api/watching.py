@@ -55,6 +55,8 @@ class WatchStream:
         )
         predicate = Predicate(resource, options.label_selector, options.field_selector)
         self._resource = resource
+        self.defined_by = resource.custom.uid if resource.custom is not None else ""
+        """The uid of the CustomResourceDefinition that the watched kind is from."""
         self._matches = predicate.matches
         self._plain = resource.from_storage is None
         self._store = store

@@ -7,7 +7,7 @@ sends: the template, marked to replace what is there.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runtime.client.informer import BY_CONTROLLER, Informer
 from runtime.objects import meta
@@ -29,8 +29,18 @@ LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 def template_patch(owner: Obj) -> Obj:
-    """The data of a revision: the owner's template as a patch that replaces."""
-    return {"spec": {"template": {**owner["spec"]["template"], "$patch": "replace"}}}
+    """The data of a revision: the owner's template as a patch that replaces.
+
+    Its keys are sorted as Go's encoder sorts those of a map: ``kubectl rollout undo`` compares this patch's bytes
+    with its own to find out whether a revision is what the owner has already.
+    """
+    return {"spec": {"template": _sorted({**owner["spec"]["template"], "$patch": "replace"})}}
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    return [_sorted(item) for item in value] if isinstance(value, list) else value
 
 
 def template_of(revision: Obj) -> Obj:

@@ -159,6 +159,14 @@ class CustomKind(Protocol):
         """A body as its schema has it, and the unknown fields it had."""
         ...
 
+    def settled(self, obj: Obj) -> Obj:
+        """A stored object as the schema of its own version has it now."""
+        ...
+
+    def shown(self, obj: Obj) -> Obj:
+        """An object that was turned into this version, without what this version's schema does not know."""
+        ...
+
     def definitions(self, refer: Callable[[str], Obj], *, v3: bool) -> dict[str, Callable[[], Obj]]:
         """The OpenAPI definitions of the kind and its list, by name."""
         ...

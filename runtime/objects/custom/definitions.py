@@ -18,23 +18,26 @@ from .conditions import is_true
 from .openapi import Reference, model_name, published, published_list
 from .reading import read_custom
 from .strategy import CustomStrategy
-from .structural import Structural, drop_nulls, fill_defaults, prune, type_info
+from .structural import Structural, drop_nulls, embedded_metadata, fill_defaults, prune, type_info
+
+_ANYTHING: Obj = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+"""The schema of a version that has none."""
 
 
 class CustomKind:
     """What is particular to a custom resource in one version: its schema, and all that follows from it."""
 
-    def __init__(self, definition: Obj, version: Obj, schema: Obj | None) -> None:
+    def __init__(self, definition: Obj, version: Obj, schemas: Mapping[str, Structural]) -> None:
+        """``schemas``: those of all of the definition's versions by name, served or not."""
         spec = definition["spec"]
         self.uid: str = definition["metadata"]["uid"]
         self.storage_version = _storage_version(spec)
         self._gvk = (spec["group"], version["name"], spec["names"]["kind"])
         self._list_kind: str = spec["names"].get("listKind") or f"{self._gvk[2]}List"
         self._plural: str = spec["names"]["plural"]
-        self.schema = schema
-        self.structural = Structural(
-            schema or {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-        )
+        self.schema = schema = _schema(version)
+        self._schemas = schemas
+        self.structural = schemas[version["name"]]
         self.type_info: TypeInfo = type_info(self.structural, root=True)
         self.digest = sha256(orjson.dumps(schema, option=orjson.OPT_SORT_KEYS)).hexdigest()
         self.model = model_name(*self._gvk)
@@ -50,14 +53,30 @@ class CustomKind:
         return read_custom(obj, self.structural, self._gvk)
 
     def settle(self, obj: Obj) -> Obj:
-        """A stored object as this version's schema has it now: it may have changed since the object was stored."""
-        group, version, _ = self._gvk
+        """A stored object in this version, where versions differ in apiVersion alone."""
+        return self.shown(self.settled(obj))
+
+    def settled(self, obj: Obj) -> Obj:
+        """A stored object as its own version's schema has it now, which may have changed since it was stored."""
+        schema = self._schemas.get(str(obj.get("apiVersion") or "").rpartition("/")[2], self.structural)
         found = copy(obj)
-        found["apiVersion"] = f"{group}/{version}"
-        prune(found, self.structural, root=True)
-        drop_nulls(found, self.structural)
-        fill_defaults(found, self.structural)
+        prune(found, schema, root=True)
+        drop_nulls(found, schema)
+        fill_defaults(found, schema)
+        embedded_metadata(found, schema)
         return found
+
+    def shown(self, obj: Obj) -> Obj:
+        """An object of another version that was turned into this one: what this schema does not know is left out.
+
+        This version's own defaults are for what is sent to it, not for what is read from it. The object is changed.
+        """
+        group, version, _ = self._gvk
+        if len(self._schemas) > 1:
+            prune(obj, self.structural, root=True)
+            drop_nulls(obj, self.structural)
+        obj["apiVersion"] = f"{group}/{version}"
+        return obj
 
     def definitions(self, refer: Reference, *, v3: bool) -> dict[str, Callable[[], Obj]]:
         """The OpenAPI definitions of the kind and its list, by name; each made when it is asked for."""
@@ -65,6 +84,11 @@ class CustomKind:
             self.model: lambda: published(self.schema, self._gvk, refer, v3=v3),
             self.list_model: lambda: published_list(self._gvk, self._list_kind, self._plural, refer, v3=v3),
         }
+
+
+def _schema(version: Obj) -> Obj | None:
+    schema: Obj | None = (version.get("schema") or {}).get("openAPIV3Schema")
+    return schema
 
 
 def _storage_version(spec: Obj) -> str:
@@ -149,26 +173,35 @@ def resources_of(definition: Obj, convert: Convert | None = None) -> list[Resour
     storage = _storage_version(spec)
     terminating = is_deleting(definition) or is_true(definition, "Terminating")
     found: dict[str, Resource] = {}
+    schemas = {one["name"]: Structural(_schema(one) or _ANYTHING) for one in spec["versions"]}
     for version in spec["versions"]:
         if version.get("served"):
-            found[version["name"]] = _resource(definition, version, names, storage, terminating, convert)
+            custom = CustomKind(definition, version, schemas)
+            found[version["name"]] = _resource(
+                definition, version, names, storage, terminating, convert, custom
+            )
     return [found[name] for name in kind_aware(list(found))]
 
 
 def _resource(
-    definition: Obj, version: Obj, names: Obj, storage: str, terminating: bool, convert: Convert | None
+    definition: Obj,
+    version: Obj,
+    names: Obj,
+    storage: str,
+    terminating: bool,
+    convert: Convert | None,
+    custom: CustomKind,
 ) -> Resource:
     spec: Obj = definition["spec"]
     group, name, kind = spec["group"], version["name"], spec["names"]["kind"]
-    custom = CustomKind(definition, version, (version.get("schema") or {}).get("openAPIV3Schema"))
     status = (version.get("subresources") or {}).get("status") is not None
     scale = _scale(version)
     selectable, selectable_names = _selectable(version)
     subresources: list[Subresource] = []
-    if scale is not None:
-        subresources.append(SCALE)
     if status:
         subresources.append(status_of(kind, group, name))
+    if scale is not None:
+        subresources.append(SCALE)
     namespaced = spec["scope"] == "Namespaced"
     return Resource(
         group,

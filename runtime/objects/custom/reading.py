@@ -8,15 +8,23 @@ from __future__ import annotations
 
 from ..errors import Obj, bad_request
 from ..meta import copy
-from ..schema.decode import read_metadata
-from .structural import Structural, drop_nulls, embedded_metadata, fill_defaults, prune, strip_metadata
+from ..schema.decode import handled_as, read_metadata
+from .structural import (
+    Structural,
+    drop_nulls,
+    embedded_metadata,
+    fill_defaults,
+    mistyped,
+    prune,
+    strip_metadata,
+)
 
 
 def read_custom(obj: Obj, schema: Structural, gvk: tuple[str, str, str]) -> tuple[Obj, list[str]]:
     """A clean copy of a body, and its unknown fields as ``unknown field "spec.foo"``.
 
     Raises:
-        StatusError: 400, its metadata is not what ObjectMeta is.
+        StatusError: 400, its metadata, or that of a resource embedded in it, is not what ObjectMeta is.
     """
     _, version, kind = gvk
     if not isinstance(obj, dict):
@@ -32,6 +40,8 @@ def read_custom(obj: Obj, schema: Structural, gvk: tuple[str, str, str]) -> tupl
         found.pop("metadata", None)
     unknown += prune(found, schema, root=True)
     drop_nulls(found, schema)
-    unknown += embedded_metadata(found, schema)
     fill_defaults(found, schema)
+    if wrong := next(mistyped(found, schema), None):
+        raise handled_as(kind, version, str(wrong))
+    unknown += embedded_metadata(found, schema)
     return found, [f'unknown field "{path}"' for path in unknown]

@@ -7,11 +7,13 @@ written in :attr:`Structural.raw`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from ..errors import Obj
+from ..errors import FieldError, Obj, StatusError, invalid
 from ..meta import copy
 from ..schema import TypeInfo, type_of
+from ..schema.decode import read_metadata
 from ..schema.mismatch import find_unknown
 
 OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
@@ -182,6 +184,29 @@ def embedded_metadata(value: Any, schema: Structural | None, path: str = "") -> 
         for index, item in enumerate(value):
             found += embedded_metadata(item, schema.items, f"{path}[{index}]")
     return found
+
+
+def mistyped(value: Any, schema: Structural | None, path: str = "") -> Iterator[FieldError]:
+    """What embedded resources have of a wrong type in their apiVersion, kind and metadata."""
+    if schema is None:
+        return
+    if isinstance(value, dict):
+        if schema.embedded:
+            for name in ("apiVersion", "kind"):
+                if not isinstance(value.get(name, ""), str):
+                    yield invalid(f"{path}.{name}", value[name], "must be a string")
+            metadata = value.get("metadata")
+            if metadata is not None:
+                try:
+                    read_metadata(metadata, "", "")
+                except StatusError as error:
+                    why = error.message.partition(" cannot be handled as a : ")[2]
+                    yield invalid(f"{path}.metadata", metadata, why)
+        for name, item in value.items():
+            yield from mistyped(item, schema.field(name), f"{path}.{name}" if path else name)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from mistyped(item, schema.items, f"{path}[{index}]")
 
 
 def strip_metadata(metadata: Obj, path: str) -> list[str]:

@@ -122,6 +122,9 @@ def _cell(kind: str, values: list[Any], now: datetime) -> Any:
             return None
 
 
+_UNDESCRIBED = "Custom resource definition column (in JSONPath format): "
+
+
 def custom_printer(columns: Sequence[Obj] = ()) -> Printer:
     """The printer for a version's ``additionalPrinterColumns``; NAME and AGE where there are none.
 
@@ -129,12 +132,19 @@ def custom_printer(columns: Sequence[Obj] = ()) -> Printer:
         PathError: a column's ``jsonPath`` can't be read.
     """
     if not columns:
-        columns = [{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}]
+        columns = [
+            {
+                "name": "Age",
+                "type": "date",
+                "jsonPath": ".metadata.creationTimestamp",
+                "description": _AGE.description,
+            }
+        ]
     made = [NAME]
     finders: list[tuple[str, Path]] = []
     for column in columns:
         kind = column.get("type", "string")
-        description = column.get("description") or (_AGE.description if column["name"] == "Age" else "")
+        description = column.get("description") or f"{_UNDESCRIBED}{column['jsonPath']}"
         made.append(
             Column(column["name"], kind, column.get("format", ""), description, column.get("priority", 0))
         )

@@ -296,7 +296,7 @@ def _lazy(field: TypeInfo, readers: dict[str, Reader], name: str) -> Reader:
     return first
 
 
-def _handled_as(kind: str, version: str, why: str) -> StatusError:
+def handled_as(kind: str, version: str, why: str) -> StatusError:
     """400 as every failure to read a body is worded."""
     return bad_request(f'{kind} in version "{version}" cannot be handled as a {kind}: {why}')
 
@@ -324,7 +324,7 @@ def decode_as(definition: str, obj: Obj, kind: str, version: str) -> tuple[Obj, 
         else:
             result = _read_schemaless(obj, unknown)
     except _Mismatch:
-        raise _handled_as(kind, version, find_mismatch(info, obj)) from None
+        raise handled_as(kind, version, find_mismatch(info, obj)) from None
     return result, find_unknown(info, obj) if unknown else []
 
 
@@ -348,7 +348,7 @@ def read_metadata(metadata: Obj, kind: str, version: str) -> Obj:
     try:
         clean: Obj = _reader(type_of(METADATA))(metadata, [])
     except _Mismatch:
-        raise _handled_as(kind, version, find_mismatch(ANY, {"metadata": metadata})) from None
+        raise handled_as(kind, version, find_mismatch(ANY, {"metadata": metadata})) from None
     return clean
 
 
@@ -365,7 +365,7 @@ def decode(resource: Resource, obj: Obj) -> tuple[Obj, list[str]]:
 
 def strict_error(resource: Resource, problems: str) -> StatusError:
     """400 for fieldValidation=Strict, naming every unknown or duplicate field."""
-    return _handled_as(resource.kind, resource.version, f"strict decoding error: {problems}")
+    return handled_as(resource.kind, resource.version, f"strict decoding error: {problems}")
 
 
 def zero_of(definition: str) -> Obj:

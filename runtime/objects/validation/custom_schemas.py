@@ -231,18 +231,22 @@ def _complete(schema: Obj, structure: Obj | None, place: str, path: str, errors:
         _complete(one, below, f"{place}.properties[{name}]", f"{path}.properties[{name}]", errors)
 
 
-def _defaults(schema: Structural, path: str, errors: Errors) -> None:
-    """Defaults fit the schema that they are part of."""
+def _defaults(schema: Structural, path: str, errors: Errors, meta: bool = False) -> None:
+    """Defaults fit the schema that they are part of.
+
+    ``meta``: inside of an embedded resource's apiVersion, kind or metadata, whose unknown fields are left out later.
+    """
     if schema.default is not None:
         value = copy(schema.default)
         prune(value, schema, root=schema.embedded)
-        if not same_json(value, schema.default):
+        if not meta and not same_json(value, schema.default):
             errors.append(invalid(f"{path}.default", schema.default, "must not have unknown fields"))
         errors += check_values(schema.default, schema.raw, prefix=f"{path}.default")
     if schema.items is not None:
-        _defaults(schema.items, f"{path}.items", errors)
+        _defaults(schema.items, f"{path}.items", errors, meta)
     for name, one in schema.properties.items():
-        _defaults(one, f"{path}.properties[{name}]", errors)
+        inside = meta or (schema.embedded and name in ("apiVersion", "kind", "metadata"))
+        _defaults(one, f"{path}.properties[{name}]", errors, inside)
 
 
 # -- OpenAPI -------------------------------------------------------------------------------------------------------

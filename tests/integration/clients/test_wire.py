@@ -663,7 +663,7 @@ async def test_eviction(http: aiohttp.ClientSession, namespace: str) -> None:
     code, body, _ = await call(
         http, "POST", f"{pods}/p/eviction", {**eviction, "apiVersion": "policy/v1beta1"}
     )
-    assert (code, body["status"]) == (201, "Success"), body
+    assert (code, body["status"], body["code"]) == (201, "Success", 201), body
 
 
 async def test_tokens_bindings_and_reviews(http: aiohttp.ClientSession, namespace: str) -> None:
@@ -702,7 +702,7 @@ async def test_tokens_bindings_and_reviews(http: aiohttp.ClientSession, namespac
         "target": {"apiVersion": "v1", "kind": "Node", "name": "kubetui"},
     }
     code, body, _ = await call(http, "POST", f"{pods}/p/binding", binding)
-    assert (code, body["status"]) == (201, "Success")
+    assert (code, body["status"], body["code"]) == (201, "Success", 201)
     _, bound, _ = await call(http, "GET", f"{pods}/p")
     assert bound["spec"]["nodeName"] == "kubetui"
     assert next(c for c in bound["status"]["conditions"] if c["type"] == "PodScheduled")["status"] == "True"

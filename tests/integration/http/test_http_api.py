@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import re
 import socket
 import ssl
 from typing import Any
@@ -408,6 +409,7 @@ async def test_discovery_openapi_and_other_documents(cluster: Cluster, admin: ai
     assert keys["keys"][0]["alg"] == "ES256"
     _, version, _ = await fetch(admin, "/version")
     assert (version["major"], version["minor"]) == ("1", "36")
+    assert re.fullmatch("[0-9a-f]{40}", version["gitCommit"])
     _, text, _ = await fetch(admin, "/readyz?verbose&exclude=ping")
     assert b"[+]ping excluded: ok" in text and b"readyz check passed" in text
     _, metrics, _ = await fetch(admin, "/metrics")

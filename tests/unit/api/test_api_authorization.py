@@ -231,6 +231,24 @@ async def test_the_bootstrap_is_there_and_repeats_without_writing(plane) -> None
     assert plane.store.revision == before
 
 
+async def test_the_apis_own_endpoints_follow_where_it_listens(plane) -> None:
+    from runtime.api.bootstrap import ensure_cluster
+
+    for address, port in (("198.51.100.7", 6443), ("198.51.100.7", 6444), ("198.51.100.8", 6444)):
+        await ensure_cluster(plane.api, cluster_ip="10.96.0.1", port=port, address=address)
+        before = plane.store.revision
+        await ensure_cluster(plane.api, cluster_ip="10.96.0.1", port=port, address=address)
+        assert plane.store.revision == before
+        subset = (await plane.client.get("endpoints", "kubernetes", "default"))["subsets"][0]
+        slice_ = await plane.client.get("endpointslices.discovery.k8s.io", "kubernetes", "default")
+        assert subset["addresses"] == [{"ip": address}]
+        assert slice_["endpoints"] == [{"addresses": [address], "conditions": {"ready": True}}]
+        wanted = [{"name": "https", "port": port, "protocol": "TCP"}]
+        assert subset["ports"] == slice_["ports"] == wanted
+    assert slice_["addressType"] == "IPv4"
+    assert slice_["metadata"]["labels"] == {"kubernetes.io/service-name": "kubernetes"}
+
+
 class _Counting:
     def __init__(self) -> None:
         self.reads = 0

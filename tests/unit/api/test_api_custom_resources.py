@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from planes import Plane
 
+from runtime.api.context import WatchOptions
 from runtime.objects import meta
 from runtime.objects.clock import ManualClock
 from runtime.objects.errors import StatusError
@@ -182,6 +183,104 @@ async def test_versions_share_what_is_stored(plane) -> None:
     assert older.deprecated == "example.com/v1beta1 Widget is deprecated; use example.com/v1 Widget"
     assert plane.registry.groups()["example.com"] == ["v1", "v1beta1"]
     assert list(plane.registry.groups())[-1] == "example.com"
+
+
+async def test_defaults_come_from_the_version_that_is_sent_and_the_one_that_is_stored(plane) -> None:
+    """Versions have schemas of their own: what is read is filled in by the stored one's and cut to the one asked."""
+
+    def schema(*known: str, **defaults: str) -> dict:
+        fields = {name: {"type": "string"} for name in known}
+        fields |= {name: {"type": "string", "default": value} for name, value in defaults.items()}
+        properties = {"size": {"type": "integer"}, **fields}
+        spec = {"type": "object", "properties": properties}
+        return {"openAPIV3Schema": {"type": "object", "properties": {"spec": spec}}}
+
+    made = definition()
+    stored, other = meta.copy(made["spec"]["versions"][1]), meta.copy(made["spec"]["versions"][0])
+    for one in (stored, other):
+        one.pop("selectableFields")
+    stored["schema"] = schema("sent", "hidden", kept="k")
+    other["schema"] = schema("kept", sent="s")
+    made["spec"]["versions"] = [other, stored]
+    await accept_names(plane, await plane.client.create(made))
+    older = plane.registry.by_path("example.com", "v1beta1", "widgets")
+    answer = await plane.api.create(plane.ctx(), older, "default", widget(version="v1beta1", hidden="h"))
+    assert answer.obj["spec"] == {"size": 2, "sent": "s", "kept": "k"}
+    assert (await plane.client.get(WIDGETS, "a", "default"))["spec"] == {"size": 2, "sent": "s", "kept": "k"}
+
+    await plane.client.create(widget("b", hidden="h"), "default")
+    assert (await plane.api.get(plane.ctx(), older, "default", "b")).obj["spec"] == {"size": 2, "kept": "k"}
+    found = (await plane.client.get(WIDGETS, "b", "default"))["spec"]
+    assert found == {"size": 2, "hidden": "h", "kept": "k"}
+
+
+async def test_another_kind_is_refused_where_its_fields_are_judged(plane) -> None:
+    await accept(plane)
+    error = await refused(
+        plane.api.create(plane.ctx(), plane.resource(WIDGETS), "default", {**widget(), "kind": "X"})
+    )
+    assert error.code == 422
+    assert error.message == 'X.example.com "a" is invalid: kind: Invalid value: "X": must be Widget'
+
+
+async def test_no_part_of_it_is_patched_by_merge_keys(plane) -> None:
+    await accept(plane)
+    await plane.client.create(widget(), "default")
+    resource = plane.resource(WIDGETS)
+    for part in ("", "status", "scale"):
+        change = plane.api.patch(plane.ctx(), resource, "default", "a", {}, "strategic", subresource=part)
+        assert (await refused(change)).code == 415
+
+
+async def test_discovery_and_tables_say_what_upstream_says(plane) -> None:
+    columns = [{"name": "Size", "type": "integer", "jsonPath": ".spec.size"}]
+    made = definition()
+    made["spec"]["versions"][1]["additionalPrinterColumns"] = columns
+    await accept_names(plane, await plane.client.create(made))
+    resource = plane.resource(WIDGETS)
+    assert [one.name for one in resource.subresources] == ["status", "scale"]
+    column = resource.printer.columns[1]
+    assert column.description == "Custom resource definition column (in JSONPath format): .spec.size"
+
+
+async def test_embedded_metadata_of_a_wrong_type_is_a_bad_request(plane) -> None:
+    made = definition()
+    made["spec"]["versions"][1]["schema"] = meta.copy(made["spec"]["versions"][1]["schema"])
+    fields = made["spec"]["versions"][1]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+    fields["pod"] = {
+        "type": "object",
+        "x-kubernetes-embedded-resource": True,
+        "x-kubernetes-preserve-unknown-fields": True,
+    }
+    await accept_names(plane, await plane.client.create(made))
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "namespace": 5}}
+    error = await refused(plane.client.create(widget(pod=pod), "default"))
+    assert error.code == 400
+    assert (
+        'cannot be handled as a Widget: spec.pod.metadata: Invalid value: {"name":"a","namespace":5}: json:'
+        in (error.message)
+    )
+    error = await refused(plane.client.create(widget(pod={**pod, "metadata": {}, "kind": 1}), "default"))
+    assert error.message.endswith(
+        "cannot be handled as a Widget: spec.pod.kind: Invalid value: 1: must be a string"
+    )
+
+
+async def test_watches_end_when_what_is_served_changes(plane) -> None:
+    made = await accept(plane)
+    resource = plane.resource(WIDGETS)
+    watch = plane.api.watch(plane.ctx(), resource, "default", WatchOptions())
+    await plane.client.create(widget(), "default")
+    assert [kind for kind, _ in await watch.next()] == ["ADDED"]
+    made = await plane.client.get(DEFINITIONS, meta.name_of(made))
+    made = await plane.client.update({**made, "metadata": {**made["metadata"], "labels": {"a": "b"}}})
+    await plane.client.create(widget("b"), "default")
+    assert [kind for kind, _ in await watch.next()] == ["ADDED"], "nothing has changed for it"
+    changed = meta.copy(made)
+    changed["spec"]["names"]["categories"] = ["all"]
+    changed["spec"]["versions"][0]["served"] = False
+    await plane.client.update(changed)
+    assert await watch.next() == []
 
 
 async def test_fields_that_a_definition_names_can_be_selected_by(plane) -> None:

@@ -4,10 +4,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from control_plane import control_plane
 
 from runtime.controllers.daemonset_math import group_by_node, in_order, manage
+from runtime.controllers.revisions import template_patch
 from runtime.objects import meta
 from runtime.objects.clock import ManualClock
 from runtime.objects.errors import Obj
@@ -31,6 +33,18 @@ def daemon_set(**spec: Any) -> Obj:
             **spec,
         },
     }
+
+
+def test_a_revision_is_written_as_gos_encoder_writes_it() -> None:
+    """Clients compare its bytes with what they make of the owner themselves."""
+    template = {
+        "spec": {"containers": [{"name": "b", "image": "a"}]},
+        "metadata": {"labels": {"z": "1", "a": "2"}},
+    }
+    assert orjson.dumps(template_patch({"spec": {"template": template}})) == (
+        b'{"spec":{"template":{"$patch":"replace","metadata":{"labels":{"a":"2","z":"1"}},'
+        b'"spec":{"containers":[{"image":"a","name":"b"}]}}}}'
+    )
 
 
 def pod(name: str, revision: str, ready: bool = True, node: str = "n", **more: Any) -> Obj:

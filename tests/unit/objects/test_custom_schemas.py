@@ -92,6 +92,19 @@ HERE = f"{PLACE}.properties[spec]"
             [f'{HERE}.default: Invalid value: {{"b":1}}: must not have unknown fields'],
         ),
         (
+            spec(
+                type="object",
+                properties={
+                    "pod": {
+                        "type": "object",
+                        "x-kubernetes-embedded-resource": True,
+                        "properties": {"metadata": {"type": "object", "default": {"name": "a", "b": "c"}}},
+                    }
+                },
+            ),
+            [],
+        ),
+        (
             spec(**{"type": "array", "items": {"type": "object"}, "x-kubernetes-list-type": "map"}),
             [
                 f"{HERE}.x-kubernetes-list-map-keys: Required value: must not be empty if x-kubernetes-list-type is "
