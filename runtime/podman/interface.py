@@ -334,9 +334,16 @@ class ContainerRuntime(Protocol):
         ...
 
     async def attach(
-        self, container_id: str, *, tty: bool, stdin: bool, stdout: bool, stderr: bool
+        self,
+        container_id: str,
+        *,
+        tty: bool,
+        stdin: bool,
+        stdout: bool,
+        stderr: bool,
+        keep_stdin: bool = False,
     ) -> StreamSession:
-        """Join the container's own streams."""
+        """Join the container's own streams. ``keep_stdin``: its input stays open when this client's has ended."""
         ...
 
     async def connect(

@@ -411,9 +411,16 @@ class SimulatedRuntime:
         return SimulatedExec(partial(self._run, one), tuple(command), self._clock, tty=tty, stdin=stdin)
 
     async def attach(
-        self, container_id: str, *, tty: bool, stdin: bool, stdout: bool, stderr: bool
+        self,
+        container_id: str,
+        *,
+        tty: bool,
+        stdin: bool,
+        stdout: bool,
+        stderr: bool,
+        keep_stdin: bool = False,
     ) -> SimulatedExec:
-        """Join a container: what is typed comes back."""
+        """Join a container: what is typed comes back. Its own input is never ended by a client's."""
         one = self._running(container_id)
 
         return SimulatedExec(
