@@ -42,11 +42,15 @@ def _sample(container: Container, item: Mapping[str, Any], now: datetime) -> Con
         sent = sum(int(one.get("TxBytes") or 0) for one in network.values())
     else:
         received, sent = int(item.get("NetInput") or 0), int(item.get("NetOutput") or 0)
+    usage = int(item.get("MemUsage") or 0)
+    cache, processes_own = exits.memory_parts(group) if group else (0, 0)
     return ContainerStats(
         container_id=container.id,
         time=now,
         cpu_nanoseconds=int(item.get("CPUNano") or 0),
-        memory=max(0, int(item.get("MemUsage") or 0) - (exits.reclaimable(group) if group else 0)),
+        memory=max(0, usage - cache),
+        memory_usage=usage,
+        memory_rss=processes_own,
         memory_limit=int(limit) if limit.isdigit() else 0,
         network_in=received,
         network_out=sent,

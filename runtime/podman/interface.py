@@ -236,7 +236,7 @@ class RuntimeEvent:
 
 @dataclass(frozen=True, slots=True)
 class ContainerStats:
-    """One sample. ``cpu_nanoseconds`` only rises; rates are the caller's business."""
+    """One sample. ``cpu_nanoseconds`` only rises; rates are the caller's business. ``memory`` is the working set."""
 
     container_id: str
     time: datetime
@@ -246,6 +246,9 @@ class ContainerStats:
     network_in: int = 0
     network_out: int = 0
     pids: int = 0
+    memory_usage: int = 0
+    """The page cache that can be reclaimed included; 0 where it is not known."""
+    memory_rss: int = 0
 
 
 @dataclass(frozen=True, slots=True)

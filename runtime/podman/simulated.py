@@ -450,6 +450,8 @@ class SimulatedRuntime:
                 time=now,
                 cpu_nanoseconds=int((monotonic - one.started) * one.life.cpu * 1e9),
                 memory=one.life.memory,
+                memory_usage=one.life.memory,
+                memory_rss=one.life.memory,
                 memory_limit=one.spec.memory_limit,
                 pids=1,
             )
