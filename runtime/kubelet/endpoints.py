@@ -6,12 +6,14 @@ tools read ``stats/summary``.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
 
 from runtime.api.node import NodeAnswer
+from runtime.kubelet import systemlogs
 from runtime.kubelet.pods.context import PodContext
 from runtime.kubelet.pods.policy import is_running, is_terminal
 from runtime.kubelet.pods.workers import PodWorkers
@@ -34,6 +36,8 @@ class NodeEndpoints:
 
     async def answer(self, path: str) -> NodeAnswer:
         """The page at a path without its leading slash."""
+        if path.partition("/")[0] == "logs":
+            return await asyncio.to_thread(systemlogs.answer, path.removeprefix("logs"))
         match path.strip("/"):
             case "healthz" | "healthz/ping" | "healthz/log" | "healthz/syncloop":
                 return NodeAnswer(200, _TEXT, b"ok")

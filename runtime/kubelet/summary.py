@@ -72,7 +72,7 @@ def _pod(
     sandbox: Sandbox, samples: Mapping[str, ContainerStats], sampler: StatsSampler, when: datetime
 ) -> Obj:
     containers: list[Obj] = []
-    rate = 0.0
+    rates: list[float] = []
     for one in sandbox.containers:
         sample = samples.get(one.id)
         if sample is None:
@@ -81,13 +81,14 @@ def _pod(
         if one.started_at is not None:
             entry["startTime"] = format_time(one.started_at)
         usage = sampler.container(one.id)
-        rate += usage.cpu if usage is not None else 0.0
+        if usage is not None:
+            rates.append(usage.cpu)
         containers.append({**entry, **_numbers(sample, usage)})
     found = [samples.get(one.id) for one in sandbox.containers]
     result: Obj = {
         "podRef": {"name": sandbox.name, "namespace": sandbox.namespace, "uid": sandbox.uid},
         "containers": containers,
-        **_numbers(total(found, when), Usage(when, 0.0, rate, 0) if containers else None),
+        **_numbers(total(found, when), Usage(when, 0.0, sum(rates), 0) if rates else None),
     }
     if sandbox.created_at is not None:
         result["startTime"] = format_time(sandbox.created_at)
