@@ -203,7 +203,7 @@ class VolumeManager:
             in_memory = memory.memory_root(self.root)
         if in_memory is not None:
             path = in_memory / uid / name
-        places.make_empty_dir(path)
+        places.make_empty_dir(path, in_memory=spec.get("medium") == "Memory")
         if in_memory is not None and spec.get("sizeLimit") is not None:
             memory.limit_size(path, bytes_of(spec["sizeLimit"]))
         return path
