@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -56,6 +56,16 @@ def _sample(container: Container, item: Mapping[str, Any], now: datetime) -> Con
         network_out=sent,
         pids=int(item.get("PIDs") or 0),
     )
+
+
+async def written(transport: Transport, container_ids: Sequence[str]) -> dict[str, int]:
+    """Bytes in each container's own layer."""
+    found: dict[str, int] = {}
+    for container_id in container_ids:
+        with contextlib.suppress(NoSuchItem):
+            item = await transport.get(f"/containers/{container_id}/json", {"size": True})
+            found[container_id] = int(item.get("SizeRw") or 0)
+    return found
 
 
 async def remove_everything(transport: Transport, cluster_id: str, *, volumes: bool) -> list[str]:

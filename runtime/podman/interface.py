@@ -363,6 +363,13 @@ class ContainerRuntime(Protocol):
         """One sample of every running container of this cluster."""
         ...
 
+    async def written(self, container_ids: Sequence[str]) -> dict[str, int]:
+        """Bytes that each of them holds in its own root file system; those that are gone are left out.
+
+        Costs a walk over what they wrote.
+        """
+        ...
+
     async def remove_everything(self, volumes: bool = False) -> list[str]:
         """Remove every pod, container, network (and volume) with this cluster's label; what was removed."""
         ...

@@ -476,6 +476,10 @@ class PodmanRuntime:
         }
         return await housekeeping.stats(self.transport, running)
 
+    async def written(self, container_ids: Sequence[str]) -> dict[str, int]:
+        """Bytes that each of them holds in its own root file system; those that are gone are left out."""
+        return await housekeeping.written(self.transport, container_ids)
+
     async def remove_everything(self, volumes: bool = False) -> list[str]:
         """Remove every pod, container, network (and volume) with this cluster's label; what was removed.
 

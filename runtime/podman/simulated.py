@@ -459,6 +459,11 @@ class SimulatedRuntime:
             if one.view.state == "running"
         ]
 
+    async def written(self, container_ids: Sequence[str]) -> dict[str, int]:
+        """What their annotations say they wrote."""
+        found = (self._containers.get(container_id) for container_id in container_ids)
+        return {one.id: one.life.written for one in found if one is not None}
+
     async def remove_everything(self, volumes: bool = False) -> list[str]:
         """Forget every pod."""
         removed = [f"pod {pod.spec.namespace}/{pod.spec.name}" for pod in self._pods.values()]

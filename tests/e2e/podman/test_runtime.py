@@ -472,6 +472,19 @@ async def test_a_containers_input_stays_open_from_client_to_client(cluster):
     await second.close()
 
 
+async def test_what_containers_wrote_into_their_root_file_systems(cluster):
+    sandbox = await cluster.pod()
+    idle = await cluster.launch(sandbox, SLEEP, name="idle")
+    busy = await cluster.launch(sandbox, "head -c 300000 /dev/zero >/file", SLEEP, name="busy")
+
+    async def wrote():
+        found = await cluster.runtime.written([idle, busy, "f" * 64])
+        return found if found[busy] >= 300_000 else None
+
+    found = await wait_for(wrote)
+    assert found.keys() == {idle, busy} and found[busy] < 400_000 and found[idle] < 100_000
+
+
 async def test_hosts_names_and_host_aliases(cluster):
     sandbox = await cluster.pod(
         dns_servers=("10.96.0.10",),
