@@ -136,9 +136,10 @@ class DefaultTolerationSeconds(Plugin):
     operations = frozenset({CREATE, UPDATE})
 
     def admit(self, a: Attributes) -> None:
-        """Add the two tolerations where neither they nor wider ones are there."""
-        if a.old is not None:
-            return  # a pod keeps what it was created with; additions are the client's
+        """Add the two tolerations where neither they nor wider ones are there.
+
+        An update that leaves them out gets them back, which is why it may list other ones alone.
+        """
         tolerations: list[Obj] = a.object["spec"].get("tolerations") or []
         missing = [
             key
