@@ -372,6 +372,20 @@ async def test_the_pod_sees_kubernetes_hosts_and_its_working_directory(node: Rig
     assert lines[-2:] == ["/other:0", "/etc/hosts:1"]
 
 
+async def test_resolver_settings_count_on_the_machines_network_too(node: Rig) -> None:
+    config = {
+        "nameservers": ["192.0.2.53"],
+        "searches": ["a.example"],
+        "options": [{"name": "ndots", "value": "2"}],
+    }
+    for name, more in (("own", {}), ("machines", {"hostNetwork": True})):
+        spec = {"restartPolicy": "Never", "dnsPolicy": "None", "dnsConfig": config, **more}
+        await node.make(no_token(shell(name, "cat /etc/resolv.conf", spec=spec)))
+        await ended(node, name)
+        lines = (await text_of(node, name)).splitlines()
+        assert sorted(lines) == ["nameserver 192.0.2.53", "options ndots:2", "search a.example"]
+
+
 async def test_a_host_port_that_is_taken_is_named(node: Rig) -> None:
     with socket.create_server(("0.0.0.0", 0)) as other:
         port = other.getsockname()[1]
