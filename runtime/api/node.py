@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
 from runtime.objects.errors import Obj
@@ -37,6 +38,8 @@ class NodeAnswer:
     status: int
     content_type: str
     body: bytes
+    file: Path | None = None
+    """Whose content is the body, for what may be too large to be held."""
 
 
 class NodeConnection(Protocol):

@@ -7,7 +7,7 @@ found and the reasons for waiting override each other decides what ``kubectl get
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from runtime.kubelet.pods.policy import Attempts, is_running, is_sidecar, latest, should_be_restarted
@@ -18,6 +18,7 @@ from runtime.podman.interface import Container
 SCHEME = "podman://"
 STATUS_UNKNOWN = "ContainerStatusUnknown"
 _SAME_MOMENT = 2.0
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Waiting(NamedTuple):
@@ -62,7 +63,9 @@ def _terminated(container: Container, message: str) -> Obj:
         state["signal"] = container.signal
     if message:
         state["message"] = message
-    state["startedAt"] = _moment(container.started_at)
+    # What never ran began at the epoch, as the runtimes of upstream tell it.
+    began = container.started_at or (_EPOCH if container.finished_at else None)
+    state["startedAt"] = _moment(began)
     state["finishedAt"] = _moment(container.finished_at)
     state["containerID"] = container_id(container)
     return state

@@ -6,17 +6,18 @@ tools read ``stats/summary``.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from typing import Any
 
 import orjson
 
 from runtime.api.node import NodeAnswer
+from runtime.kubelet import systemlogs
 from runtime.kubelet.pods.context import PodContext
 from runtime.kubelet.pods.policy import is_running, is_terminal
 from runtime.kubelet.pods.workers import PodWorkers
-from runtime.objects.clock import format_time
+from runtime.kubelet.summary import node_summary, total
 from runtime.objects.errors import Obj
 from runtime.podman.interface import Container, ContainerStats, RuntimeFailure, Sandbox
 
@@ -35,6 +36,8 @@ class NodeEndpoints:
 
     async def answer(self, path: str) -> NodeAnswer:
         """The page at a path without its leading slash."""
+        if path.partition("/")[0] == "logs":
+            return await asyncio.to_thread(systemlogs.answer, path.removeprefix("logs"))
         match path.strip("/"):
             case "healthz" | "healthz/ping" | "healthz/log" | "healthz/syncloop":
                 return NodeAnswer(200, _TEXT, b"ok")
@@ -90,46 +93,15 @@ class NodeEndpoints:
 
     async def _summary(self) -> Obj:
         samples, _ = await self._samples()
-        now = self._services.clock.now()
-        pods = [self._pod_stats(sandbox, samples) for sandbox in self._sandboxes()]
-        total = _sum(samples.get(one.id) for sandbox in self._sandboxes() for one in sandbox.containers)
-        node: Obj = {"nodeName": self._context.node_name, **_cpu_and_memory(now, *total)}
-        node["memory"]["availableBytes"] = max(0, self._context.memory_capacity - total[1])
-        return {"node": node, "pods": pods}
-
-    def _pod_stats(self, sandbox: Sandbox, samples: Mapping[str, ContainerStats]) -> Obj:
-        now = self._services.clock.now()
-        containers = []
-        for one in sandbox.containers:
-            sample = samples.get(one.id)
-            if sample is not None:
-                entry: Obj = {"name": one.name}
-                if one.started_at is not None:
-                    entry["startTime"] = format_time(one.started_at)
-                numbers = _cpu_and_memory(sample.time, sample.cpu_nanoseconds, sample.memory)
-                usage = self._services.stats.container(one.id)
-                if usage is not None:
-                    numbers["cpu"]["usageNanoCores"] = round(usage.cpu * 1e9)
-                containers.append({**entry, **numbers})
-        found = [samples.get(one.id) for one in sandbox.containers]
-        result: Obj = {
-            "podRef": {"name": sandbox.name, "namespace": sandbox.namespace, "uid": sandbox.uid},
-            "containers": containers,
-            **_cpu_and_memory(now, *_sum(found)),
-        }
-        if sandbox.created_at is not None:
-            result["startTime"] = format_time(sandbox.created_at)
-        network = next(
-            (sample for sample in found if sample and (sample.network_in or sample.network_out)), None
+        return node_summary(
+            self._context.node_name,
+            self._sandboxes(),
+            samples,
+            self._services.stats,
+            self._services.clock.now(),
+            self._context.memory_capacity,
+            self._services.state_dir,
         )
-        if network is not None:
-            result["network"] = {
-                "time": format_time(network.time),
-                "name": "eth0",
-                "rxBytes": network.network_in,
-                "txBytes": network.network_out,
-            }
-        return result
 
     # -- metrics
 
@@ -174,9 +146,9 @@ class NodeEndpoints:
                 memory.append((labels, sample.memory))
                 if one.started_at is not None:
                     started.append((labels, one.started_at.timestamp()))
-            nanoseconds, size = _sum(samples.get(one.id) for one in sandbox.containers)
-            pod_cpu.append((pod, nanoseconds / 1e9))
-            pod_memory.append((pod, size))
+            whole = total((samples.get(one.id) for one in sandbox.containers), self._services.clock.now())
+            pod_cpu.append((pod, whole.cpu_nanoseconds / 1e9))
+            pod_memory.append((pod, whole.memory))
         node_cpu, node_memory = sum(value for _, value in pod_cpu), sum(value for _, value in pod_memory)
         seconds, amount = "Cumulative cpu time in core-seconds.", "Current working set in bytes."
         return "".join(
@@ -234,20 +206,6 @@ def _measured(
         sample = samples.get(one.id)
         if sample is not None:
             yield one, sample
-
-
-def _sum(samples: Iterable[ContainerStats | None]) -> tuple[int, int]:
-    """Nanoseconds and bytes."""
-    found = [sample for sample in samples if sample is not None]
-    return sum(one.cpu_nanoseconds for one in found), sum(one.memory for one in found)
-
-
-def _cpu_and_memory(time: datetime, nanoseconds: int, size: int) -> Obj:
-    stamp = format_time(time)
-    return {
-        "cpu": {"time": stamp, "usageCoreNanoSeconds": nanoseconds},
-        "memory": {"time": stamp, "workingSetBytes": size},
-    }
 
 
 def _running_pod(sandbox: Sandbox) -> Obj:

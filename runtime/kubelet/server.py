@@ -158,13 +158,21 @@ class NodeServer:
     ) -> StreamSession:
         """Join a running container's own streams. Whether it has a terminal was decided when it was made."""
         _, found = self._running(pod, container)
+        keep_stdin = False
         for field in ("containers", "initContainers", "ephemeralContainers"):
             for spec in pod["spec"].get(field) or ():
                 if spec["name"] == found.name:
                     tty = bool(spec.get("tty"))
+                    # With stdinOnce it ends with the first client that has an input.
+                    keep_stdin = bool(spec.get("stdin")) and not tty and not (stdin and spec.get("stdinOnce"))
         try:
             return await self._services.runtime.attach(
-                found.id, tty=tty, stdin=stdin, stdout=stdout, stderr=stderr and not tty
+                found.id,
+                tty=tty,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr and not tty,
+                keep_stdin=keep_stdin,
             )
         except RuntimeFailure as failure:
             raise _failure(failure) from None

@@ -171,15 +171,19 @@ def killed_in(cgroup: Path) -> int | None:
     return None
 
 
-def reclaimable(cgroup: Path) -> int:
-    """Bytes of page cache that the kernel would take back first; not part of a working set."""
+def memory_parts(cgroup: Path) -> tuple[int, int]:
+    """Bytes of page cache that the kernel would take back first (not part of a working set), and of processes."""
     try:
         text = (cgroup / "memory.stat").read_text("ascii", "replace")
     except OSError:
-        return 0
+        return 0, 0
     found = dict(line.split(" ", 1) for line in text.splitlines() if " " in line)
-    value = found.get("total_inactive_file") or found.get("inactive_file") or "0"
-    return int(value) if value.isdigit() else 0
+
+    def first(*names: str) -> int:
+        value = next((found[name] for name in names if name in found), "0")
+        return int(value) if value.isdigit() else 0
+
+    return first("total_inactive_file", "inactive_file"), first("total_rss", "anon")
 
 
 def kernel_says_out_of_memory(container_id: str) -> bool:

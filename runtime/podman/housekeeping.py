@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -42,16 +42,30 @@ def _sample(container: Container, item: Mapping[str, Any], now: datetime) -> Con
         sent = sum(int(one.get("TxBytes") or 0) for one in network.values())
     else:
         received, sent = int(item.get("NetInput") or 0), int(item.get("NetOutput") or 0)
+    usage = int(item.get("MemUsage") or 0)
+    cache, processes_own = exits.memory_parts(group) if group else (0, 0)
     return ContainerStats(
         container_id=container.id,
         time=now,
         cpu_nanoseconds=int(item.get("CPUNano") or 0),
-        memory=max(0, int(item.get("MemUsage") or 0) - (exits.reclaimable(group) if group else 0)),
+        memory=max(0, usage - cache),
+        memory_usage=usage,
+        memory_rss=processes_own,
         memory_limit=int(limit) if limit.isdigit() else 0,
         network_in=received,
         network_out=sent,
         pids=int(item.get("PIDs") or 0),
     )
+
+
+async def written(transport: Transport, container_ids: Sequence[str]) -> dict[str, int]:
+    """Bytes in each container's own layer."""
+    found: dict[str, int] = {}
+    for container_id in container_ids:
+        with contextlib.suppress(NoSuchItem):
+            item = await transport.get(f"/containers/{container_id}/json", {"size": True})
+            found[container_id] = int(item.get("SizeRw") or 0)
+    return found
 
 
 async def remove_everything(transport: Transport, cluster_id: str, *, volumes: bool) -> list[str]:

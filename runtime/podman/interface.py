@@ -236,7 +236,7 @@ class RuntimeEvent:
 
 @dataclass(frozen=True, slots=True)
 class ContainerStats:
-    """One sample. ``cpu_nanoseconds`` only rises; rates are the caller's business."""
+    """One sample. ``cpu_nanoseconds`` only rises; rates are the caller's business. ``memory`` is the working set."""
 
     container_id: str
     time: datetime
@@ -246,6 +246,9 @@ class ContainerStats:
     network_in: int = 0
     network_out: int = 0
     pids: int = 0
+    memory_usage: int = 0
+    """The page cache that can be reclaimed included; 0 where it is not known."""
+    memory_rss: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,9 +337,16 @@ class ContainerRuntime(Protocol):
         ...
 
     async def attach(
-        self, container_id: str, *, tty: bool, stdin: bool, stdout: bool, stderr: bool
+        self,
+        container_id: str,
+        *,
+        tty: bool,
+        stdin: bool,
+        stdout: bool,
+        stderr: bool,
+        keep_stdin: bool = False,
     ) -> StreamSession:
-        """Join the container's own streams."""
+        """Join the container's own streams. ``keep_stdin``: its input stays open when this client's has ended."""
         ...
 
     async def connect(
@@ -351,6 +361,13 @@ class ContainerRuntime(Protocol):
 
     async def stats(self) -> list[ContainerStats]:
         """One sample of every running container of this cluster."""
+        ...
+
+    async def written(self, container_ids: Sequence[str]) -> dict[str, int]:
+        """Bytes that each of them holds in its own root file system; those that are gone are left out.
+
+        Costs a walk over what they wrote.
+        """
         ...
 
     async def remove_everything(self, volumes: bool = False) -> list[str]:

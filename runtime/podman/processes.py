@@ -52,11 +52,14 @@ def _sample(
 ) -> ContainerStats:
     pids = set(_below(tops, table))
     received, sent = _network(proc / str(min(tops)) / "net" / "dev")
+    memory = sum(_memory(proc / str(pid), table[pid]) for pid in pids)
     return ContainerStats(
         container_id=container_id,
         time=now,
         cpu_nanoseconds=sum(table[pid].ticks for pid in pids) * _TICK_NANOSECONDS,
-        memory=sum(_memory(proc / str(pid), table[pid]) for pid in pids),
+        memory=memory,
+        memory_usage=memory,
+        memory_rss=memory,
         network_in=received,
         network_out=sent,
         pids=len(pids),

@@ -19,6 +19,7 @@ from runtime.objects.clock import Clock, SystemClock
 
 from . import doctor, execs, housekeeping, spec
 from .addresses import AddressPool
+from .attachments import Attachments, KeptSession
 from .events import EventReader
 from .hostports import check_host_ports
 from .images import ImageStore
@@ -84,6 +85,7 @@ class PodmanRuntime:
         self._images: ImageStore | None = None
         self._listing: Listing | None = None
         self._dialer: NamespaceDialer | None = None
+        self._attachments = Attachments(self._join)
 
     # -- life ---------------------------------------------------------------------------------------------------
 
@@ -144,6 +146,7 @@ class PodmanRuntime:
         if following is not None:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
+        await self._attachments.close()
         listing, self._listing = self._listing, None
         dialer, self._dialer = self._dialer, None
         transport, self._transport = self._transport, None
@@ -419,10 +422,24 @@ class PodmanRuntime:
         )
 
     async def attach(
-        self, container_id: str, *, tty: bool, stdin: bool, stdout: bool, stderr: bool
-    ) -> HijackedSession:
-        """Join the container's own streams. Its input ends with the first client's (``stdinOnce``, always)."""
-        return await execs.attach(self.transport, container_id, execs.Streams(tty, stdin, stdout, stderr))
+        self,
+        container_id: str,
+        *,
+        tty: bool,
+        stdin: bool,
+        stdout: bool,
+        stderr: bool,
+        keep_stdin: bool = False,
+    ) -> HijackedSession | KeptSession:
+        """Join the container's own streams. Input that is kept stays open until :meth:`close`."""
+        wanted = execs.Streams(tty, stdin, stdout, stderr)
+        if keep_stdin:
+            return await self._attachments.attach(container_id, wanted.output)
+        return await execs.attach(self.transport, container_id, wanted)
+
+    async def _join(self, container_id: str) -> HijackedSession:
+        every = execs.Streams(tty=False, stdin=True, stdout=True, stderr=True)
+        return await execs.attach(self.transport, container_id, every)
 
     async def connect(
         self, sandbox_id: str, port: int, timeout: float = 5.0, *, host: str = ""
@@ -461,6 +478,10 @@ class PodmanRuntime:
             if one.state == "running"
         }
         return await housekeeping.stats(self.transport, running)
+
+    async def written(self, container_ids: Sequence[str]) -> dict[str, int]:
+        """Bytes that each of them holds in its own root file system; those that are gone are left out."""
+        return await housekeeping.written(self.transport, container_ids)
 
     async def remove_everything(self, volumes: bool = False) -> list[str]:
         """Remove every pod, container, network (and volume) with this cluster's label; what was removed.

@@ -41,6 +41,11 @@ class HijackedSession:
         self._ended = asyncio.Event()
         self._input_closed = False
 
+    @property
+    def ended(self) -> bool:
+        """Whether there will be no more output."""
+        return self._ended.is_set()
+
     async def read(self) -> tuple[int, bytes] | None:
         """The next piece: (1 stdout or 2 stderr, bytes); None when the output has ended."""
         while not self._ended.is_set():

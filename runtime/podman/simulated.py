@@ -411,9 +411,16 @@ class SimulatedRuntime:
         return SimulatedExec(partial(self._run, one), tuple(command), self._clock, tty=tty, stdin=stdin)
 
     async def attach(
-        self, container_id: str, *, tty: bool, stdin: bool, stdout: bool, stderr: bool
+        self,
+        container_id: str,
+        *,
+        tty: bool,
+        stdin: bool,
+        stdout: bool,
+        stderr: bool,
+        keep_stdin: bool = False,
     ) -> SimulatedExec:
-        """Join a container: what is typed comes back."""
+        """Join a container: what is typed comes back. Its own input is never ended by a client's."""
         one = self._running(container_id)
 
         return SimulatedExec(
@@ -443,12 +450,19 @@ class SimulatedRuntime:
                 time=now,
                 cpu_nanoseconds=int((monotonic - one.started) * one.life.cpu * 1e9),
                 memory=one.life.memory,
+                memory_usage=one.life.memory,
+                memory_rss=one.life.memory,
                 memory_limit=one.spec.memory_limit,
                 pids=1,
             )
             for one in self._containers.values()
             if one.view.state == "running"
         ]
+
+    async def written(self, container_ids: Sequence[str]) -> dict[str, int]:
+        """What their annotations say they wrote."""
+        found = (self._containers.get(container_id) for container_id in container_ids)
+        return {one.id: one.life.written for one in found if one is not None}
 
     async def remove_everything(self, volumes: bool = False) -> list[str]:
         """Forget every pod."""

@@ -9,7 +9,8 @@ A container runs for ever unless something says otherwise; in rising order of pr
 * annotations of the pod (or container), each with an optional ``.CONTAINER`` after the word:
   ``simulated.kubetui.io/run-seconds``, ``exit-code``, ``start-delay`` (seconds that starting takes),
   ``start-error`` (a message), ``ready-after`` (seconds until ports answer), ``http-status``, ``closed`` (no port
-  answers), ``ignore-term`` (only SIGKILL ends it), ``cpu`` (cores used), ``memory`` (bytes used),
+  answers), ``ignore-term`` (only SIGKILL ends it), ``cpu`` (cores used), ``memory`` (bytes used), ``written`` (bytes
+  in its root file system),
   ``log-lines-per-second``, ``output`` (a line printed at the start).
 """
 
@@ -44,6 +45,7 @@ class Life:
     cpu: float = 0.001
     memory: int = 8 << 20
     log_rate: float = 0.0
+    written: int = 0
     output: str = ""
     script: bool = False
     chatty: bool = False
@@ -100,6 +102,8 @@ def _annotate(life: Life, key: str, value: str, container: str) -> None:
                 life.cpu = float(value)
             case "memory":
                 life.memory = int(value)
+            case "written":
+                life.written = int(value)
             case "log-lines-per-second":
                 life.log_rate = float(value)
             case "output":

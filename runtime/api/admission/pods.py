@@ -136,7 +136,10 @@ class DefaultTolerationSeconds(Plugin):
     operations = frozenset({CREATE, UPDATE})
 
     def admit(self, a: Attributes) -> None:
-        """Add the two tolerations where neither they nor wider ones are there."""
+        """Add the two tolerations where neither they nor wider ones are there.
+
+        An update that leaves them out gets them back, which is why it may list other ones alone.
+        """
         tolerations: list[Obj] = a.object["spec"].get("tolerations") or []
         missing = [
             key

@@ -116,7 +116,7 @@ class Proxy:
             await connection.close()
         return web.Response()
 
-    async def _node_page(self, name: str, path: str, method: str) -> web.Response:
+    async def _node_page(self, name: str, path: str, method: str) -> web.StreamResponse:
         """A page of the node's kubelet, which has no port of its own."""
         name = name.removeprefix("https:").partition(":")[0]
         if self._api.view.get("nodes", "", name) is None:
@@ -127,6 +127,8 @@ class Proxy:
         if method not in ("GET", "HEAD"):
             return web.Response(status=405, text="Method Not Allowed\n")
         page = await node.page(path)
+        if page.file is not None:
+            return web.FileResponse(page.file, headers={"Content-Type": page.content_type})
         return web.Response(status=page.status, body=page.body, headers={"Content-Type": page.content_type})
 
     def _pod(self, namespace: str, name: str, port: str) -> Target:

@@ -1,16 +1,17 @@
-"""Pods that have filled more disk or memory than their volumes may hold are ended.
+"""Pods that have filled more disk or memory than their limits allow are ended.
 
 Follows localStorageEviction in ``pkg/kubelet/eviction``: a look now and then, at the pods that have such a limit
-only. What a container writes into its own root file system is not counted: Podman has no cheap answer to that.
+only, since the runtime has to walk over what a container wrote into its own root file system.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from runtime.kubelet.pods.policy import is_sidecar
 from runtime.kubelet.resources import bytes_of
 from runtime.objects.errors import Obj
 
@@ -22,12 +23,14 @@ GRACE = 1.0
 
 
 class StorageLimits(NamedTuple):
-    """What a pod's volumes may hold."""
+    """What a pod may hold on disk and in memory volumes."""
 
     volumes: Mapping[str, tuple[int, str]]
     """Volume name → bytes, and as the spec writes it."""
+    containers: Mapping[str, tuple[int, str]]
+    """Container name → bytes of its root file system and logs, and as the spec writes it."""
     total: int
-    """Bytes of all its emptyDirs on disk and its logs; 0 is no limit."""
+    """Bytes of all its emptyDirs on disk, its logs and its containers' root file systems; 0 is no limit."""
 
 
 def storage_limits(pod: Obj) -> StorageLimits | None:
@@ -38,23 +41,36 @@ def storage_limits(pod: Obj) -> StorageLimits | None:
         limit = (volume.get("emptyDir") or {}).get("sizeLimit")
         if limit is not None and (size := bytes_of(limit)):
             volumes[volume["name"]] = size, str(limit)
-    limits = [
-        ((entry.get("resources") or {}).get("limits") or {}).get("ephemeral-storage")
-        for entry in spec["containers"]
-    ]
-    # As long as one container may use what it likes, so may the pod.
-    total = sum(bytes_of(limit) for limit in limits) if all(limit is not None for limit in limits) else 0
-    return StorageLimits(volumes, total) if volumes or total else None
+    containers = _ephemeral(spec["containers"])
+    inits = spec.get("initContainers") or ()
+    beside = _ephemeral([entry for entry in inits if is_sidecar(entry)])
+    before = _ephemeral([entry for entry in inits if not is_sidecar(entry)])
+    # Containers without a limit add nothing to the pod's, as upstream (PodLimits).
+    lasting = sum(size for size, _ in (*containers.values(), *beside.values()))
+    total = max((lasting, *(size for size, _ in before.values())))
+    return StorageLimits(volumes, containers, total) if volumes or total else None
 
 
-def exceeded(pod: Obj, limits: StorageLimits, paths: Mapping[str, Path], logs: Path) -> str:
+def _ephemeral(specs: Iterable[Obj]) -> dict[str, tuple[int, str]]:
+    found: dict[str, tuple[int, str]] = {}
+    for entry in specs:
+        limit = ((entry.get("resources") or {}).get("limits") or {}).get("ephemeral-storage")
+        if limit is not None and (size := bytes_of(limit)):
+            found[entry["name"]] = size, str(limit)
+    return found
+
+
+def exceeded(
+    pod: Obj, limits: StorageLimits, paths: Mapping[str, Path], logs: Path, layers: Mapping[str, int]
+) -> str:
     """What the pod holds too much of, in upstream's words; empty while it keeps its limits. Blocking.
 
     Args:
         pod: the pod.
         limits: its own.
         paths: where its volumes are.
-        logs: the folder of its logs.
+        logs: the folder of its logs, with one for each container.
+        layers: container name → bytes in its root file system.
     """
     for name, (size, text) in limits.volumes.items():
         if name in paths and used(paths[name]) > size:
@@ -67,11 +83,14 @@ def exceeded(pod: Obj, limits: StorageLimits, paths: Mapping[str, Path], logs: P
             and (volume["emptyDir"] or {}).get("medium") != "Memory"
             and volume["name"] in paths
         ]
-        if sum(used(folder) for folder in (*folders, logs)) > limits.total:
+        if sum(used(folder) for folder in (*folders, logs)) + sum(layers.values()) > limits.total:
             return (
                 "Pod ephemeral local storage usage exceeds the total limit of containers "
                 f"{_largest(limits.total)}. "
             )
+    for name, (size, text) in limits.containers.items():
+        if used(logs / name) + layers.get(name, 0) > size:
+            return f'Container {name} exceeded its local ephemeral storage limit "{text}". '
     return ""
 
 

@@ -1,6 +1,7 @@
 """A pod's ``/etc/hosts``, which the kubelet writes: the runtime's own says more than a pod should know, and less.
 
-Follows managedHostsFileContent in ``pkg/kubelet/kubelet_pods.go``.
+Follows managedHostsFileContent in ``pkg/kubelet/kubelet_pods.go``. On the machine's network the runtime leaves a
+pod's resolver settings alone, so that ``/etc/resolv.conf`` is written here too where the pod has some.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from runtime.kubelet.options import KubeletOptions
-from runtime.kubelet.pods.spec import short_hostname_of
+from runtime.kubelet.pods.spec import HostDNS, dns_policy, pod_dns, short_hostname_of
 from runtime.objects.errors import Obj
 
 ETC_HOSTS = "/etc/hosts"
+RESOLV_CONF = "/etc/resolv.conf"
 
 _LOCAL = """127.0.0.1\tlocalhost
 ::1\tlocalhost ip6-localhost ip6-loopback
@@ -23,9 +25,23 @@ fe00::2\tip6-allrouters
 """
 
 
-def wants_hosts_file(container: Obj) -> bool:
+def wants_file(container: Obj, path: str) -> bool:
     """A container that mounts something of its own there keeps it."""
-    return all(mount.get("mountPath") != ETC_HOSTS for mount in container.get("volumeMounts") or ())
+    return all(mount.get("mountPath") != path for mount in container.get("volumeMounts") or ())
+
+
+def resolver_file(pod: Obj, options: KubeletOptions, host: HostDNS) -> str | None:
+    """``/etc/resolv.conf`` of a pod on the machine's network; None leaves the machine's own, or the runtime's."""
+    spec = pod["spec"]
+    servers, searches, settings = pod_dns(pod, options, host)
+    if not spec.get("hostNetwork") or not (servers or searches or settings):
+        return None
+    if dns_policy(pod, options) == "Default":
+        servers, searches = servers or host.servers, searches or host.searches
+    lines = [f"search {' '.join(searches)}"] if searches else []
+    lines += [f"nameserver {server}" for server in servers]
+    lines += [f"options {' '.join(settings)}"] if settings else []
+    return "".join(f"{line}\n" for line in lines)
 
 
 def hosts_file(

@@ -30,12 +30,13 @@ class HostDNS:
     """The machine's own resolver settings."""
 
     searches: tuple[str, ...] = ()
-    options: tuple[str, ...] = ()
+    servers: tuple[str, ...] = ()
 
     @staticmethod
     def read(path: Path = Path("/etc/resolv.conf")) -> HostDNS:
         """From resolv.conf; empty when it can't be read."""
         searches: tuple[str, ...] = ()
+        servers: list[str] = []
         try:
             text = path.read_text(encoding="utf-8", errors="replace")
         except OSError:
@@ -44,7 +45,9 @@ class HostDNS:
             words = line.split()
             if words and words[0] == "search":
                 searches = tuple(word.rstrip(".") for word in words[1:] if word != ".")
-        return HostDNS(searches)
+            elif len(words) > 1 and words[0] == "nameserver":
+                servers.append(words[1])
+        return HostDNS(searches, tuple(servers))
 
 
 def short_hostname_of(pod: Obj) -> str:
@@ -74,18 +77,25 @@ def hostname_of(pod: Obj, options: KubeletOptions) -> str:
     return full
 
 
+def dns_policy(pod: Obj, options: KubeletOptions) -> str:
+    """What the pod's ``dnsPolicy`` comes to here (getPodDNSType)."""
+    spec = pod["spec"]
+    policy = str(spec.get("dnsPolicy") or "ClusterFirst")
+    if policy == "ClusterFirst" and spec.get("hostNetwork"):
+        return "Default"
+    return policy if options.cluster_dns or not policy.startswith("ClusterFirst") else "Default"
+
+
 def pod_dns(
     pod: Obj, options: KubeletOptions, host: HostDNS
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
     """Name servers, search domains and options for resolv.conf; all empty leaves the machine's own."""
     spec = pod["spec"]
-    policy = spec.get("dnsPolicy") or "ClusterFirst"
-    if policy == "ClusterFirst" and spec.get("hostNetwork"):
-        policy = "Default"
+    policy = dns_policy(pod, options)
     servers: list[str] = []
     searches: list[str] = []
     settings: dict[str, str | None] = {}
-    if policy in ("ClusterFirst", "ClusterFirstWithHostNet") and options.cluster_dns:
+    if policy.startswith("ClusterFirst"):
         domain = options.cluster_domain
         servers = list(options.cluster_dns)
         searches = [
@@ -99,6 +109,9 @@ def pod_dns(
     if config:
         if policy == "Default" and config.get("searches"):
             searches = list(host.searches)
+        if policy == "Default" and config.get("nameservers"):
+            # Nobody answers on a pod's own loopback.
+            servers = [one for one in host.servers if spec.get("hostNetwork") or not one.startswith("127.")]
         servers.extend(entry for entry in config.get("nameservers") or () if entry not in servers)
         searches.extend(entry for entry in config.get("searches") or () if entry not in searches)
         for option in config.get("options") or ():

@@ -16,7 +16,7 @@ from runtime.kubelet.backoff import go_duration
 from runtime.kubelet.container_status import Waiting
 from runtime.kubelet.env import ConfigFailure, EnvContext, make_environment
 from runtime.kubelet.pods.context import PodContext
-from runtime.kubelet.pods.hosts import hosts_file, wants_hosts_file
+from runtime.kubelet.pods.hosts import ETC_HOSTS, RESOLV_CONF, hosts_file, resolver_file, wants_file
 from runtime.kubelet.pods.images import Say, StartFailure
 from runtime.kubelet.pods.policy import Attempts, latest
 from runtime.kubelet.pods.spec import (
@@ -371,9 +371,12 @@ class Starter:
             images = await self._volume_images(state, spec, say)
             mounts = services.volumes.mounts(pod, spec, volumes, env, images)
             log_path, more = services.volumes.prepare_container(state.uid, spec, attempt)
-            hosts = hosts_file(pod, pod_ips, context.options) if wants_hosts_file(spec) else None
-            if hosts is not None:
-                more = (*more, *services.volumes.hosts_mount(state.uid, hosts))
+            for place, text in (
+                (ETC_HOSTS, hosts_file(pod, pod_ips, context.options)),
+                (RESOLV_CONF, resolver_file(pod, context.options, services.host_dns)),
+            ):
+                if text is not None and wants_file(spec, place):
+                    more = (*more, *services.volumes.file_mount(state.uid, place, text))
             status = pod.get("status") or {}
             wanted = container_spec(
                 pod,

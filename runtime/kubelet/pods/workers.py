@@ -8,6 +8,7 @@ Follows ``pkg/kubelet/{kubelet,pod_workers}.go`` (SyncPod, SyncTerminatingPod, S
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Coroutine, Mapping, Set
 from dataclasses import replace
@@ -138,11 +139,22 @@ class PodWorkers:
             if limits is None or state.failed or state.done or state.volumes is None or state.terminating:
                 continue
             logs = self._services.volumes.pod_dir(state.uid) / "logs"
-            words = await asyncio.to_thread(exceeded, state.pod, limits, state.volumes.paths, logs)
+            layers = await self._written(state) if limits.total else {}
+            words = await asyncio.to_thread(exceeded, state.pod, limits, state.volumes.paths, logs, layers)
             if words and not state.failed:
                 state.failed = (EVICTED, words)
                 self._context.say(state, "Warning", EVICTED, words)
                 self.wake(state)
+
+    async def _written(self, state: PodState) -> dict[str, int]:
+        """Container name → bytes in the root file systems of its attempts; empty when nobody answers."""
+        sandbox = self._cache.get(state.uid)
+        names = {one.id: one.name for one in sandbox.containers} if sandbox else {}
+        found: dict[str, int] = {}
+        with contextlib.suppress(RuntimeFailure):
+            for container_id, size in (await self._runtime.written(list(names))).items():
+                found[names[container_id]] = found.get(names[container_id], 0) + size
+        return found
 
     def learn(self, allocatable: Mapping[str, float], memory: int, rootless: bool) -> None:
         """What machine this is became known late."""

@@ -101,17 +101,17 @@ class VolumeManager:
         message.chmod(0o666)
         return str(path), (Mount(target, str(message)),)
 
-    def hosts_mount(self, uid: str, text: str) -> tuple[Mount, ...]:
-        """Write the pod's ``/etc/hosts``; the mount that shows it."""
+    def file_mount(self, uid: str, place: str, text: str) -> tuple[Mount, ...]:
+        """Write a file that all containers of the pod see at ``place``; the mount that shows it."""
         if not self.files:
             return ()
-        path = self.root / uid / "etc-hosts"
+        path = self.root / uid / place.strip("/").replace("/", "-")
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists() or path.read_text(encoding="utf-8", errors="replace") != text:
             # In place: containers that run already have the file itself mounted.
             path.write_text(text, encoding="utf-8")
             path.chmod(0o644)
-        return (Mount("/etc/hosts", str(path)),)
+        return (Mount(place, str(path)),)
 
     def remove_attempt(self, uid: str, container: str, attempt: int) -> None:
         """The log and message of an attempt nobody can ask for any more."""
@@ -203,7 +203,7 @@ class VolumeManager:
             in_memory = memory.memory_root(self.root)
         if in_memory is not None:
             path = in_memory / uid / name
-        places.make_empty_dir(path)
+        places.make_empty_dir(path, in_memory=spec.get("medium") == "Memory")
         if in_memory is not None and spec.get("sizeLimit") is not None:
             memory.limit_size(path, bytes_of(spec["sizeLimit"]))
         return path

@@ -28,7 +28,7 @@ def limit_size(path: Path, size: int) -> None:
     if os.geteuid() != 0 or program is None or path.is_mount():
         return
     subprocess.run(
-        [program, "-t", "tmpfs", "-o", f"size={size},mode=0777", "tmpfs", str(path)],
+        [program, "-t", "tmpfs", "-o", f"size={size},mode=1777", "tmpfs", str(path)],
         capture_output=True,
         check=False,
     )

@@ -36,11 +36,11 @@ class ClaimSource(Protocol):
         ...
 
 
-def make_empty_dir(path: Path) -> None:
-    """A folder for all users of the pod's containers (0777, whatever the umask)."""
+def make_empty_dir(path: Path, *, in_memory: bool = False) -> None:
+    """A folder for all users of the pod's containers (0777, whatever the umask); a tmpfs is sticky."""
     if not path.is_dir():
         path.mkdir(parents=True, exist_ok=True)
-        path.chmod(0o777)
+        path.chmod(0o1777 if in_memory else 0o777)
 
 
 def make_sub_path(volume: Path, path: Path) -> None:

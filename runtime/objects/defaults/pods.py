@@ -163,8 +163,14 @@ def default_pod_spec(spec: Obj) -> None:
 
 
 def default_pod(pod: Obj) -> None:
-    """A pod: requests from limits, host ports from container ports, then what templates get too."""
+    """A pod: requests from limits, host ports from container ports, then what templates get too.
+
+    A negative grace period is taken as one second, in pods alone: a template keeps what it says.
+    """
     spec = pod.setdefault("spec", {})
+    grace = spec.get("terminationGracePeriodSeconds")
+    if isinstance(grace, int) and grace < 0:
+        spec["terminationGracePeriodSeconds"] = 1
     for kind in ("containers", "initContainers"):
         for container in spec.get(kind) or ():
             resources = container.get("resources")

@@ -5,101 +5,28 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import sys
 import time
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from real_node import (
+    Rig,
+    config_map,
+    ended,
+    eventually,
+    has_gone,
+    running,
+    shell,
+    text_of,
+)
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "unit" / "kubelet"))
-
-from node_rig import Rig, config_map, one_container, rig
-
-from runtime.api.node import LogOptions
-from runtime.objects.clock import SystemClock
-from runtime.objects.errors import Obj, StatusError
-from runtime.podman.runtime import PodmanRuntime
+from runtime.objects.errors import Obj
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import PodmanStorage
 
 pytestmark = pytest.mark.podman
-
-
-def shell(name: str, script: str, **more: Any) -> Obj:
-    spec = {"terminationGracePeriodSeconds": 1, **more.pop("spec", {})}
-    return one_container(
-        name,
-        image="busybox:1.36",
-        command=["sh", "-c", script],
-        imagePullPolicy="IfNotPresent",
-        spec=spec,
-        **more,
-    )
-
-
-@pytest.fixture
-async def node(podman_storage: PodmanStorage, tmp_path: Path) -> AsyncIterator[Rig]:
-    clock = SystemClock()
-    runtime = PodmanRuntime("kubelet-e2e", tmp_path, subnet=podman_storage.free_subnet())
-    await runtime.start()
-    async with rig(tmp_path, clock, runtime) as found:
-        await found.start()
-        try:
-            yield found
-        finally:
-            await found.stop()
-            await runtime.remove_everything()
-
-
-async def eventually(check: Any, seconds: float = 120.0) -> Any:
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            found = await check()
-        except StatusError as error:
-            if error.code != 404:
-                raise
-            found = None
-        if found:
-            return found
-        if time.monotonic() > end:
-            raise AssertionError("never came true")
-        await asyncio.sleep(0.05)
-
-
-async def running(node: Rig, name: str) -> Obj:
-    async def check() -> Any:
-        pod = await node.pod(name)
-        return pod if (pod.get("status") or {}).get("phase") == "Running" else None
-
-    return await eventually(check)
-
-
-async def ended(node: Rig, name: str) -> Obj:
-    async def check() -> Any:
-        pod = await node.pod(name)
-        return pod if (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed") else None
-
-    return await eventually(check)
-
-
-async def text_of(node: Rig, name: str, **options: Any) -> str:
-    pod = await node.pod(name)
-    return b"".join([part async for part in node.nodes["n1"].logs(pod, LogOptions(**options))]).decode()
-
-
-async def has_gone(node: Rig, name: str) -> None:
-    async def check() -> bool:
-        try:
-            await node.pod(name)
-        except StatusError:
-            return True
-        return False
-
-    await eventually(check)
 
 
 async def test_environment_volumes_and_logs(node: Rig) -> None:
@@ -472,6 +399,20 @@ async def test_the_pod_sees_kubernetes_hosts_and_its_working_directory(node: Rig
     assert "192.0.2.9\tfar.example\taway.example" in lines
     assert not any("host.containers.internal" in line for line in lines)
     assert lines[-2:] == ["/other:0", "/etc/hosts:1"]
+
+
+async def test_resolver_settings_count_on_the_machines_network_too(node: Rig) -> None:
+    config = {
+        "nameservers": ["192.0.2.53"],
+        "searches": ["a.example"],
+        "options": [{"name": "ndots", "value": "2"}],
+    }
+    for name, more in (("own", {}), ("machines", {"hostNetwork": True})):
+        spec = {"restartPolicy": "Never", "dnsPolicy": "None", "dnsConfig": config, **more}
+        await node.make(no_token(shell(name, "cat /etc/resolv.conf", spec=spec)))
+        await ended(node, name)
+        lines = (await text_of(node, name)).splitlines()
+        assert sorted(lines) == ["nameserver 192.0.2.53", "options ndots:2", "search a.example"]
 
 
 async def test_a_host_port_that_is_taken_is_named(node: Rig) -> None:

@@ -436,10 +436,54 @@ async def test_attach_joins_the_containers_own_streams(cluster):
     session = await cluster.runtime.attach(container, tty=False, stdin=True, stdout=True, stderr=True)
     await session.write(b"one\n")
     assert await asyncio.wait_for(session.read(), 60) == (1, b"got one\n")
-    await session.close_stdin()  # Podman ends the container's input with the first client's: always stdinOnce
+    await session.close_stdin()
     assert await asyncio.wait_for(session.read(), 60) is None
     assert await session.wait() == 5
     await session.close()
+
+
+async def test_a_containers_input_stays_open_from_client_to_client(cluster):
+    sandbox = await cluster.pod()
+    script = "while read line; do echo got $line; echo saw $line >&2; done; exit 5"
+    container = await cluster.launch(sandbox, script, stdin=True)
+
+    async def attach(**streams):
+        wanted = {"stdin": True, "stdout": True, "stderr": True, **streams}
+        return await cluster.runtime.attach(container, tty=False, keep_stdin=True, **wanted)
+
+    watching = await attach(stdin=False, stderr=False)
+    first = await attach()
+    await first.write(b"one\n")
+    assert await asyncio.wait_for(watching.read(), 60) == (1, b"got one\n")
+    await watching.close()
+    heard = [await asyncio.wait_for(first.read(), 60) for _ in range(2)]
+    assert sorted(heard) == [(1, b"got one\n"), (2, b"saw one\n")]
+    waiting = asyncio.create_task(first.read())
+    await first.close_stdin()
+    assert await asyncio.wait_for(waiting, 60) is None
+    assert await first.wait() == 0
+    await first.close()
+    second = await attach(stderr=False)
+    await second.write(b"two\n")
+    assert await asyncio.wait_for(second.read(), 60) == (1, b"got two\n")
+    assert (await cluster.runtime.sandbox("u1")).containers[0].state == "running"
+    await cluster.runtime.stop_container(container, 0)
+    assert await asyncio.wait_for(second.read(), 60) is None
+    assert await second.wait() == 137
+    await second.close()
+
+
+async def test_what_containers_wrote_into_their_root_file_systems(cluster):
+    sandbox = await cluster.pod()
+    idle = await cluster.launch(sandbox, SLEEP, name="idle")
+    busy = await cluster.launch(sandbox, "head -c 300000 /dev/zero >/file", SLEEP, name="busy")
+
+    async def wrote():
+        found = await cluster.runtime.written([idle, busy, "f" * 64])
+        return found if found[busy] >= 300_000 else None
+
+    found = await wait_for(wrote)
+    assert found.keys() == {idle, busy} and found[busy] < 400_000 and found[idle] < 100_000
 
 
 async def test_hosts_names_and_host_aliases(cluster):

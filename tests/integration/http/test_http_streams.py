@@ -361,6 +361,11 @@ async def test_proxy_to_a_node(cluster: Cluster, admin: aiohttp.ClientSession) -
         async with admin.get(f"/api/v1/nodes/{name}/proxy/metrics/resource") as answer:
             assert (answer.status, answer.content_type) == (200, "text/plain")
             assert await answer.text() == "page metrics/resource"
+    async with admin.get("/api/v1/nodes/node1/proxy/logs/this") as answer:
+        assert (answer.status, answer.content_type) == (200, "text/plain")
+        assert "class Cluster:" in await answer.text()
+    async with admin.get("/api/v1/nodes/node1/proxy/logs/this", headers={"Range": "bytes=0-2"}) as answer:
+        assert (answer.status, await answer.text()) == (206, '"""')
     async with admin.get("/api/v1/nodes/node1/proxy/nothing") as answer:
         assert answer.status == 404
     async with admin.post("/api/v1/nodes/node1/proxy/pods") as answer:

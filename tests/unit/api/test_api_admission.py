@@ -79,6 +79,14 @@ async def test_tolerations_priority_and_first_status(plane) -> None:
         ("node.kubernetes.io/not-ready", 5),
         ("node.kubernetes.io/unreachable", 300),
     ]
+    another = {"key": "a", "operator": "Equal", "value": "b", "effect": "NoSchedule"}
+    made["spec"]["tolerations"] = [another, own[0]]
+    updated = await plane.client.update(made)
+    assert [t["key"].rpartition("/")[2] for t in updated["spec"]["tolerations"]] == [
+        "a",
+        "not-ready",
+        "unreachable",
+    ]
     assert made["spec"]["priority"] == 0 and made["status"]["phase"] == "Pending"
     critical = await plane.client.create(pod("c", priorityClassName="system-node-critical"), "default")
     assert critical["spec"]["priority"] == 2_000_001_000

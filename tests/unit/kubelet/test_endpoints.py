@@ -43,8 +43,25 @@ async def test_the_pages_tell_of_the_nodes_pods(node: Rig) -> None:
     assert summary["node"]["nodeName"] == NODE
     (stats,) = summary["pods"]
     assert stats["podRef"] == {"name": "a", "namespace": "default", "uid": made["metadata"]["uid"]}
-    assert stats["containers"][0]["memory"]["workingSetBytes"] == 5_000_000
-    assert summary["node"]["memory"]["workingSetBytes"] == 5_000_000
+    for place in (stats["containers"][0], stats, summary["node"]):
+        assert place["memory"]["workingSetBytes"] == 5_000_000
+        assert place["memory"]["usageBytes"] == place["memory"]["rssBytes"] == 5_000_000
+        assert place["cpu"]["usageCoreNanoSeconds"] >= 0
+    whole = summary["node"]
+    assert {entry["name"] for entry in whole["systemContainers"]} == {"kubelet", "pods"}
+    assert whole["fs"]["capacityBytes"] > whole["fs"]["usedBytes"] > 0 < whole["fs"]["inodes"]
+    assert whole["runtime"]["imageFs"]["capacityBytes"] == whole["fs"]["capacityBytes"]
+
+    async def rates() -> list[int | None]:  # old metrics-servers go by them
+        await node.advance(1)
+        found = orjson.loads(await page(node, "stats/summary"))
+        places = (found["pods"][0]["containers"][0], found["pods"][0], found["node"])
+        return [place["cpu"].get("usageNanoCores") for place in places]
+
+    async def told() -> bool:
+        return await rates() == [1_000_000] * 3
+
+    await node.until(told)
     assert orjson.loads(await page(node, "configz"))["kubeletconfig"]["maxPods"] == 10_000
     assert b"not found" in await page(node, "no/such/page", 404)
 

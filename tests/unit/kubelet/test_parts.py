@@ -16,7 +16,7 @@ from node_rig import Rig, one_container
 from runtime.kubelet.backoff import Backoff, go_duration
 from runtime.kubelet.env import ConfigFailure
 from runtime.kubelet.options import KubeletOptions
-from runtime.kubelet.pods.hosts import hosts_file, wants_hosts_file
+from runtime.kubelet.pods.hosts import hosts_file, resolver_file, wants_file
 from runtime.kubelet.pods.images import (
     ImageManager,
     pull_credentials,
@@ -304,7 +304,7 @@ def test_users_and_groups(context: dict[str, Any], user: str, groups: tuple[int,
 
 
 DNS = KubeletOptions(cluster_dns=("10.96.0.10",))
-HOST = HostDNS(("corp.example",))
+HOST = HostDNS(("corp.example",), ("127.0.0.53", "192.0.2.9"))
 
 
 @pytest.mark.parametrize(
@@ -323,6 +323,11 @@ HOST = HostDNS(("corp.example",))
         ({"dnsPolicy": "Default"}, DNS, ((), (), ())),
         ({"hostNetwork": True}, DNS, ((), (), ())),
         (
+            {"dnsConfig": {"nameservers": ["1.1.1.1"], "searches": ["x.y"]}},
+            KubeletOptions(),
+            (("192.0.2.9", "1.1.1.1"), ("corp.example", "x.y"), ()),
+        ),
+        (
             {"dnsPolicy": "None", "dnsConfig": {"nameservers": ["1.1.1.1"], "options": [{"name": "edns0"}]}},
             DNS,
             (("1.1.1.1",), (), ("edns0",)),
@@ -340,6 +345,46 @@ HOST = HostDNS(("corp.example",))
 )
 def test_dns(spec: dict[str, Any], options: KubeletOptions, expected: Any) -> None:
     assert pod_dns({**POD, "spec": {**POD["spec"], **spec}}, options, HOST) == expected
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({}, None),
+        ({"hostNetwork": True}, None),
+        ({"dnsPolicy": "None", "dnsConfig": {"nameservers": ["1.1.1.1"]}}, None),  # the runtime does it
+        (
+            {
+                "hostNetwork": True,
+                "dnsPolicy": "None",
+                "dnsConfig": {
+                    "nameservers": ["1.1.1.1"],
+                    "searches": ["a.b"],
+                    "options": [{"name": "ndots", "value": "2"}, {"name": "edns0"}],
+                },
+            },
+            "search a.b\nnameserver 1.1.1.1\noptions ndots:2 edns0\n",
+        ),
+        (
+            {"hostNetwork": True, "dnsConfig": {"nameservers": ["1.1.1.1"]}},
+            "search corp.example\nnameserver 127.0.0.53\nnameserver 192.0.2.9\nnameserver 1.1.1.1\n",
+        ),
+        (
+            {"hostNetwork": True, "dnsConfig": {"searches": ["a.b"]}},
+            "search corp.example a.b\nnameserver 127.0.0.53\nnameserver 192.0.2.9\n",
+        ),
+    ],
+)
+def test_resolver_settings_on_the_machines_network(spec: dict[str, Any], expected: str | None) -> None:
+    pod = {**POD, "spec": {**POD["spec"], **spec}}
+    assert resolver_file(pod, KubeletOptions(), HOST) == expected
+
+
+def test_the_machines_resolver_settings(tmp_path: Path) -> None:
+    file = tmp_path / "resolv.conf"
+    file.write_text("# comment\nsearch a.b. c.d\nnameserver 127.0.0.53\nnameserver ::1\nnameserver\n")
+    assert HostDNS.read(file) == HostDNS(("a.b", "c.d"), ("127.0.0.53", "::1"))
+    assert HostDNS.read(tmp_path / "none") == HostDNS()
 
 
 def test_a_sandboxs_spec() -> None:
@@ -426,8 +471,8 @@ def test_the_hosts_file_is_kubernetes_own(tmp_path: Path) -> None:
 
 
 def test_a_mount_of_ones_own_over_the_hosts_file_stays() -> None:
-    assert wants_hosts_file({"name": "c", "volumeMounts": [{"mountPath": "/etc"}]})
-    assert not wants_hosts_file({"name": "c", "volumeMounts": [{"mountPath": "/etc/hosts"}]})
+    assert wants_file({"name": "c", "volumeMounts": [{"mountPath": "/etc"}]}, "/etc/hosts")
+    assert not wants_file({"name": "c", "volumeMounts": [{"mountPath": "/etc/hosts"}]}, "/etc/hosts")
 
 
 async def test_a_deleted_object_is_a_changed_one(node: Rig) -> None:

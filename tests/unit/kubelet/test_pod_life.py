@@ -352,6 +352,7 @@ async def test_why_a_container_never_started_stays_in_the_status_of_a_pod_that_i
     await node.quiet()
     ended = only_status(await node.pod("a"))["state"]["terminated"]
     assert (ended["exitCode"], ended["reason"]) == (128, "StartError")
+    assert ended["startedAt"] == "1970-01-01T00:00:00Z" and ended["finishedAt"] > ended["startedAt"]
     assert "executable file not found" in ended["message"]
 
 

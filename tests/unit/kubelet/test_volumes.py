@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import socket
+import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from runtime.kubelet.volumes import atomic, memory
+from runtime.kubelet.volumes import atomic, memory, places
 from runtime.kubelet.volumes.atomic import FileContent
 from runtime.kubelet.volumes.content import ContentContext, VolumeFailure
 from runtime.kubelet.volumes.manager import PodVolumes, VolumeManager
@@ -201,6 +202,10 @@ async def test_empty_dirs_are_for_everybody_and_shared(manager: VolumeManager) -
     memory, _ = await files(manager, pod_with({"emptyDir": {"medium": "Memory"}}))
     if os.access("/dev/shm", os.W_OK):
         assert memory.paths["v"].is_relative_to("/dev/shm")
+    assert stat.S_IMODE(memory.paths["v"].stat().st_mode) == 0o1777, "as any tmpfs"
+    places.make_sub_path(memory.paths["v"], memory.paths["v"] / "a" / "b")
+    for folder in ("a", "a/b"):
+        assert stat.S_IMODE((memory.paths["v"] / folder).stat().st_mode) == 0o1777
     await manager.clean_up("u1")
     assert not memory.paths["v"].exists() and not manager.pod_dir("u1").exists()
 
@@ -349,7 +354,7 @@ async def test_memory_volumes_have_their_size_and_leave_nothing_behind(
         pytest.skip("there is no shared memory here")
     pod = pod_with({"emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}})
     path = (await manager.set_up(pod, CONTEXT)).paths["v"]
-    assert path.is_relative_to(place) and path.stat().st_mode & 0o777 == 0o777
+    assert path.is_relative_to(place) and stat.S_IMODE(path.stat().st_mode) == 0o1777
     if path.is_mount():  # where we may mount
         size = os.statvfs(path)
         assert size.f_blocks * size.f_frsize == 1 << 20

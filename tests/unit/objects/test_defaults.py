@@ -133,6 +133,14 @@ def test_requests_from_limits_in_pods_only(kinds) -> None:
     assert "enableServiceLinks" not in spec
 
 
+def test_a_negative_grace_period_is_one_second_in_pods_only(kinds) -> None:
+    assert kinds.read(pod(terminationGracePeriodSeconds=-1))["spec"]["terminationGracePeriodSeconds"] == 1
+    inside = {"terminationGracePeriodSeconds": -1, "containers": [CONTAINER]}
+    template = {"spec": inside, "metadata": {"labels": {"app": "x"}}}
+    found = kinds.read(workload("Deployment", template=template))["spec"]["template"]["spec"]
+    assert found["terminationGracePeriodSeconds"] == -1
+
+
 def test_host_network_takes_the_ports(kinds) -> None:
     found = kinds.read(pod(hostNetwork=True, containers=[{**CONTAINER, "ports": [{"containerPort": 80}]}]))
     assert found["spec"]["containers"][0]["ports"][0]["hostPort"] == 80
