@@ -2,7 +2,7 @@
 
 Manifests are tried on the simulated runtime with the commands they were written with. The few words that examples
 are made of (echo, sleep, touch, cat, test, exit, loops) are understood here as a pure function of time: given the
-script and the seconds since its start, what was printed, which files exist, whether it has ended and how.
+script and the seconds since its start, what was printed where, which files exist, whether it has ended and how.
 Everything else prints nothing and succeeds, or runs for ever when it is the container's own command.
 """
 
@@ -13,12 +13,20 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 FOREVER = math.inf
 _STEP_LIMIT = 10_000
-_QUIET_WORDS = "date mkdir cp mv chmod chown ln grep sed awk cut sort tee wget curl nslookup perl tar"
+_QUIET_WORDS = "mkdir cp mv chmod chown ln grep sed awk cut sort tee wget curl nslookup perl tar"
 _QUIET = frozenset(_QUIET_WORDS.split())
 """Commands that print nothing here, succeed and end."""
+_PRINTS = re.compile(r"\b(?:cat|date|echo|env|hostname|id|ls|printenv|printf|pwd|seq|uptime|whoami)\b")
+_REDIRECTION = re.compile(r"([012&]?)(>>?)(.*)")
+_NOWHERE = "/dev/null"
+_LOOP = re.compile(r"while\s+(.*?)\s*[;\n]\s*do\s+(.*?)\s*;?\s*done", re.DOTALL)
+_EACH = re.compile(r"for\s+(\w+)\s+in\s+(.*?)\s*[;\n]\s*do\s+(.*?)\s*;?\s*done", re.DOTALL)
+_SEQUENCE = re.compile(r"\$\(\s*(seq\s[^()]*)\)")
+UNKNOWN_START = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -27,6 +35,8 @@ class Outcome:
 
     lines: list[tuple[float, str]] = field(default_factory=list)
     """(seconds since the start, text) for every line printed."""
+    errors: set[int] = field(default_factory=set)
+    """Which of the lines went to standard error."""
     files: dict[str, str] = field(default_factory=dict)
     ends: float = FOREVER
     """Seconds since the start at which it ended, or would."""
@@ -43,8 +53,12 @@ class _Later(Exception):
 
 
 class _Script:
-    def __init__(self, until: float, env: Mapping[str, str], files: dict[str, str], hostname: str) -> None:
+    def __init__(
+        self, until: float, env: Mapping[str, str], files: dict[str, str], hostname: str, start: datetime
+    ) -> None:
         self.until = until
+        self.start = start
+        self.complaint = ""
         self.env = dict(env)
         self.out = Outcome(files=files)
         self.time = 0.0
@@ -65,7 +79,7 @@ class _Script:
         self.steps += 1
         if self.steps > _STEP_LIMIT:
             raise _Later
-        loop = re.fullmatch(r"while\s+(.*?)\s*;\s*do\s+(.*?)\s*;?\s*done", text, re.DOTALL)
+        loop = _LOOP.fullmatch(text)
         if loop:
             code = 0
             while self.run(loop[1]) == 0:
@@ -74,31 +88,47 @@ class _Script:
                 if self.time == before or (self.until == FOREVER and loop[1] in ("true", ":")):
                     raise _Later  # a busy loop, or one that nothing but an exit inside could have ended
             return code
+        each = _EACH.fullmatch(text)
+        if each:
+            code = 0
+            for value in self.expand(self.substitute(each[2])).split():
+                self.env[each[1]] = value
+                code = self.run(each[3])
+            return code
         try:
-            words = shlex.split(text, comments=True)
+            words, places = _redirect(shlex.split(self.substitute(text), comments=True))
         except ValueError:
             return 2
-        target, append = "", False
-        if len(words) >= 2 and words[-2] in (">", ">>"):
-            target, append = words[-1], words[-2] == ">>"
-            words = words[:-2]
-        words = [self.expand(word) for word in words if not re.fullmatch(r"[12]?>(&\d|/dev/null)", word)]
+        words = [self.expand(word) for word in words]
         if not words:
             return 0
-        self.unknown = False
+        self.unknown, self.complaint = False, ""
         output, code = self.builtin(words)
-        if target and target not in ("/dev/null", "/dev/stdout", "/dev/stderr"):
-            old = self.out.files.get(target, "") if append else ""
-            self.out.files[target] = old + output
-        elif output and target != "/dev/null":
-            for line in output.removesuffix("\n").split("\n"):
-                self.out.lines.append((self.time, line))
+        complaint, self.complaint = self.complaint, ""
+        for descriptor, said in ((1, output), (2, complaint)):
+            if said:
+                self.put(said, *places[descriptor])
         return code
 
+    def put(self, text: str, place: str, append: bool) -> None:
+        """Print to ``1`` or ``2``, or into a file."""
+        if place == _NOWHERE:
+            return
+        if place in ("1", "2"):
+            for line in text.removesuffix("\n").split("\n"):
+                if place == "2":
+                    self.out.errors.add(len(self.out.lines))
+                self.out.lines.append((self.time, line))
+            return
+        self.out.files[place] = (self.out.files.get(place, "") if append else "") + text
+
+    def substitute(self, text: str) -> str:
+        """What the few commands print that stand inside others as ``$(…)``."""
+        text = re.sub(r"\$\(\s*hostname[^()]*\)", lambda found: self.hostname, text)
+        text = re.sub(r"\$\(\s*date\b([^()]*)\)", lambda found: self.date(shlex.split(found[1])), text)
+        return _SEQUENCE.sub(lambda found: " ".join(_sequence(found[1].split()[1:])), text)
+
     def expand(self, word: str) -> str:
-        word = re.sub(
-            r"\$\((date|hostname)[^)]*\)", lambda found: self.hostname if found[1] == "hostname" else "", word
-        )
         return re.sub(
             r"\$\{?([A-Za-z_][A-Za-z0-9_]*)\}?",
             lambda found: self.hostname if found[1] == "HOSTNAME" else self.env.get(found[1], ""),
@@ -140,14 +170,16 @@ class _Script:
             case "cat":
                 missing = [path for path in rest if path not in files]
                 if missing:
-                    return f"cat: can't open '{missing[0]}': No such file or directory\n", 1
+                    self.complaint = f"cat: can't open '{missing[0]}': No such file or directory\n"
+                    return "", 1
                 return "".join(files[path] for path in rest), 0
             case "ls":
                 missing = [
                     path for path in rest if path not in files and path.startswith("/") and len(path) > 1
                 ]
                 if missing and not any(path.startswith(missing[0].rstrip("/") + "/") for path in files):
-                    return f"ls: {missing[0]}: No such file or directory\n", 1
+                    self.complaint = f"ls: {missing[0]}: No such file or directory\n"
+                    return "", 1
                 folder = (rest[0] if rest else "/").rstrip("/") + "/"
                 seen = {path.removeprefix(folder).split("/")[0] for path in files if path.startswith(folder)}
                 return "".join(f"{entry}\n" for entry in sorted(seen)), 0
@@ -163,6 +195,12 @@ class _Script:
                     value = self.env.get(rest[0])
                     return (f"{value}\n", 0) if value is not None else ("", 1)
                 return "".join(f"{key}={value}\n" for key, value in self.env.items()), 0
+            case "date":
+                return self.date(rest) + "\n", 0
+            case "uptime":
+                return f" {self.now:%H:%M:%S} up 1 min,  0 users,  load average: 0.00, 0.00, 0.00\n", 0
+            case "seq":
+                return "".join(f"{number}\n" for number in _sequence(rest)), 0
             case "hostname":
                 return self.hostname + "\n", 0
             case "pwd":
@@ -172,6 +210,16 @@ class _Script:
             case _:
                 self.unknown = name not in _QUIET
         return "", 0
+
+    @property
+    def now(self) -> datetime:
+        """What its clock shows."""
+        return self.start + timedelta(seconds=self.time)
+
+    def date(self, words: list[str]) -> str:
+        """``date``, with a ``+FORMAT`` or without."""
+        wanted = next((word[1:] for word in words if word.startswith("+")), "%a %b %e %H:%M:%S UTC %Y")
+        return self.now.strftime(wanted.replace("%s", str(int(self.now.timestamp()))))
 
     def sleep(self, text: str) -> None:
         units = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -184,6 +232,43 @@ class _Script:
         if self.time + seconds > self.until:
             raise _Later
         self.time += seconds
+
+
+def _redirect(words: list[str]) -> tuple[list[str], dict[int, tuple[str, bool]]]:
+    """The words without their redirections, and where descriptors 1 and 2 lead: (place, whether to append)."""
+    places = {1: ("1", False), 2: ("2", False)}
+    kept: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        found = _REDIRECTION.fullmatch(word)
+        if found is None:
+            kept.append(word)
+            continue
+        target = found[3] or next(rest, _NOWHERE)
+        target = {"/dev/stdout": "&1", "/dev/stderr": "&2"}.get(target, target)
+        if target in ("&1", "&2"):
+            place = places[int(target[1])]
+        else:
+            place = (target, found[2] == ">>")
+        for descriptor in (1, 2) if found[1] == "&" else (int(found[1] or 1),):
+            places[descriptor] = place
+    return kept, places
+
+
+def _sequence(words: list[str]) -> list[str]:
+    numbers = [int(word) for word in words if re.fullmatch(r"-?\d+", word)][:3]
+    if not numbers:
+        return []
+    first, step, last = {1: (1, 1, numbers[0]), 2: (numbers[0], 1, numbers[-1])}.get(
+        len(numbers), (numbers[0], numbers[len(numbers) // 2], numbers[-1])
+    )
+    steps = range(first, last + (1 if step > 0 else -1), step) if step else ()
+    return [str(number) for number in steps[:_STEP_LIMIT]]
+
+
+def may_print(command: Sequence[str]) -> bool:
+    """Whether there is a word in it that prints something."""
+    return _PRINTS.search(" ".join(command)) is not None
 
 
 def _split(text: str) -> list[tuple[str, str]]:
@@ -204,7 +289,7 @@ def _split(text: str) -> list[tuple[str, str]]:
             while end < len(text) and (text[end].isalnum() or text[end] in "_-"):
                 end += 1
             word = text[index:end]
-            depth += {"while": 1, "done": -1}.get(word, 0)
+            depth += {"while": 1, "for": 1, "done": -1}.get(word, 0)
             index = end
             continue
         elif depth == 0 and (char in ";\n" or text[index : index + 2] in ("&&", "||")):
@@ -237,13 +322,14 @@ def play(
     env: Mapping[str, str] | None = None,
     files: Mapping[str, str] | None = None,
     hostname: str = "",
+    start: datetime = UNKNOWN_START,
     service: bool = False,
 ) -> Outcome:
-    """What ``command`` has done ``until`` seconds after its start.
+    """What ``command`` has done ``until`` seconds after its ``start``.
 
     ``service``: the command is a container's own; one that is not understood is a server and runs for ever.
     """
-    script = _Script(until, env or {}, dict(files or {}), hostname)
+    script = _Script(until, env or {}, dict(files or {}), hostname, start)
     try:
         text = shell_script(command)
         code = script.run(text) if text is not None else script.command(shlex.join(command))

@@ -40,7 +40,7 @@ from .interface import (
 from .simulated_containers import Due, SimulatedContainer, SimulatedPod
 from .simulated_images import SimulatedImages
 from .simulated_record import Line, Record
-from .simulated_streams import SimulatedConnection, SimulatedExec
+from .simulated_streams import Printed, SimulatedConnection, SimulatedExec
 from .subscribers import Subscribers
 
 
@@ -370,19 +370,28 @@ class SimulatedRuntime:
         """Starts and ends, as they happen."""
         return self._subscribers.events()
 
-    def _run(self, one: SimulatedContainer, command: Sequence[str]) -> tuple[bytes, int, float]:
-        """Run a command inside: (output, exit code, seconds that it takes)."""
+    def _run(self, one: SimulatedContainer, command: Sequence[str]) -> tuple[Printed, int, float]:
+        """Run a command inside: (what it prints where, exit code, seconds that it takes)."""
         files = one.current_files(self._clock.monotonic() - one.started)
         before = dict(files)
         pod = one.pod.spec
-        result = scripts.play(command, env=one.spec.env, files=files, hostname=pod.hostname or pod.name)
+        result = scripts.play(
+            command,
+            env=one.spec.env,
+            files=files,
+            hostname=pod.hostname or pod.name,
+            start=self._clock.now(),
+        )
         for path in before.keys() | result.files.keys():
             if before.get(path) != result.files.get(path):
                 one.files[path] = result.files.get(path)
         if result.files != before:
             self._note({"container": one.id, "files": one.files})
-        output = "".join(f"{text}\n" for _, text in result.lines).encode()
-        return output, result.exit_code, result.ends
+        printed = [
+            (2 if index in result.errors else 1, f"{text}\n".encode())
+            for index, (_, text) in enumerate(result.lines)
+        ]
+        return printed, result.exit_code, result.ends
 
     def _running(self, container_id: str) -> SimulatedContainer:
         one = self._get(container_id)
@@ -394,13 +403,13 @@ class SimulatedRuntime:
 
     async def exec_sync(self, container_id: str, command: Sequence[str], timeout: float) -> ExecResult:
         """Run a command of the small shell to its end."""
-        output, code, seconds = self._run(self._running(container_id), command)
+        printed, code, seconds = self._run(self._running(container_id), command)
         if seconds > timeout:
             await self._clock.sleep(timeout)
             raise TimeoutError(f"command {' '.join(command)!r} timed out after {timeout:g} s")
         if seconds:
             await self._clock.sleep(seconds)
-        return ExecResult(code, output)
+        return ExecResult(code, b"".join(text for _, text in printed))
 
     async def exec(
         self, container_id: str, command: Sequence[str], *, tty: bool, stdin: bool, stdout: bool, stderr: bool

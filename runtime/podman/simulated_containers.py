@@ -24,6 +24,8 @@ _CONTAINER = (
 """What of a spec the simulation ever looks at."""
 _VIEW = ("state", "started_at", "finished_at", "exit_code", "signal", "oom_killed")
 _LAST_LINE = 65_536
+LogLine = tuple[float, str, str]
+"""(seconds since the start, stdout or stderr, text)."""
 
 
 @dataclass(slots=True)
@@ -165,6 +167,7 @@ class SimulatedContainer:
             until=elapsed + 1e-9,
             env=self.spec.env,
             hostname=pod.hostname or pod.name,
+            start=self.view.started_at or scripts.UNKNOWN_START,
             service=True,
         )
 
@@ -189,7 +192,8 @@ class SimulatedContainer:
         if life.log_rate:
             count = int(elapsed * life.log_rate + 1e-9)
             lines += [
-                ((number + 1) / life.log_rate, f"line {number + 1}") for number in range(self.counted, count)
+                ((number + 1) / life.log_rate, "stdout", f"line {number + 1}")
+                for number in range(self.counted, count)
             ]
             self.counted = max(self.counted, count)
             more = True
@@ -197,22 +201,26 @@ class SimulatedContainer:
             self._write_log(lines)
         return more
 
-    def _once(self, elapsed: float) -> list[tuple[float, str]]:
-        lines = [(0.0, self.life.output)] if self.life.output else []
+    def _once(self, elapsed: float) -> list[LogLine]:
+        lines: list[LogLine] = [(0.0, "stdout", self.life.output)] if self.life.output else []
         if self.life.script and self.life.chatty:
-            lines += self.outcome(elapsed).lines
+            outcome = self.outcome(elapsed)
+            lines += [
+                (seconds, "stderr" if index in outcome.errors else "stdout", text)
+                for index, (seconds, text) in enumerate(outcome.lines)
+            ]
         return lines
 
-    def _write_log(self, lines: list[tuple[float, str]]) -> None:
+    def _write_log(self, lines: list[LogLine]) -> None:
         if not self.spec.log_path or self.view.started_at is None:
             return
         path = Path(self.spec.log_path)
         with contextlib.suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("a", encoding="utf-8") as log:
-                for seconds, text in lines:
+                for seconds, stream, text in lines:
                     moment = self.view.started_at + timedelta(seconds=seconds)
-                    log.write(f"{moment:%Y-%m-%dT%H:%M:%S.%f}000+00:00 stdout F {text}\n")
+                    log.write(f"{moment:%Y-%m-%dT%H:%M:%S.%f}000+00:00 {stream} F {text}\n")
 
     def _find_printed(self) -> None:
         """How much of what it prints is in the log: its last line carries the instant that it was due."""

@@ -68,7 +68,7 @@ def life_of(image: str, spec: ContainerSpec, pod: SandboxSpec) -> Life:
         outcome = scripts.play(command, env=spec.env, hostname=pod.hostname or pod.name, service=True)
         life.run_seconds, life.exit_code = outcome.ends, outcome.exit_code
         life.script = True
-        life.chatty = "echo" in " ".join(command) or "printf" in " ".join(command)
+        life.chatty = scripts.may_print(command)
     for source in (pod.annotations, spec.annotations):
         for key, value in source.items():
             if key.startswith(ANNOTATION):

@@ -7,9 +7,12 @@ import re
 import shlex
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
+from itertools import groupby
 
 from runtime.objects.clock import Clock
 
+Printed = list[tuple[int, bytes]]
+"""Pieces of output with their descriptors: 1 or 2."""
 _PROMPT = b"/ # "
 # A script that ends by becoming a shell: exec sh, exec $(command -v bash || echo sh).
 _BECOMES_SHELL = re.compile(
@@ -22,7 +25,7 @@ class SimulatedExec:
 
     def __init__(
         self,
-        run: Callable[[Sequence[str]], tuple[bytes, int, float]],
+        run: Callable[[Sequence[str]], tuple[Printed, int, float]],
         command: tuple[str, ...],
         clock: Clock,
         *,
@@ -47,15 +50,17 @@ class SimulatedExec:
             self._task = asyncio.get_running_loop().create_task(self._run_once(command))
 
     async def _run_once(self, command: Sequence[str]) -> None:
-        output, code, seconds = self._run(command)
-        if output:
-            await self._say(output)
+        printed, code, seconds = self._run(command)
+        await self._say(printed)
         if seconds:
             await self._clock.sleep(min(seconds, 86_400.0 * 365))
         await self._finish(code)
 
-    async def _say(self, data: bytes) -> None:
-        await self._output.put((1, data.replace(b"\n", b"\r\n") if self._tty else data))
+    async def _say(self, printed: Printed) -> None:
+        """Output as one piece for as long as it goes to the same descriptor; a terminal has only one."""
+        for descriptor, pieces in groupby(printed, key=lambda piece: 1 if self._tty else piece[0]):
+            data = b"".join(text for _, text in pieces)
+            await self._output.put((descriptor, data.replace(b"\n", b"\r\n") if self._tty else data))
 
     async def _finish(self, code: int) -> None:
         if not self._exit.done():
@@ -110,9 +115,8 @@ class SimulatedExec:
             await self._finish(int(words[1]) & 255 if len(words) > 1 and words[1].isdigit() else 0)
             return
         if line:
-            output, _, seconds = self._run(("sh", "-c", line))
-            if output:
-                await self._say(output)
+            printed, _, seconds = self._run(("sh", "-c", line))
+            await self._say(printed)
             if seconds:
                 await self._clock.sleep(min(seconds, 86_400.0))
         if self._tty:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from ..schema import TypeInfo, type_of
+from ..schema import TIMES, TypeInfo, type_of
 from .sets import EMPTY, SELF, FieldSet, key_element, value_element
 
 LEAF, STRUCT, MAP, SET, KEYED, FREE = range(6)
@@ -137,7 +137,8 @@ def _zero_value(field: TypeInfo) -> Any:
         case "map" | "struct":
             return {}
         case _:
-            return {"integer": 0, "number": 0, "boolean": False, "quantity": "0"}.get(field.scalar, "")
+            zeros = {"integer": 0, "number": 0, "boolean": False, "quantity": "0", **dict.fromkeys(TIMES)}
+            return zeros.get(field.scalar, "")
 
 
 LEAF_NODE: Final = Node(TypeInfo("string"), LEAF)

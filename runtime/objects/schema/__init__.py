@@ -3,6 +3,7 @@
 from .decode import decode, decode_as, strict_error, zero_of
 from .facts import (
     ANY,
+    TIMES,
     TypeInfo,
     definition_of,
     definitions,
@@ -14,6 +15,7 @@ from .mismatch import find_unrestorable
 
 __all__ = [
     "ANY",
+    "TIMES",
     "TypeInfo",
     "decode",
     "decode_as",

@@ -152,8 +152,10 @@ _ZEROS: dict[str, Any] = {
     "number": 0,
     "int-or-string": 0,
     "quantity": "0",
+    "date-time": None,
+    "micro-time": None,
 }
-"""What an always-written field holds when it was left out. Times, bytes and collections stay absent."""
+"""What an always-written field holds when it was left out. Bytes and collections stay absent."""
 
 _STRUCTS: dict[str, Reader] = {}
 
@@ -235,6 +237,7 @@ def _struct_reader(info: TypeInfo) -> Reader:
     strings: set[str] = set()
     readers: dict[str, Reader] = {}
     keep: set[str] = set()
+    nullable: set[str] = set()
     always: list[tuple[str, Any, TypeInfo | None]] = []
     for name, field in info.fields.items():
         if field.format == "string":
@@ -247,6 +250,8 @@ def _struct_reader(info: TypeInfo) -> Reader:
                 always.append((name, None, field))
             elif field.format in _ZEROS:
                 always.append((name, _ZEROS[field.format], None))
+                if _ZEROS[field.format] is None:
+                    nullable.add(name)
     get = readers.get
 
     def read_struct(value: Any, unknown: list[str]) -> Any:
@@ -261,7 +266,7 @@ def _struct_reader(info: TypeInfo) -> Reader:
                 unknown.append(key)
                 new = _DROP
             elif item is None:
-                new = _DROP
+                new = None if key in nullable else _DROP
             else:
                 new = read(item, unknown)
                 if not new and key not in keep:

@@ -158,18 +158,26 @@ class TypeInfo:
         return found or NOTHING
 
 
+TIMES = ("date-time", "micro-time")
+_LEFT_OUT = ("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta", "creationTimestamp")
+"""The one time that is left out when it is zero (``omitzero``)."""
+
+
 @cache
 def _fields_of(definition: str) -> Mapping[str, TypeInfo]:
     facts = _facts()
     go = facts["goTypes"].get(definition, {})
-    return MappingProxyType(
-        {
-            name: TypeInfo(one, go=go.get(name, ""))
-            if isinstance(one, str)
-            else TypeInfo(one["t"], one, go.get(name, ""))
-            for name, one in facts["definitions"][definition]["f"].items()
-        }
-    )
+    found = {
+        name: TypeInfo(one, go=go.get(name, ""))
+        if isinstance(one, str)
+        else TypeInfo(one["t"], one, go.get(name, ""))
+        for name, one in facts["definitions"][definition]["f"].items()
+    }
+    for name, info in found.items():
+        # A time is a struct to Go, which omitempty never leaves out: where it is no pointer, zero is null.
+        if info.format in TIMES and not info.pointer and (definition, name) != _LEFT_OUT:
+            info.written_when_zero = True
+    return MappingProxyType(found)
 
 
 ANY = TypeInfo("any")

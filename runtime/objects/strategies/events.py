@@ -18,15 +18,19 @@ _NAMES = {
     "lastTimestamp": "deprecatedLastTimestamp",
     "count": "deprecatedCount",
 }
+_LEFT_OUT = ("reportingController", "reportingInstance")
+"""What the core group always writes, and this one only when it is not empty."""
 _CORE_NAMES = {new: old for old, new in _NAMES.items()}
 
 
 def event_v1_from_core(event: Obj) -> Obj:
     """The events.k8s.io/v1 view of a stored core event."""
-    return {
-        **{_NAMES.get(name, name): value for name, value in event.items()},
-        "apiVersion": "events.k8s.io/v1",
-    }
+    found = {_NAMES.get(name, name): value for name, value in event.items()}
+    found["apiVersion"] = "events.k8s.io/v1"
+    for name in _LEFT_OUT:
+        if not found.get(name):
+            found.pop(name, None)
+    return found
 
 
 def core_event_from_v1(event: Obj) -> Obj:
@@ -35,6 +39,8 @@ def core_event_from_v1(event: Obj) -> Obj:
     core["apiVersion"] = "v1"
     core.setdefault("involvedObject", {})
     core.setdefault("source", {})
+    for name in _LEFT_OUT:
+        core.setdefault(_CORE_NAMES.get(name, name), "")
     return core
 
 

@@ -329,6 +329,13 @@ async def test_events_are_one_kind_under_two_groups(plane) -> None:
         kind == "ADDED" and record.obj["apiVersion"] == "events.k8s.io/v1" and record.obj["note"] == "it did"
     )
     assert orjson.loads(record.json)["regarding"]["name"] == "p"
+    written = orjson.loads(record.json)
+    assert written["eventTime"] is None and written["deprecatedFirstTimestamp"] is None
+    assert not {"reportingController", "reportingInstance"} & written.keys(), (
+        "only the core group writes these"
+    )
+    stored = await plane.client.get("events", "e", "default")
+    assert (stored["reportingComponent"], stored["reportingInstance"], stored["eventTime"]) == ("", "", None)
     listed = await plane.api.list(
         plane.ctx(), modern, "default", ListOptions(field_selector="regarding.name=p")
     )

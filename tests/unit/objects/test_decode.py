@@ -177,6 +177,33 @@ def test_always_written_fields_are_filled_in() -> None:
     assert clean == {"metadata": {}, "spec": {"containers": [{"name": "", "resources": {}}]}, "status": {}}
 
 
+def test_times_that_are_not_known_are_null() -> None:
+    """As every pod and every event of a real cluster shows them; only creationTimestamp is left out."""
+    given = pod()
+    given["status"] = {
+        "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-02T03:04:05Z"}]
+    }
+    clean, _ = decode(PODS, given)
+    assert clean["status"]["conditions"] == [
+        {
+            "type": "Ready",
+            "status": "True",
+            "lastProbeTime": None,
+            "lastTransitionTime": "2026-01-02T03:04:05Z",
+        }
+    ]
+    assert decode(PODS, clean)[0] is clean
+    assert "creationTimestamp" not in clean["metadata"] and "startTime" not in clean["status"]
+    template = {"metadata": {"labels": {"a": "b"}, "creationTimestamp": None}, "spec": pod()["spec"]}
+    clean, _ = decode_as("io.k8s.api.core.v1.PodTemplateSpec", template, "PodTemplateSpec", "v1")
+    assert clean["metadata"] == {"labels": {"a": "b"}}
+    clean, _ = decode_as(
+        "io.k8s.api.core.v1.Event", {"reason": "R", "lastTimestamp": "2026-01-02T03:04:05Z"}, "Event", "v1"
+    )
+    assert clean["eventTime"] is None and clean["firstTimestamp"] is None
+    assert clean["lastTimestamp"] == "2026-01-02T03:04:05Z"
+
+
 def test_custom_resources_have_typed_metadata_only() -> None:
     clean, unknown = decode_as(
         "", {"metadata": {"name": "x", "labels": None}, "spec": {"any": [None]}}, "Foo", "v1"

@@ -107,12 +107,13 @@ async def test_annotations_of_one_container_leave_the_others_alone(runtime, cloc
 
 async def test_logs_are_written_in_the_cri_format(runtime, clock, tmp_path: Path):
     log = tmp_path / "deep" / "0.log"
-    await launch(runtime, command=("sh", "-c", "echo one; sleep 3; echo two; exit 1"), log_path=str(log))
+    script = "echo one; sleep 3; echo two >&2; exit 1"
+    await launch(runtime, command=("sh", "-c", script), log_path=str(log))
     await settle()
     assert log.read_text().splitlines() == ["2026-01-01T00:00:00.000000000+00:00 stdout F one"]
     await clock.advance(3)
     lines = log.read_text().splitlines()
-    assert lines[1:] == ["2026-01-01T00:00:03.000000000+00:00 stdout F two"]
+    assert lines[1:] == ["2026-01-01T00:00:03.000000000+00:00 stderr F two"]
     assert (await state(runtime)).exit_code == 1
 
 
@@ -185,6 +186,15 @@ async def test_exec_sessions_have_input_output_and_exit_codes(runtime):
     assert await session.read() == (1, b"hello\n")
     assert await session.read() is None
     assert await session.wait() == 3
+    both = "echo out; echo more; echo err >&2; cat /none"
+    session = await runtime.exec(container, ["sh", "-c", both], stdin=False, **flags)
+    assert await session.read() == (1, b"out\nmore\n")
+    assert await session.read() == (2, b"err\ncat: can't open '/none': No such file or directory\n")
+    assert await session.wait() == 1
+    shell = await runtime.exec(container, ["sh"], stdin=True, **flags)
+    await shell.write(b"echo one\necho two >&2\nexit 4\n")
+    assert [await shell.read(), await shell.read()] == [(1, b"one\n"), (2, b"two\n")]
+    assert await shell.wait() == 4
     cat = await runtime.exec(container, ["cat"], stdin=True, **flags)
     await cat.write(b"abc")
     assert await cat.read() == (1, b"abc")

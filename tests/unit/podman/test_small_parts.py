@@ -1,6 +1,7 @@
 import asyncio
 import ipaddress
 import tomllib
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -364,6 +365,30 @@ def test_scripts_are_played(command, ends, code, lines):
     outcome = scripts.play(command, env={"A": "x"}, service=True)
     assert (outcome.ends, outcome.exit_code) == (ends, code)
     assert [text for _, text in outcome.lines] == lines
+
+
+@pytest.mark.parametrize(
+    ("script", "printed", "errors", "files"),
+    [
+        ("echo a; echo b >&2; echo c 1>&2", ["a", "b", "c"], {1, 2}, {}),
+        ("cat /none; ls /none 2>&1", ["cat: can't open '/none': No such file or directory",
+                                      "ls: /none: No such file or directory"], {0}, {}),
+        ("cat /none 2>/dev/null; echo a >/dev/null; echo b > /dev/stderr", ["b"], {0}, {}),
+        ("echo a >/f; echo b >> /f; cat /none 2>/g; cat /f", ["a", "b"], set(),
+         {"/f": "a\nb\n", "/g": "cat: can't open '/none': No such file or directory\n"}),
+        ("echo a &>/f", [], set(), {"/f": "a\n"}),
+        ("for i in $(seq 1 3); do echo $i; done", ["1", "2", "3"], set(), {}),
+        ("for i in x y\ndo\n  for j in 1 2; do echo $i$j; done\ndone", ["x1", "x2", "y1", "y2"], set(), {}),
+        ("seq 2 2 6; seq 3", ["2", "4", "6", "1", "2", "3"], set(), {}),
+        ("date; sleep 60; date -u +%Y-%m-%dT%H:%M; echo at $(date +%s)",
+         ["Fri Jan  2 03:04:05 UTC 2026", "2026-01-02T03:05", "at 1767323105"], set(), {}),
+    ],
+)  # fmt: skip
+def test_what_scripts_print_goes_where_they_send_it(script, printed, errors, files):
+    start = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    outcome = scripts.play(["sh", "-c", script], start=start)
+    assert [text for _, text in outcome.lines] == printed
+    assert (outcome.errors, outcome.files) == (errors, files)
 
 
 def test_a_loop_is_played_up_to_the_instant_asked_for():
