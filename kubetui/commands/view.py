@@ -95,7 +95,9 @@ async def describe(context: Context) -> None:
             return [line("  loading…" if not watched.synced else f"  {ref.word} is gone", "dim")]
         return describe_object(obj, list(events), app.clock())
 
-    screen = TextScreen(f"describe {clean(ref.word)}", produce, refs=[ref], each_second=True)
+    screen = TextScreen(
+        f"describe {clean(ref.word)}", produce, refs=[ref], places=("describe", "text"), each_second=True
+    )
     watched = _watch_one(screen, app, ref)
     events = _watch_events(screen, app, ref)
     app.log_command(f"kubectl describe {ref.kind.lower()} {ref.name}{ref.flags}")

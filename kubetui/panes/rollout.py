@@ -10,7 +10,7 @@ from rich.cells import cell_len
 
 from kubetui.context import Ref
 from kubetui.live.health import PodView, images_of
-from kubetui.live.history import HistoryEntry, changed_fields, history_of, summarize_change
+from kubetui.live.history import HistoryEntry, changed_fields, history_of, shorten_change, summarize_change
 from kubetui.live.lines import Line, line
 from kubetui.live.objects import Obj, dig
 from kubetui.live.rollout import Revision, Rollout, rollout_of
@@ -129,7 +129,7 @@ def _earlier_line(entry: HistoryEntry, summary: str, width: int, now: float) -> 
     number, old = f"   #{entry.number}  ", age(entry.created, now) if entry.created else ""
     what = clean(entry.images) + (f"  “{clean(entry.cause)}”" if entry.cause else "")
     if summary and not entry.cause:
-        what += f"  {clean(summary)}"
+        what += f"  {clean(shorten_change(summary))}"
     room = max(8, width - len(number) - len(old) - 3)
     return Line(((number, "dim"), (fit(what, room), "dim"), (f"  {old}", "faint")))
 
@@ -156,6 +156,8 @@ def _revision_lines(revision: Revision, summary: str, scale: int, width: int, no
     lines = [Line(tuple(head))]
     lines.append(Line((("   ", "text"), *_bar(revision, scale, max(8, width - 5)))))
     note = " · ".join(filter(None, (clean(summary), clean(revision.cause) and f"“{clean(revision.cause)}”")))
+    if cell_len(note) > width - 4:
+        note = shorten_change(note)
     if note:
         lines.append(line("   " + fit(note, width - 4).rstrip(), "dim"))
     lines.append(line())
