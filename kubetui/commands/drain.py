@@ -167,7 +167,8 @@ class _Eviction:
             except OSError as error:
                 self.say(f"trying again: {error}", "warn")
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stopped.wait(), AGAIN_SECONDS)
+                async with asyncio.timeout(AGAIN_SECONDS):
+                    await stopped.wait()
         return False
 
     async def _evict(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -351,8 +352,11 @@ async def save(context: Context) -> None:
     import asyncio
 
     widget = context.widget
-    kind = "log" if isinstance(widget, LogView) else "txt"
-    default = str(Path.cwd() / f"kubetui-{time.strftime('%Y%m%d-%H%M%S')}.{kind}")
+    screen = context.app.key_screen
+    ending = "log" if isinstance(widget, LogView) else "yaml" if "yaml" in context.places else "txt"
+    words = re.sub(r"[^A-Za-z0-9.-]+", "-", screen.TITLE_TEXT if screen is not None else "").strip("-")
+    words = words.removeprefix("yaml-")[:100] or "kubetui"
+    default = str(Path.cwd() / f"{words}-{time.strftime('%Y%m%d-%H%M%S')}.{ending}")
     path = await context.app.ask(Prompt("Save to", default))
     if not path:
         return

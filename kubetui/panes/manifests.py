@@ -69,6 +69,8 @@ class ManifestsPane(Pane):
         if source.error_message:
             where = f"line {source.error_line}: " if source.error_line else ""
             detail = where + source.error_message
+        elif source.state == "missing":
+            detail = "not there any more: what it made stays until it is back"
         if source.mode == "manual":
             detail = "manual  " + detail
         return Row(

@@ -69,16 +69,15 @@ def rollout_lines(
     revisions without pods that can be gone back to, newest first.
     """
     style = PHASE_STYLE[rollout.phase]
-    head: list[tuple[str, str]] = [
-        (f" {PHASE_WORD[rollout.phase]}", style),
-        (f"  {rollout.headline}", "text"),
-    ]
+    word = f" {PHASE_WORD[rollout.phase]}  "
+    head, *more = _rows(word, rollout.headline, width)
     extra = []
     if rollout.min_ready_left is not None:
         extra.append(f"available in {seconds_text(rollout.min_ready_left)}")
     if rollout.deadline_left is not None:
         extra.append(f"deadline in {seconds_text(rollout.deadline_left)}")
-    lines = [Line(tuple(head))]
+    word = word.rstrip()
+    lines = [Line(((word, style), (head[len(word) :], "text"))), *(line(row, "text") for row in more)]
     if extra:
         lines.append(line(" " + " · ".join(extra), "warn" if rollout.phase == "stuck" else "dim"))
     if rollout.kind in ("Deployment", "StatefulSet", "DaemonSet"):
@@ -89,9 +88,11 @@ def rollout_lines(
             up = sum(1 for r in rollout.revisions for p in r.pods if p.health == "ok")
             missing = max(0, rollout.desired - up)
             used = f"   {up} of {rollout.desired} up"
-            lines.append(
-                Line(((budget, "dim"), (used, "bad" if missing > rollout.max_unavailable else "dim")))
-            )
+            tint = "bad" if missing > rollout.max_unavailable else "dim"
+            if cell_len(budget + used) <= width:
+                lines.append(Line(((budget, "dim"), (used, tint))))
+            else:
+                lines += [line(budget, "dim"), line(used, tint)]
         else:
             lines.append(line(f" {rollout.strategy}", "dim"))
     for trouble in rollout.troubles:
@@ -102,9 +103,7 @@ def rollout_lines(
         count = f" ×{trouble.count}" if trouble.count > 1 else ""
         text = clean(trouble.message)
         sign = f" ▲ {word}{count} "
-        parts = textwrap.wrap(text, max(20, width - 2), initial_indent=sign, subsequent_indent="   ") or [
-            sign
-        ]
+        parts = _rows(sign, text, width)
         lines.append(Line(((sign, tint), (parts[0][len(sign) :], "text"))))
         lines += [line(part, "text") for part in parts[1 : max(1, 9 - len(lines))]]
     lines.append(line())
@@ -123,6 +122,11 @@ def rollout_lines(
         lines.append(line(" earlier", "faint"))
         lines += [_earlier_line(entry, summaries.get(entry.uid, ""), width, now) for entry in earlier]
     return lines
+
+
+def _rows(start: str, text: str, width: int) -> list[str]:
+    """A sign and what it says, in as many rows as that takes."""
+    return textwrap.wrap(text, max(20, width - 2), initial_indent=start, subsequent_indent="   ") or [start]
 
 
 def _earlier_line(entry: HistoryEntry, summary: str, width: int, now: float) -> Line:
