@@ -75,6 +75,7 @@ def _w(*names: str) -> frozenset[str]:
 _TABLE = _w("table")
 _OBJECTS = _w("table", "rollout", "logs")
 _ROWS = _w("table", "rollout")
+_PAGES = _w("describe", "yaml")
 _FILES = _w("manifests", "preview")
 
 # fmt: off
@@ -134,20 +135,20 @@ ACTIONS: tuple[Action, ...] = (
            words=("ctx", "context", "contexts")),
     Action("palette", "Commands", ("colon",), "palette:palette", "Choose", footer=52,
            help="any kind by name, any action, ns NAME, ctx NAME"),
-    Action("logs", "Logs", ("l",), "view:logs", "Look", _ROWS | {"dashboard"}, POD | WITH_PODS, footer=40,
+    Action("logs", "Logs", ("l",), "view:logs", "Look", _ROWS | _PAGES | {"dashboard"}, POD | WITH_PODS, footer=40,
            kubectl="kubectl logs -f", needs="get pods/log"),
-    Action("previous-logs", "Previous logs", ("p",), "view:previous_logs", "Look", _ROWS, POD | WITH_PODS,
+    Action("previous-logs", "Previous logs", ("p",), "view:previous_logs", "Look", _ROWS | _PAGES, POD | WITH_PODS,
            kubectl="kubectl logs -p", needs="get pods/log"),
-    Action("describe", "Describe", ("d",), "view:describe", "Look", _OBJECTS, ANY, footer=42,
+    Action("describe", "Describe", ("d",), "view:describe", "Look", _OBJECTS | {"yaml"}, ANY, footer=42,
            kubectl="kubectl describe"),
-    Action("yaml", "YAML", ("y",), "view:yaml", "Look", _OBJECTS, ANY, footer=43,
+    Action("yaml", "YAML", ("y",), "view:yaml", "Look", _OBJECTS | {"describe"}, ANY, footer=43,
            kubectl="kubectl get -o yaml"),
-    Action("tree", "Owner tree", ("t",), "trees:tree", "Look", _ROWS, ANY),
+    Action("tree", "Owner tree", ("t",), "trees:tree", "Look", _ROWS | _PAGES, ANY),
     Action("forest", "All owner trees", ("X",), "trees:forest", "Look", _w("table", "rollout", "dashboard"),
            help="every workload of the chosen namespaces down to its containers", words=("xray",)),
     Action("inside", "In the runtime", ("I",), "view:inside", "Look", _OBJECTS, POD | WITH_PODS,
            help="container ids, image digests, mounts; on Podman the lines that look closer"),
-    Action("object-events", "Events of it", ("E",), "view:object_events", "Look", _ROWS, ANY,
+    Action("object-events", "Events of it", ("E",), "view:object_events", "Look", _ROWS | _PAGES, ANY,
            kubectl="kubectl events --for"),
     Action("goto-owner", "Go to owner", ("J",), "view:owner", "Look", _TABLE, ANY),
     Action("goto-node", "Go to node", ("O",), "view:node", "Look", _TABLE, POD),
@@ -181,7 +182,7 @@ ACTIONS: tuple[Action, ...] = (
            mutating=True, kubectl="kubectl set image", needs="patch"),
     Action("label", "Label", ("ctrl+l",), "change:label", "Change", _TABLE, ANY, mutating=True,
            kubectl="kubectl label", needs="patch"),
-    Action("edit", "Edit", ("e",), "edit:edit", "Change", _OBJECTS, ANY, mutating=True, footer=44,
+    Action("edit", "Edit", ("e",), "edit:edit", "Change", _OBJECTS | _PAGES, ANY, mutating=True, footer=44,
            kubectl="kubectl edit", needs="update"),
     Action("delete", "Delete", ("ctrl+d",), "change:delete", "Change", _TABLE, ANY, "ask", True, 45,
            "kubectl delete",
@@ -197,8 +198,9 @@ ACTIONS: tuple[Action, ...] = (
            kubectl="kubectl cordon", needs="patch"),
     Action("uncordon", "Uncordon", ("U",), "nodes:uncordon", "Change", _TABLE, frozenset({"Node"}),
            mutating=True, kubectl="kubectl uncordon", needs="patch"),
-    Action("drain", "Drain", ("D",), "nodes:drain", "Change", _TABLE, frozenset({"Node"}), "ask", True,
+    Action("drain", "Drain", ("D",), "drain:drain", "Change", _TABLE, frozenset({"Node"}), "ask", True,
            kubectl="kubectl drain --ignore-daemonsets --delete-emptydir-data", needs="patch"),
+    Action("drain-stop", "Stop the drain", ("x",), "drain:stop_drain", "Change", _w("drain"), footer=24),
     Action("shell", "Shell", ("s", "x"), "connect:shell", "Connect", _w("table", "logs"), POD | WITH_PODS,
            mutating=True, footer=46, kubectl="kubectl exec -it", needs="create|get pods/exec"),
     Action("attach", "Attach", ("ctrl+t",), "connect:attach", "Connect", _TABLE, POD, mutating=True,
@@ -214,7 +216,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("copy-stop", "Stop the copy", ("x",), "copy:stop_copy", "Connect", _w("copy"), footer=24),
     Action("log-wrap", "Wrap", ("w",), "logs:wrap", "Logs", _w("logs", "page"), footer=24),
     Action("log-stamps", "Times", ("t",), "logs:stamps", "Logs", _w("logs"), footer=27),
-    Action("log-names", "Pod names", ("N",), "logs:names", "Logs", _w("logs")),
+    Action("log-names", "Pod names", ("o",), "logs:names", "Logs", _w("logs"), help="where each line is from"),
     Action("log-json", "JSON fields", ("J",), "logs:json", "Logs", _w("logs"), footer=28),
     Action("log-follow", "Follow", ("f",), "logs:follow", "Logs", _w("logs"), footer=23),
     Action("log-filter", "Only lines", ("ampersand",), "logs:filter_lines", "Logs", _w("logs"), footer=21,

@@ -34,12 +34,14 @@ class Measuring:
 
         screen = next((s for s in reversed(self._app.screen_stack) if isinstance(s, KeyScreen)), None)
         wanted = screen is not None and screen.shows_usage()
-        if self._job is not None and self._namespaces != self._app.namespaces:
+        own = screen.shown_namespaces() if screen is not None else None
+        namespaces = self._app.namespaces if own is None else own
+        if self._job is not None and self._namespaces != namespaces:
             self._stop()
         if wanted and self._job is None and self.served:
             self._number += 1
             number = self._number
-            self._namespaces = self._app.namespaces
+            self._namespaces = namespaces
 
             def publish(pods: list[Obj], nodes: list[Obj], refused: str) -> None:
                 self._app.call_soon(lambda: self._take(number, pods, nodes, refused))
@@ -55,7 +57,13 @@ class Measuring:
 
     def _take(self, number: int, pods: list[Obj], nodes: list[Obj], refused: str) -> None:
         if number == self._number:  # not from a cluster that was left meanwhile
-            self._app.dashboard.show_usage(self.book.take(pods, nodes), refused)
+            from kubetui.screens.base import KeyScreen
+
+            changed = self.book.take(pods, nodes)
+            self._app.dashboard.show_usage(changed, refused)
+            for screen in self._app.screen_stack:
+                if isinstance(screen, KeyScreen):
+                    screen.usage_changed(changed)
 
     def forget(self) -> None:
         """Another cluster."""

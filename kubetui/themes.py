@@ -41,21 +41,8 @@ THEMES = (
 )
 
 
-_COLORS = frozenset(
-    {
-        "primary",
-        "secondary",
-        "accent",
-        "success",
-        "warning",
-        "error",
-        "foreground",
-        "background",
-        "surface",
-        "panel",
-        "boost",
-    }
-)
+_SIGNALS = {"primary", "secondary", "accent", "success", "warning", "error"}
+_COLORS = _SIGNALS | {"foreground", "background", "surface", "panel", "boost"}
 _HEALTH = ("success", "warning", "error")  # Textual would make all three of them the primary colour
 
 

@@ -160,6 +160,8 @@ def run_terminal(
         termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
         os.close(wake_read)
         os.close(wake_write)
+        sink.write("\r\n")  # what is written here next does not continue the container's last line
+        sink.flush()
 
 
 # -- port-forwards -----------------------------------------------------------------------------------------------

@@ -30,6 +30,8 @@ HEADER = (
     "# {word}{flags}: save and leave to send it, leave without a change (or empty the file) to do nothing.\n"
 )
 CLASH = "Clash"
+_STRICT = re.compile(r'\b(unknown|duplicate) field "([^"]+)"')
+_TYPE = re.compile(r"cannot unmarshal (.+?) into Go struct field [^\s.]+\.(\S+) of type (\S+)")
 _INDEX = re.compile(r"([^.\[\]]+)|\[([^\]]+)\]")
 
 
@@ -68,18 +70,30 @@ def line_of_field(text: str, path: str) -> int:
     return found
 
 
-def with_errors(text: str, error: ApiError | str) -> str:
-    """The text with the server's complaints as comments: at the top, and above the lines that they are about."""
+def complaints(error: ApiError) -> list[tuple[str, str]]:
+    """(field, message) of everything that the server refuses: what cannot be decoded is only said in its message."""
+    if error.causes:
+        return error.causes
+    found = [(m[2], f"{m[1]} field") for m in _STRICT.finditer(error.message)]
+    return found + [(m[2], f"{m[1]} where {m[3]} is expected") for m in _TYPE.finditer(error.message)]
+
+
+def with_errors(text: str, error: ApiError | yaml.YAMLError | str) -> str:
+    """The text with the complaints as comments: at the top, and above the lines that they are about."""
     lines = [row for row in text.splitlines() if not row.startswith("#! ")]
-    if isinstance(error, str):
-        return "\n".join([f"#! {part}" for part in error.splitlines()] + lines) + "\n"
-    plain = "\n".join(lines)
+    message = f"not YAML: {error}" if isinstance(error, yaml.YAMLError) else str(error)
     notes: dict[int, list[str]] = {}
-    for path, message in error.causes:
-        at = line_of_field(plain, path)
-        if at:
-            notes.setdefault(at, []).append(f"#! ^ below: {path}: {message}".replace("\n", " "))
-    built = [f"#! {part}" for part in error.message.splitlines()]
+    if isinstance(error, ApiError):
+        plain = "\n".join(lines)
+        for path, complaint in complaints(error):
+            if at := line_of_field(plain, path):
+                notes.setdefault(at, []).append(f"#! ^ below: {path}: {complaint}".replace("\n", " "))
+    elif isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        body = [number for number, row in enumerate(lines, 1) if not row.startswith("#")]
+        at = body[min(error.problem_mark.line, len(body) - 1)]
+        message = f"not YAML: {error.problem}"
+        notes[at] = [f"#! ^ below: {error.problem}"]
+    built = [f"#! {part}" for part in message.splitlines()]
     for number, row in enumerate(lines, 1):
         built += notes.get(number, [])
         built.append(row)
@@ -125,7 +139,7 @@ async def edit(context: Context) -> None:
         try:
             new = yaml.safe_load(body_text)
         except yaml.YAMLError as error:
-            path.write_text(with_errors(edited, f"not YAML: {error}"), "utf-8")
+            path.write_text(with_errors(edited, error), "utf-8")
             continue
         if not isinstance(new, dict) or not isinstance(new.get("metadata"), dict):
             path.write_text(with_errors(edited, "this is not a Kubernetes object"), "utf-8")

@@ -15,7 +15,7 @@ from kubetui.live.discovery import MANIFEST_SOURCES
 from kubetui.live.lines import Line, line, yaml_lines
 from kubetui.live.manifests import REQUEST, Document, Source
 from kubetui.live.objects import Obj
-from kubetui.live.text import clean
+from kubetui.live.text import clean, value_text
 from kubetui.live.undo import recreated, restored
 from kubetui.screens.dialogs import Choice, Confirm
 from kubetui.screens.preview import PreviewScreen, document_ref, get_or_none
@@ -183,7 +183,7 @@ async def diff(context: Context) -> None:
                 )
             )
         )
-        if document.message:
+        if document.message and not document.drift:
             lines.append(line(f"   {clean(document.message)}", "dim"))
         for drift in document.drift:
             lines.append(line(f"   {clean(drift.path)}", "accent"))
@@ -196,7 +196,7 @@ async def diff(context: Context) -> None:
 
 
 def _text(value: Any) -> str:
-    return "(not set)" if value is None else str(value)
+    return "(not set)" if value is None else value_text(value)
 
 
 async def open_manifest(context: Context) -> None:

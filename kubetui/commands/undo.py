@@ -18,7 +18,7 @@ from kubetui.live.errors import ApiError
 from kubetui.live.lines import Line, line
 from kubetui.live.merge import Clash
 from kubetui.live.objects import Obj, dig, uid_of
-from kubetui.live.text import clean, plural
+from kubetui.live.text import clean, plural, value_text
 from kubetui.live.undo import restored, taken_back
 from kubetui.screens.dialogs import Confirm
 
@@ -115,7 +115,7 @@ def change_lines(changes: Sequence[tuple[str, Any, Any]]) -> list[Line]:
 
 
 def _short(value: Any) -> str:
-    text = str(value)
+    text = value_text(value)
     return text if len(text) <= 300 else text[:300] + "…"
 
 

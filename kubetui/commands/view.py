@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -95,7 +96,9 @@ async def describe(context: Context) -> None:
             return [line("  loading…" if not watched.synced else f"  {ref.word} is gone", "dim")]
         return describe_object(obj, list(events), app.clock())
 
-    screen = TextScreen(f"describe {clean(ref.word)}", produce, refs=[ref], each_second=True)
+    screen = TextScreen(
+        f"describe {clean(ref.word)}", produce, refs=[ref], places=("describe", "text"), each_second=True
+    )
     watched = _watch_one(screen, app, ref)
     events = _watch_events(screen, app, ref)
     app.log_command(f"kubectl describe {ref.kind.lower()} {ref.name}{ref.flags}")
@@ -349,8 +352,11 @@ async def save(context: Context) -> None:
     import asyncio
 
     widget = context.widget
-    kind = "log" if isinstance(widget, LogView) else "txt"
-    default = str(Path.cwd() / f"kubetui-{time.strftime('%Y%m%d-%H%M%S')}.{kind}")
+    screen = context.app.key_screen
+    ending = "log" if isinstance(widget, LogView) else "yaml" if "yaml" in context.places else "txt"
+    words = re.sub(r"[^A-Za-z0-9.-]+", "-", screen.TITLE_TEXT if screen is not None else "").strip("-")
+    words = words.removeprefix("yaml-")[:100] or "kubetui"
+    default = str(Path.cwd() / f"{words}-{time.strftime('%Y%m%d-%H%M%S')}.{ending}")
     path = await context.app.ask(Prompt("Save to", default))
     if not path:
         return

@@ -169,6 +169,16 @@ def summarize_change(old: Obj, new: Obj, limit: int = 3) -> str:
     return ", ".join(parts)
 
 
+_SAME_IMAGE = re.compile(
+    r"(?P<image>[^\s:]+(?::\d+/[^\s:]+)?)(?P<old>[:@]\S+) → (?P=image)(?P<new>[:@][^\s,]+)"
+)
+
+
+def shorten_change(text: str) -> str:
+    """Say an image's name once where its tag alone has changed: ``image nginx:1.26 → :1.27``."""
+    return _SAME_IMAGE.sub(r"\g<image>\g<old> → \g<new>", text)
+
+
 def _short_path(path: str, template: Obj) -> str:
     """``spec.containers[app].image`` → ``image`` where there is one container, ``app.image`` where there are more."""
     text = path.removeprefix("spec.").removeprefix("metadata.")

@@ -49,8 +49,11 @@ class LogQuery:
             self._ordered_key = key
         return self._ordered
 
-    def neighbour(self, number: int, *, forward: bool) -> int | None:
-        """The next (or previous) found line after line ``number`` in order of time; None at the end."""
+    def neighbour(self, number: int, *, forward: bool, itself: bool = False) -> int | None:
+        """The next (or previous) found line after line ``number`` in order of time; None at the end.
+
+        With ``itself`` it may be that line.
+        """
         numbers = self.numbers()
         if not numbers:
             return None
@@ -60,7 +63,7 @@ class LogQuery:
         while low < high:
             middle = (low + high) // 2
             candidate = (time_of(numbers[middle]), numbers[middle])
-            if candidate < here or (forward and candidate == here):
+            if candidate < here or (forward != itself and candidate == here):
                 low = middle + 1
             else:
                 high = middle

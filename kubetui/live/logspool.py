@@ -253,7 +253,12 @@ class LogSpool:
                         low = middle
                     else:
                         high = middle - 1
-                found.append(low)
+                # a class of characters may have gone on over the line's end, where a line by itself ends
+                whole = b"\n" not in match.group() or pattern.search(
+                    data, offsets[low] - begin, offsets[low + 1] - begin - 1
+                )
+                if whole:
+                    found.append(low)
                 line = low + 1
                 if line >= number:
                     break
@@ -262,8 +267,11 @@ class LogSpool:
 
 
 def compile_bytes(text: str) -> re.Pattern[bytes]:
-    """Compile user input for :meth:`LogSpool.search`: smart case, literal where it is no expression."""
-    flags = re.IGNORECASE if text == text.lower() else 0
+    """Compile user input for :meth:`LogSpool.search`: smart case, literal where it is no expression.
+
+    ``^`` and ``$`` are the ends of a line.
+    """
+    flags = re.MULTILINE | (re.IGNORECASE if text == text.lower() else re.NOFLAG)
     try:
         compiled = re.compile(text.encode(), flags)
     except re.error:

@@ -7,7 +7,9 @@ the cursor, or reverse the reading direction of the rest of the line. Ages are p
 
 from __future__ import annotations
 
+import json
 import re
+import textwrap
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -196,6 +198,19 @@ def near(pattern: str, text: str) -> tuple[int, tuple[int, ...]] | None:
         return found
     spread = found[1][-1] - found[1][0]
     return found if spread <= 3 * len(pattern) + 4 else None
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Cut into rows of at most ``width`` cells, at spaces where there are some."""
+    rows = textwrap.wrap(text, max(8, width))
+    return [row if cell_len(row) <= width else fit(row, width) for row in rows]
+
+
+def value_text(value: object) -> str:
+    """A field's value as YAML has it on one line: ``true`` and ``null``, not Python's words for them."""
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def plural(count: int, word: str) -> str:

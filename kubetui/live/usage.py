@@ -112,6 +112,11 @@ class UsageBook:
         self.nodes: dict[str, Series] = {}
         self.rows: dict[PodKey, Usage] = {}
 
+    def of_node(self, name: str) -> Usage | None:
+        """What a node uses."""
+        series = self.nodes.get(name)
+        return _row(series) if series is not None and series.cpu else None
+
     def take(self, pods: Iterable[Obj], nodes: Iterable[Obj]) -> set[PodKey]:
         """Take one answer in; return the pods whose numbers are new or gone."""
         changed: set[PodKey] = set()

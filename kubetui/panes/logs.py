@@ -79,7 +79,8 @@ def status_spans(
             numbers = view.hits_query.numbers()
             if total <= 50_000 and view.hit in numbers:
                 place = f"{numbers.index(view.hit) + 1} of "
-        left.append((f"  /{clean(view.hits_query.text)} {place}{total}", "key"))
+        more = "…" if view.seeking else ""
+        left.append((f"  /{clean(view.hits_query.text)} {place}{total}{more}", "key"))
     if errors:
         right.append((f"{len(errors)} unreadable  ", "warn"))
     if view.unseen:

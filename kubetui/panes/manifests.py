@@ -6,7 +6,7 @@ from kubetui.context import Ref
 from kubetui.live.discovery import MANIFEST_SOURCES
 from kubetui.live.manifests import Document, Source, common_folder, source_of
 from kubetui.live.session import Session
-from kubetui.live.text import parse_time
+from kubetui.live.text import parse_time, value_text
 from kubetui.widgets.pane import Pane
 from kubetui.widgets.table import Cell, Column, Row, Table, cell, since
 
@@ -69,6 +69,8 @@ class ManifestsPane(Pane):
         if source.error_message:
             where = f"line {source.error_line}: " if source.error_line else ""
             detail = where + source.error_message
+        elif source.state == "missing":
+            detail = "not there any more: what it made stays until it is back"
         if source.mode == "manual":
             detail = "manual  " + detail
         return Row(
@@ -89,7 +91,8 @@ class ManifestsPane(Pane):
         detail = document.message
         if document.drift:
             first = document.drift[0]
-            detail = f"{first.path}: file {first.file}, live {first.live}"
+            file, live = ("not set" if v is None else value_text(v) for v in (first.file, first.live))
+            detail = f"{first.path}: file {file}, live {live}"
             if len(document.drift) > 1:
                 detail += f", +{len(document.drift) - 1} more"
         title = f"  └ {document.kind}/{document.name}"

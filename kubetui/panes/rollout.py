@@ -10,7 +10,7 @@ from rich.cells import cell_len
 
 from kubetui.context import Ref
 from kubetui.live.health import PodView, images_of
-from kubetui.live.history import HistoryEntry, changed_fields, history_of, summarize_change
+from kubetui.live.history import HistoryEntry, changed_fields, history_of, shorten_change, summarize_change
 from kubetui.live.lines import Line, line
 from kubetui.live.objects import Obj, dig
 from kubetui.live.rollout import Revision, Rollout, rollout_of
@@ -69,16 +69,15 @@ def rollout_lines(
     revisions without pods that can be gone back to, newest first.
     """
     style = PHASE_STYLE[rollout.phase]
-    head: list[tuple[str, str]] = [
-        (f" {PHASE_WORD[rollout.phase]}", style),
-        (f"  {rollout.headline}", "text"),
-    ]
+    word = f" {PHASE_WORD[rollout.phase]}  "
+    head, *more = _rows(word, rollout.headline, width)
     extra = []
     if rollout.min_ready_left is not None:
         extra.append(f"available in {seconds_text(rollout.min_ready_left)}")
     if rollout.deadline_left is not None:
         extra.append(f"deadline in {seconds_text(rollout.deadline_left)}")
-    lines = [Line(tuple(head))]
+    word = word.rstrip()
+    lines = [Line(((word, style), (head[len(word) :], "text"))), *(line(row, "text") for row in more)]
     if extra:
         lines.append(line(" " + " · ".join(extra), "warn" if rollout.phase == "stuck" else "dim"))
     if rollout.kind in ("Deployment", "StatefulSet", "DaemonSet"):
@@ -89,9 +88,11 @@ def rollout_lines(
             up = sum(1 for r in rollout.revisions for p in r.pods if p.health == "ok")
             missing = max(0, rollout.desired - up)
             used = f"   {up} of {rollout.desired} up"
-            lines.append(
-                Line(((budget, "dim"), (used, "bad" if missing > rollout.max_unavailable else "dim")))
-            )
+            tint = "bad" if missing > rollout.max_unavailable else "dim"
+            if cell_len(budget + used) <= width:
+                lines.append(Line(((budget, "dim"), (used, tint))))
+            else:
+                lines += [line(budget, "dim"), line(used, tint)]
         else:
             lines.append(line(f" {rollout.strategy}", "dim"))
     for trouble in rollout.troubles:
@@ -102,9 +103,7 @@ def rollout_lines(
         count = f" ×{trouble.count}" if trouble.count > 1 else ""
         text = clean(trouble.message)
         sign = f" ▲ {word}{count} "
-        parts = textwrap.wrap(text, max(20, width - 2), initial_indent=sign, subsequent_indent="   ") or [
-            sign
-        ]
+        parts = _rows(sign, text, width)
         lines.append(Line(((sign, tint), (parts[0][len(sign) :], "text"))))
         lines += [line(part, "text") for part in parts[1 : max(1, 9 - len(lines))]]
     lines.append(line())
@@ -125,11 +124,16 @@ def rollout_lines(
     return lines
 
 
+def _rows(start: str, text: str, width: int) -> list[str]:
+    """A sign and what it says, in as many rows as that takes."""
+    return textwrap.wrap(text, max(20, width - 2), initial_indent=start, subsequent_indent="   ") or [start]
+
+
 def _earlier_line(entry: HistoryEntry, summary: str, width: int, now: float) -> Line:
     number, old = f"   #{entry.number}  ", age(entry.created, now) if entry.created else ""
     what = clean(entry.images) + (f"  “{clean(entry.cause)}”" if entry.cause else "")
     if summary and not entry.cause:
-        what += f"  {clean(summary)}"
+        what += f"  {clean(shorten_change(summary))}"
     room = max(8, width - len(number) - len(old) - 3)
     return Line(((number, "dim"), (fit(what, room), "dim"), (f"  {old}", "faint")))
 
@@ -156,6 +160,8 @@ def _revision_lines(revision: Revision, summary: str, scale: int, width: int, no
     lines = [Line(tuple(head))]
     lines.append(Line((("   ", "text"), *_bar(revision, scale, max(8, width - 5)))))
     note = " · ".join(filter(None, (clean(summary), clean(revision.cause) and f"“{clean(revision.cause)}”")))
+    if cell_len(note) > width - 4:
+        note = shorten_change(note)
     if note:
         lines.append(line("   " + fit(note, width - 4).rstrip(), "dim"))
     lines.append(line())

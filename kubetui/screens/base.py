@@ -146,6 +146,9 @@ class KeyScreen(PatientScreen[None]):
         """Whether CPU and memory are on the screen, so that they have to be measured."""
         return False
 
+    def usage_changed(self, changed: set[tuple[str, str]]) -> None:
+        """CPU and memory of these pods (namespace, name), and of all nodes, have been measured anew."""
+
     def again(self) -> Callable[[], KeyScreen] | None:
         """How to open this screen once more after it was left, where that makes sense."""
         return None

@@ -20,6 +20,7 @@ from kubetui.live.session import Watched
 from kubetui.live.text import clean, parse_time
 from kubetui.screens.base import KeyScreen
 from kubetui.widgets.chrome import PaneTitle
+from kubetui.widgets.soon import soon
 from kubetui.widgets.table import Cell, Column, Row, Table, cell, since
 
 # Words of the servers' STATUS columns, by what they mean.
@@ -28,6 +29,11 @@ _GOOD = frozenset(
 )
 _DONE = frozenset({"Completed", "Succeeded", "Complete", "Terminating", "SchedulingDisabled"})
 _BUSY = frozenset({"Pending", "ContainerCreating", "PodInitializing", "Progressing", "Unknown", "Released"})
+USE = [
+    Column("cpu", "CPU", right=True, drop=2, minimum=14, maximum=14),
+    Column("memory", "MEM", right=True, drop=2, minimum=15, maximum=15),
+]
+METERED = (("", "pods"), ("", "nodes"))
 PATIENCE = 60.0  # seconds that a pod may be Pending before it counts as broken
 
 
@@ -73,6 +79,8 @@ class BrowserScreen(KeyScreen):
         self._changed: dict[str, Obj] = {}
         self._deleted: set[str] = set()
         self._pending: dict[str, Obj] = {}
+        self._metered = (kind.group, kind.resource) in METERED
+        self._measured: list[str] = []
         self._columns_known: list[Obj] = []
         self._custom: list[CustomColumn] = []
         self._status_index: int | None = None
@@ -158,6 +166,7 @@ class BrowserScreen(KeyScreen):
         watched = self._watched
         if watched is None:
             return
+        self._hide_columns()
         columns = next((m.columns for m in watched.mirrors if m.columns), [])
         if columns and columns != self._columns_known:
             self._columns_known = columns
@@ -208,6 +217,8 @@ class BrowserScreen(KeyScreen):
                     middle=first,
                 )
             )
+        if self._metered:
+            columns += USE
         if self._custom:
             by_title = {c.title: c for c in columns}
             chosen = [columns[0]]
@@ -217,12 +228,53 @@ class BrowserScreen(KeyScreen):
             columns = chosen
         sort, descending = self.table.sort_key, self.table.descending
         self.table.set_columns(columns)
-        self.table.hidden = (
-            frozenset() if self.kind.namespaced and len(self.chosen) != 1 else frozenset({"namespace"})
-        )
+        self._hide_columns()
         keys = {c.key for c in columns}
         self.table.sort_key = sort if sort in keys else "c0" if "c0" in keys else columns[1].key
         self.table.descending = descending
+
+    def _hide_columns(self) -> None:
+        """Columns that would say the same in every row, or nothing at all."""
+        hidden = set() if self.kind.namespaced and len(self.chosen) != 1 else {"namespace"}
+        if not self.app.measuring.served:
+            hidden |= {column.key for column in USE}
+        self.table.hidden = frozenset(hidden)
+
+    def shows_usage(self) -> bool:
+        """Pods and nodes have columns for it."""
+        return self._metered and self.table.shows("cpu")
+
+    def usage_changed(self, changed: set[tuple[str, str]]) -> None:
+        """Bring the rows up to date that were measured anew."""
+        if self._metered:
+            rows = self.table.rows.items()
+            nodes = not self.kind.namespaced
+            self._measured = [
+                u for u, r in rows if nodes or (namespace_of(r.data), name_of(r.data)) in changed
+            ]
+            self._show_some_usage()
+
+    def _show_some_usage(self) -> None:
+        """A slice at a time: thousands of rows at once would be felt."""
+        some, self._measured = self._measured[:300], self._measured[300:]
+        if self._watched is None:
+            return
+        known = {uid: row for uid in some if (row := self._watched.get(uid)) is not None}
+        self._changed = {**known, **self._changed}
+        self.after_pump()
+        if self._measured:
+            soon(self, 0.05, self._show_some_usage)
+
+    def _use(self, obj: Obj) -> list[Cell]:
+        book = self.app.measuring.book
+        name = name_of(obj)
+        found = book.rows.get((namespace_of(obj), name)) if self.kind.namespaced else book.of_node(name)
+        if found is None:
+            return [cell("-", "faint")] * len(USE)
+        return [
+            Cell(found.cpu_text, found.cpu_style, found.cpu),
+            Cell(found.memory_text, found.memory_style, found.memory),
+        ]
 
     def _row(self, uid: str, row: Obj) -> Row:
         obj = row.get("object") or {}
@@ -249,9 +301,13 @@ class BrowserScreen(KeyScreen):
                 built.append(cell("" if value is None else value, health))
                 continue
             built.append(self._cell(index, value))
-        cells = [cell(namespace_of(obj), "dim"), *built]
+        by_key = {f"c{i}": c for i, c in enumerate(built)}
+        if self._metered:
+            for index in range(len(built), len(self._columns_known)):
+                by_key[f"c{index}"] = Cell("-", "faint", "")
+            by_key |= dict(zip((column.key for column in USE), self._use(obj), strict=True))
+        cells = [cell(namespace_of(obj), "dim"), *by_key.values()]
         if self._custom:
-            by_key = {f"c{i}": c for i, c in enumerate(built)}
             cells = [cells[0]]
             for column, custom in zip(self.table.columns[1:], self._custom, strict=False):
                 if column.key in by_key:

@@ -22,7 +22,7 @@ from textual.strip import Strip
 from kubetui.live.logquery import LogQuery
 from kubetui.live.logspool import LogSource, LogSpool
 from kubetui.live.selection import compile_pattern
-from kubetui.live.text import clean, clean_log, fit
+from kubetui.live.text import clean, clean_log, fit, wrapped
 from kubetui.widgets.lines import highlight, style_range
 from kubetui.widgets.soon import soon
 from kubetui.widgets.viewport import Viewport
@@ -62,6 +62,8 @@ class LogView(Viewport):
         self._rows: list[tuple[int, Strip]] = []
         self._rows_key: tuple[Any, ...] = ()
         self._stepping = False
+        self._seeking = 0  # a match is looked for: 1 downwards, -1 upwards
+        self._sought = 0  # among so many lines
 
     # -- contents ------------------------------------------------------------------------------------------------
 
@@ -71,6 +73,7 @@ class LogView(Viewport):
         self.hits_query = self.line_filter = None
         self._pattern = None
         self.hit = -1
+        self._seeking = 0
         self._seen = self.unseen = 0
         self.follow = True
         self._labels = []
@@ -128,9 +131,9 @@ class LogView(Viewport):
         self.hit = -1
         self._strips.clear()
         self._rows_key = ()
+        self._seeking = 0
         if self.hits_query is not None:
-            while self.hits_query.step() and len(self.hits_query) == 0 and self.hits_query.scanned < 200_000:
-                pass
+            self.hits_query.step(0.03)
             self._start_stepping()
             self.next_hit(-1 if self.follow else 1)
         self.refresh()
@@ -157,19 +160,41 @@ class LogView(Viewport):
         self.refresh()
 
     def next_hit(self, step: int) -> None:
-        """Go to the next (1) or previous (-1) match from the last one shown."""
-        if self.hits_query is None or not self.line_total():
+        """Go to the next (1) or previous (-1) match from the last one shown; past the last one it begins anew.
+
+        Where that cannot be said yet, because the log is still being searched, it goes there once it can.
+        """
+        self._seeking, self._sought = step, len(self.spool)
+        self._seek()
+
+    @property
+    def seeking(self) -> bool:
+        """Whether it goes to a match as soon as the log has been searched as far as that takes."""
+        return self._seeking != 0
+
+    def _seek(self) -> None:
+        query, step = self.hits_query, self._seeking
+        if query is None or not step or not self.line_total():
             return
-        start = self.hit
-        if start < 0:
-            edge = min(self.top if step > 0 else self.top + self.body_height - 1, self.line_total() - 1)
-            start = self.number_at(edge)
-            numbers = self.hits_query.numbers()
-            found = start if start in numbers[-2000:] else self.hits_query.neighbour(start, forward=step > 0)
+        searched = query.scanned >= self._sought
+        if not searched and (step < 0 or self.spool.version):
+            return  # a nearer one may come: lines are searched in the order in which they arrived
+        first = self.hit < 0
+        if first:
+            edge = self.top if step > 0 else self.top + self.body_height - 1
+            start = self.number_at(min(edge, self.line_total() - 1))
         else:
-            found = self.hits_query.neighbour(start, forward=step > 0)
-        if found is None:
+            start = self.hit
+        found = query.neighbour(start, forward=step > 0, itself=first)
+        if found is None and not searched:
             return
+        self._seeking = 0
+        if found is None and len(query):
+            found = query.numbers()[0 if step > 0 else -1]
+        if found is not None:
+            self._show_hit(found)
+
+    def _show_hit(self, found: int) -> None:
         self.hit = found
         position = self._position_of(found)
         self.pause()
@@ -190,6 +215,7 @@ class LogView(Viewport):
         for query in (self.line_filter, self.hits_query):
             if query is not None and query.scanned < len(self.spool):
                 more = query.step() or more
+        self._seek()
         if self.line_filter is not None:
             if self.follow:
                 self.top = self.last_top
@@ -219,6 +245,7 @@ class LogView(Viewport):
 
     def set_top(self, top: int) -> None:
         """Move; leaving the end stops following, reaching it goes on."""
+        self._seeking = 0
         if top < self.top and self.follow:
             delta = top - self.top
             self.pause()
@@ -237,6 +264,7 @@ class LogView(Viewport):
 
     def to_end(self) -> None:
         """Follow."""
+        self._seeking = 0
         self.follow = True
         self.unseen = 0
         self.top = self.last_top
@@ -246,6 +274,7 @@ class LogView(Viewport):
 
     def to_start(self) -> None:
         """The first line."""
+        self._seeking = 0
         self.pause()
         self.top = 0
         self._rows_key = ()
@@ -282,8 +311,9 @@ class LogView(Viewport):
             if selection is not None and (span := selection.get_span(y)) is not None:
                 strip = style_range(strip, span[0], span[1], self.palette.selection)
             return strip.apply_offsets(0, y)
-        if not rows and y == 1 and self.empty_text:
-            return Strip([Segment("  " + fit(clean(self.empty_text), width - 2), self.palette["dim"])], width)
+        words = wrapped(clean(self.empty_text), width - 4) if not rows and y >= 1 else []
+        if 0 <= y - 1 < len(words):
+            return Strip([Segment("  " + fit(words[y - 1], width - 2), self.palette["dim"])], width)
         return Strip.blank(width)
 
     def _visible_rows(self, width: int) -> list[tuple[int, Strip]]:

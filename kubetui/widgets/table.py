@@ -18,7 +18,7 @@ from textual.message import Message
 from textual.strip import Strip
 
 from kubetui.live.selection import NO_FILTER, Filter
-from kubetui.live.text import clean, fit
+from kubetui.live.text import clean, fit, wrapped
 from kubetui.widgets.rows import Cell, Column, Reversed, Row, cell, rank, since
 from kubetui.widgets.viewport import Viewport
 
@@ -419,8 +419,9 @@ class Table(Viewport):
             return self._paint_header(width)
         index = self.top + y - 1
         if index >= len(self.order):
-            if not self.order and y == 2 and (words := self._why_empty()):
-                return Strip([Segment("  " + fit(words, width - 2), self.palette["dim"])], width)
+            words = wrapped(self._why_empty(), width - 4) if not self.order and y >= 2 else []
+            if 0 <= y - 2 < len(words):
+                return Strip([Segment("  " + fit(words[y - 2], width - 2), self.palette["dim"])], width)
             return Strip.blank(width)
         row = self.order[index]
         now = self.now()

@@ -126,6 +126,7 @@ class FakeAPI:
         self.folders: set[str] = {"/tmp"}
         self.evil: list[str] = []  # further members of what tar sends
         self.no_tar = False
+        self.budgeted: set[str] = set()  # pods that a disruption budget keeps
 
     # -- state ----------------------------------------------------------------------------------------------------
 
@@ -506,6 +507,8 @@ class FakeAPI:
                     }
                 )
             if sub == "eviction":
+                if name in self.budgeted:
+                    raise Status(429, "TooManyRequests", "Cannot evict pod as it would violate the budget.")
                 self.remove(kind.kind, name, namespace)
                 return web.json_response({"kind": "Status", "status": "Success"}, status=201)
             if request.method == "GET":

@@ -11,6 +11,7 @@ from fakeapi import Status
 from steps import answer, editor, nodes, open_rollback, replicas, shown, yes
 from terminal import Terminal, key_event
 
+from kubetui.commands.drain import DrainScreen
 from kubetui.screens.browser import BrowserScreen
 from kubetui.screens.dashboard import Dashboard
 from kubetui.screens.dialogs import Confirm
@@ -261,6 +262,54 @@ async def test_drain(term: Terminal) -> None:
     await yes(term)
     await term.sees("11 of 11 pods are gone")
     assert term.api.get("Node", "kubetui")["spec"]["unschedulable"] is True
+
+
+async def held_drain(term: Terminal) -> DrainScreen:
+    term.api.budgeted = {"web-6b7c4d9f8-4kx2p"}
+    await nodes(term)
+    await term.press("D")
+    await yes(term)
+    await term.sees("10 of 11 pods are gone")
+    await term.sees("waiting: Cannot evict pod")
+    assert isinstance(term.app.screen, DrainScreen)
+    return term.app.screen
+
+
+async def test_drain_stop(term: Terminal) -> None:
+    screen = await held_drain(term)
+    await term.press("x")
+    await term.sees("stays: the drain was stopped")
+    await term.wait(lambda: screen.ended)
+    term.api.budgeted.clear()
+    assert term.api.get("Node", "kubetui")["spec"]["unschedulable"] is True
+    assert term.api.get("Pod", "web-6b7c4d9f8-4kx2p")
+
+
+async def test_a_drain_ends_when_its_cordon_is_taken_back(
+    term: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kubetui.commands.drain.AGAIN_SECONDS", 0.05)
+    screen = await held_drain(term)
+    await term.press("escape", "u")
+    await yes(term)
+    await term.wait(lambda: screen.ended)
+    term.api.budgeted.clear()
+    assert term.api.get("Pod", "web-6b7c4d9f8-4kx2p")
+
+
+async def test_drain_takes_every_marked_node(term: Terminal) -> None:
+    other = copy.deepcopy(term.api.get("Node", "kubetui"))
+    other["metadata"].update(name="second", uid="node-second")
+    term.api.put(other)
+    await nodes(term)
+    await term.wait(lambda: len(term.app.screen.table.order) == 2)
+    term.api.change("Pod", "db-1", lambda p: p["spec"].update(nodeName="second"))
+    await term.press("ctrl+a", "D")
+    await term.sees("Drain 2 nodes?")
+    await term.sees("11 pods will be evicted")
+    await yes(term)
+    await term.sees("11 of 11 pods are gone")
+    assert all(term.api.get("Node", n)["spec"].get("unschedulable") for n in ("kubetui", "second"))
 
 
 async def test_edit_keeps_what_somebody_else_changed_meanwhile(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 from fakeworld import World, waiting_file
 from steps import manifest, open_logs, paused_source, pick, replicas, requested, shown, yes
 from terminal import Terminal
 
+from kubetui.live.logquery import LogQuery
+from kubetui.live.logspool import LogSource, LogSpool
 from kubetui.screens.text import TextScreen
+from kubetui.widgets.logview import LogView
 
 
 async def test_log_wrap(term: Terminal) -> None:
@@ -27,7 +31,7 @@ async def test_log_stamps(term: Terminal) -> None:
 async def test_log_names(term: Terminal) -> None:
     screen = await open_logs(term)
     await term.sees("│")
-    await term.press("N")
+    await term.press("o")
     assert not screen.logview.names
 
 
@@ -115,6 +119,51 @@ async def test_next_hit(term: Terminal) -> None:
     assert screen.logview.hit != first[0]
 
 
+async def long_log(term: Terminal, lines: int) -> LogView:
+    screen = await open_logs(term)
+    spool = LogSpool()
+    source = spool.add_source(LogSource("long", "app"))
+    stamp = "2026-01-01T00:00:{:02}.{:06}Z"
+    for start in range(0, lines, 10_000):
+        numbers = range(start, start + 10_000)
+        spool.append(source, [f"{stamp.format(n // 10**6, n % 10**6)} line {n}".encode() for n in numbers])
+    screen.stream.close()
+    screen.logview.set_spool(spool)
+    return screen.logview
+
+
+async def test_a_search_goes_to_a_match_however_far_it_is(term: Terminal) -> None:
+    view = await long_log(term, 260_000)
+    await term.press("g", "slash", *"line 250000", "enter")
+    await term.sees("line 250000")
+    await term.sees("1 of 1")
+    assert not view.seeking
+
+
+async def test_a_search_from_the_end_finds_the_last_match_not_the_first(term: Terminal) -> None:
+    view = await long_log(term, 260_000)
+    assert view.follow
+    await term.press("slash", *"line .*7777$", "enter")
+    await term.sees("line 257777")
+    await term.press("n")  # there is none below
+    await term.wait(lambda: "line 7777\n" in term.text())
+    await term.press("N")
+    await term.sees("line 257777")
+
+
+async def test_who_moves_on_is_not_taken_to_a_match(term: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    view = await long_log(term, 10_000)
+    with monkeypatch.context() as patch:
+        patch.setattr(LogQuery, "step", lambda *_: True)  # a search that takes its time
+        view.search("line 9000")
+        assert view.seeking
+        view.to_start()
+    view.changed()
+    await term.wait(lambda: len(view.hits_query) == 1)
+    await term.pilot.pause(0.05)
+    assert view.top == 0
+
+
 async def test_previous_hit(term: Terminal) -> None:
     await term.workload("web")
     await term.press("y")
@@ -199,8 +248,17 @@ async def test_manifest_apply_file(term: Terminal) -> None:
 async def test_manifest_diff(term: Terminal) -> None:
     await manifest(term, "api.yaml")
     await term.press("d")
-    await term.sees("spec.replicas")
     await term.sees("file  2")
+    assert term.text().count("spec.replicas") == 1
+
+
+async def test_values_are_shown_as_yaml_has_them(term: Terminal) -> None:
+    await term.workload("nightly")
+    await term.press("S")
+    await term.wait(lambda: term.app.undo_stack)
+    await term.press("u")
+    await term.sees("- true")
+    await term.sees("+ false")
 
 
 async def test_manifest_accept(term: Terminal) -> None:

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from steps import open_logs
+from steps import editor, open_logs
 from terminal import Terminal
 
 from kubetui.live.lines import Line, line
 from kubetui.screens.browser import BrowserScreen
 from kubetui.screens.dialogs import Prompt
+from kubetui.screens.logs import LogScreen
 from kubetui.screens.text import TextScreen
 
 
@@ -44,6 +45,23 @@ async def test_yaml(term: Terminal) -> None:
     await term.sees("progressDeadlineSeconds: 600")
     term.api.change("Deployment", "web", lambda d: d["spec"].update(progressDeadlineSeconds=601))
     await term.sees("progressDeadlineSeconds: 601")
+
+
+async def test_from_one_page_about_an_object_to_the_others(
+    term: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    editor(tmp_path, monkeypatch, 'sed -i "s/replicas: 3/replicas: 6/" "$1"')
+    await term.workload("api")
+    await term.press("d")
+    await term.sees("StrategyType:")
+    await term.press("y")
+    await term.sees("progressDeadlineSeconds: 600")
+    await term.press("e")
+    await term.sees("replicas: 6")
+    await term.press("l")
+    await term.wait(lambda: isinstance(term.app.screen, LogScreen))
+    await term.press("escape", "d")
+    await term.sees("StrategyType:")
 
 
 async def test_tree(term: Terminal) -> None:

@@ -121,6 +121,26 @@ def test_search_and_filter_step_by_step(spool: LogSpool) -> None:
     assert spool.read(query.numbers()[1]).text == "needle that came late"
 
 
+@pytest.mark.parametrize(
+    ("text", "hits"),
+    [
+        ("^b", [1]),
+        ("c$", [0, 3]),
+        ("^a b c$", [0]),
+        ("c[^x]b", [3]),  # not over the end of the first line
+        (r"c\s+b", [3]),
+        (r"b\s", [0, 1, 3]),
+        ("[^z]x", [1]),
+    ],
+)
+def test_an_expression_sees_one_line_at_a_time(spool: LogSpool, text: str, hits: list[int]) -> None:
+    spool.append(0, [stamped(i, line) for i, line in enumerate(["a b c", "b x", "x", "c b c"])])
+    query = LogQuery(spool, text)
+    while query.step():
+        pass
+    assert list(query.numbers()) == hits
+
+
 def test_expressions() -> None:
     assert compile_bytes("Error").flags & re.IGNORECASE == 0
     assert compile_bytes("error").search(b"an ERROR")

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 from fakeapi import FakeAPI, Status
 from fakeworld import World
+from steps import answer
 from terminal import terminal
 
 from kubetui.live.layout import LayoutState, arrange
 from kubetui.live.pulse import node_health, warnings_of
 from kubetui.live.usage import HISTORY, Bounds, UsageBook, load_style, node_bounds, pod_bounds, sparkline
 from kubetui.panes.usage import share
+from kubetui.screens.browser import USE, BrowserScreen
 
 
 def metrics(at: str, name: str = "a", **containers: str) -> dict[str, Any]:
@@ -144,6 +146,29 @@ async def test_columns_of_the_pods_at_wide_widths(api: FakeAPI, tmp_path: Path) 
         await term.sees("MEM")
 
 
+async def test_the_tables_of_pods_and_nodes_show_their_use(api: FakeAPI, tmp_path: Path) -> None:
+    api.closed["/apis/metrics.k8s.io/v1beta1/pods"] = Status(403, "Forbidden", "not all of them")
+    async with terminal(api, tmp_path, (120, 40)) as term:
+        await term.command("po default")  # another namespace than the chosen one is measured as well
+        await term.sees("272m")
+        await term.press("o")
+        await term.press(*"CPU", "enter")
+        table = await term.wait(lambda: term.app.screen.table)
+        await term.wait(lambda: table.order[-1].cells[table.columns.index(USE[0])].text == "-")
+        values = [row.cells[table.columns.index(USE[0])].sort or 0.0 for row in table.order]
+        measured = [value for value in values if value]
+        assert measured
+        assert measured == sorted(measured)
+        await term.press("K")
+        await answer(term, "NAME, MEM")
+        await term.wait(lambda: [c.title for c in term.app.screen.table.columns][1:] == ["NAME", "MEM"])
+        await term.sees("Mi")
+        await term.command("nodes")
+        await term.sees("1770m")
+        await term.command("deploy")
+        await term.wait(lambda: term.app.measuring._job is None)
+
+
 async def test_the_pulse_of_nodes_that_are_not_measured(api: FakeAPI, tmp_path: Path) -> None:
     api.closed["/apis/metrics.k8s.io/v1beta1/nodes"] = Status(403, "Forbidden", "not the nodes")
     async with terminal(api, tmp_path, (120, 40)) as term:
@@ -160,6 +185,13 @@ async def test_a_cluster_that_does_not_measure(tmp_path: Path) -> None:
         async with terminal(found, tmp_path, (300, 80)) as term:
             assert not term.app.dashboard.usage.display
             assert "MEM" not in term.text()
+            await term.command("po")
+            await term.sees("RESTARTS")
+            await term.wait(
+                lambda: isinstance(term.app.screen, BrowserScreen) and term.app.screen.table.order
+            )
+            assert "MEM" not in term.text()
+            await term.press("escape")
             await term.press("7")
             await term.sees("does not measure use")
     finally:

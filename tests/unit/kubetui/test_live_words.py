@@ -19,6 +19,7 @@ from kubetui.live.history import (
     changed_fields,
     history_of,
     rollback_patch,
+    shorten_change,
     side_by_side,
     summarize_change,
     without_hash,
@@ -69,6 +70,23 @@ def test_escape_sequences_of_logs() -> None:
     assert clean_log("10%\r50%\r100%") == "100%"
     assert clean_log("a\tb") == "a       b"
     assert clean("\x1b[2Jgone") == "␛[2Jgone"
+
+
+@pytest.mark.parametrize(
+    ("long", "short"),
+    [
+        ("image a.io/b/web:v1 → a.io/b/web:v2", "image a.io/b/web:v1 → :v2"),
+        (
+            "app.image localhost:5000/x:1 → localhost:5000/x:2, +1 more",
+            "app.image localhost:5000/x:1 → :2, +1 more",
+        ),
+        ("image web@0123 → web@4567", "image web@0123 → @4567"),
+        ("image web:v1 → web", "image web:v1 → web"),
+        ("image web:1 → cobweb:2, env added", "image web:1 → cobweb:2, env added"),
+    ],
+)
+def test_a_change_of_a_tag_names_the_image_once(long: str, short: str) -> None:
+    assert shorten_change(long) == short
 
 
 @given(st.text(max_size=60), st.integers(1, 40))

@@ -59,6 +59,14 @@ async def test_forbidden_kinds_say_so(api: FakeAPI, tmp_path: Path) -> None:
         await term.sees('forbidden: secrets is forbidden: User "you"')
 
 
+async def test_why_nothing_is_shown_is_said_in_full(api: FakeAPI, tmp_path: Path) -> None:
+    why = "nobody may look at this " + "and nobody may ask for it either " * 4 + "until the end of days"
+    api.closed["/api/v1/namespaces/default/secrets"] = Status(403, "Forbidden", why)
+    async with terminal(api, tmp_path, (80, 24)) as term:
+        await term.command("secrets")
+        await term.wait(lambda: why in " ".join(term.text().split()))
+
+
 async def test_a_server_without_tables_for_a_kind(api: FakeAPI, tmp_path: Path) -> None:
     api.put(
         {
@@ -141,6 +149,10 @@ async def test_a_cluster_that_is_still_starting(api: FakeAPI, tmp_path: Path) ->
         await term.sees("reading the state folder")
         later.set_result(str(tmp_path / "kubeconfig"))
         await term.wait(lambda: "web" in names(term))
+        term.app.options.progress.put("/srv/app/bad.yaml:6: Deployment default/web: spec.replicas is a word")
+        term.app.options.progress.put("/srv/app/web.yaml: applied Deployment default/web")
+        await term.wait(lambda: len(term.app.command_log) > 1)
+        assert [logged.ok for logged in term.app.command_log] == [False, True]
 
 
 async def test_a_cluster_that_cannot_start(api: FakeAPI, tmp_path: Path) -> None:
