@@ -218,7 +218,8 @@ class Transport:
         body: bytes = answer.content
         if answer.status_code >= 400:
             raise failure(answer.status_code, body)
-        if answer.headers.get("Content-Type", "").startswith("text/plain"):
+        plain = answer.headers.get("Content-Type", "").startswith("text/plain")
+        if plain and not body.lstrip().startswith((b"{", b"[")):  # Podman 5 says so of its statistics too
             return body.decode("utf-8", "replace").strip()  # an id, from what answers with nothing else
         return orjson.loads(body) if body.strip() else None
 
