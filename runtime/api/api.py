@@ -86,7 +86,7 @@ class API(Scaling):
         computed = self.computed.get(resource.group_resource)
         if computed is not None:
             return await list_computed(computed, resource, namespace, options, self.store.revision)
-        return await list_objects(self.store, resource, namespace, options)
+        return await list_objects(self.store, resource, namespace, options, self.compaction.oldest)
 
     def watch(
         self, ctx: RequestContext, resource: Resource, namespace: str, options: WatchOptions
@@ -313,7 +313,7 @@ class API(Scaling):
         check_options(delete_options)
         if delete_options.get("dryRun"):
             ctx.dry_run = True
-        listed = await list_objects(self.store, resource, namespace, list_options)
+        listed = await list_objects(self.store, resource, namespace, list_options, self.compaction.oldest)
         await self._delete_all(ctx, resource, [record.key for record in listed.records], delete_options)
         return Answer(
             {

@@ -45,6 +45,7 @@ async def ensure_cluster(api: API, *, cluster_ip: str, port: int, address: str =
         address: the machine's address, which that Service stands for; none where it has but loopback.
     """
     api.expiry.attend()
+    api.compaction.attend()
     user = system_user("system:apiserver")
     ctx = RequestContext(user, "kube-apiserver", field_validation="Ignore", own=True)
     plain: list[Obj] = [

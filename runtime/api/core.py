@@ -22,6 +22,7 @@ from runtime.store import Key, Record, Store, VersionMismatch
 from .admission import default_chain, well_known_addresses
 from .admission.chain import CONNECT, Attributes, Chain
 from .authorization import Authorizer
+from .compaction import Compaction
 from .computed import Computed
 from .context import MASTERS, Answer, RequestContext, TokenIssuer
 from .conversion import Conversions
@@ -89,6 +90,7 @@ class Core:
         )
         self._pods = PodSubresources(store, self.view, clock, self._writer)
         self.expiry = EventExpiry(store, clock)
+        self.compaction = Compaction(store)
         self._reviews = Reviews(self.authorizer, token_issuer)
         self.computed: dict[str, Computed] = {}
         """Who answers for resources that are not stored, by group resource."""

@@ -176,8 +176,10 @@ def _watch_errors(version: str, match: str, continue_: str, initial_events: bool
     return errors
 
 
-async def list_objects(store: Store, resource: Resource, namespace: str, options: ListOptions) -> ListResult:
-    """One list or one page of it.
+async def list_objects(
+    store: Store, resource: Resource, namespace: str, options: ListOptions, oldest: int = 0
+) -> ListResult:
+    """One list or one page of it; ``oldest`` is the oldest version that may be asked for.
 
     Raises:
         StatusError: 400 for selectors, versions and tokens that can't be read, 410 for a version or token that is
@@ -218,7 +220,7 @@ async def list_objects(store: Store, resource: Resource, namespace: str, options
             raise version_too_large(asked, store.revision)
     if exact > store.revision:
         raise version_too_large(exact, store.revision)
-    records, version = _records(store, place, namespace, exact, start, predicate)
+    records, version = _records(store, place, namespace, exact, start, predicate, oldest)
     if resource.from_storage is not None:
         records = await all_served(resource, records)
     matches = predicate.matches
@@ -236,10 +238,12 @@ async def list_objects(store: Store, resource: Resource, namespace: str, options
 
 
 def _records(
-    store: Store, place: str, namespace: str, exact: int, start: str, predicate: Predicate
+    store: Store, place: str, namespace: str, exact: int, start: str, predicate: Predicate, oldest: int
 ) -> tuple[list[Record], int]:
     if exact:
         try:
+            if exact < oldest:
+                raise Compacted(exact, oldest)
             records = store.list_at(place, namespace, exact)
         except Compacted:
             if start:

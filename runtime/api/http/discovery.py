@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -65,6 +65,13 @@ def _singular(resource: Resource) -> str:
     return resource.singular or resource.kind.lower()
 
 
+def _subresources(resource: Resource) -> Sequence[Subresource]:
+    """In upstream's order: by name, but a custom resource's status comes before its scale."""
+    if resource.custom is not None:
+        return resource.subresources
+    return sorted(resource.subresources, key=lambda one: one.name)
+
+
 def resource_list(resources: list[Resource], group: str, version: str) -> Obj:
     """APIResourceList of one group version."""
     entries: list[Obj] = []
@@ -83,7 +90,7 @@ def resource_list(resources: list[Resource], group: str, version: str) -> Obj:
         if resource.stored:
             entry["storageVersionHash"] = _storage_hash(resource)
         entries.append(entry)
-        for sub in sorted(resource.subresources, key=lambda one: one.name):
+        for sub in _subresources(resource):
             sub_group, sub_version, kind = _kind_of(resource, sub)
             below: Obj = {
                 "name": f"{resource.plural}/{sub.name}",
@@ -133,7 +140,7 @@ def aggregated(groups: dict[str, dict[str, list[Resource]]], version: str) -> Ob
                     "responseKind": kind(*_kind_of(resource, sub)),
                     "verbs": sorted(sub.verbs),
                 }
-                for sub in sorted(resource.subresources, key=lambda one: one.name)
+                for sub in _subresources(resource)
             ]
         return found
 

@@ -125,7 +125,7 @@ def negotiate(
         if kind or group or version:
             if kind not in transforms or group != META_GROUP or version not in META_VERSIONS:
                 continue
-            if media == PROTOBUF and (kind == TABLE or version != "v1"):
+            if media == PROTOBUF and kind == TABLE:
                 continue
             return Accepted(media, kind, version, params.get("pretty") == "1")
         if media == PROTOBUF and not protobuf:

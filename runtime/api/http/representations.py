@@ -21,7 +21,7 @@ from runtime.objects.registry import Resource
 from runtime.store import Record
 
 from . import tables
-from .negotiation import PARTIAL, PARTIAL_LIST, PROTOBUF, TABLE, Accepted
+from .negotiation import META_GROUP, PARTIAL, PARTIAL_LIST, PROTOBUF, TABLE, Accepted
 from .protobuf import bare, encode_body, encode_event, encode_list, enveloped, is_encodable
 from .watches import Render, error_line, object_line, transformed_line
 
@@ -80,25 +80,24 @@ async def list_body(
     if accepted.transform == TABLE:
         return tables.table(resource.printer, records, now, include=include, version=version, meta=meta)
     if accepted.media == PROTOBUF:
-        return await _protobuf_list(resource, records, meta, partial=accepted.transform == PARTIAL_LIST)
+        partial = f"{META_GROUP}/{version}" if accepted.transform == PARTIAL_LIST else ""
+        return await _protobuf_list(resource, records, meta, partial)
     if accepted.transform == PARTIAL_LIST:
         return tables.partial_list(records, version, meta)
     return tables.object_list(resource.list_kind, resource.api_version, records, meta)
 
 
 async def _protobuf_list(
-    resource: Resource, records: Sequence[Record], meta: Obj, *, partial: bool
+    resource: Resource, records: Sequence[Record], meta: Obj, partial: str
 ) -> list[bytes]:
     items: list[bytes] = []
     for start in range(0, len(records), TURN):
         if start:
             await asyncio.sleep(0)
         for record in records[start : start + TURN]:
-            items.append(
-                bare(record.obj, tables.PARTIAL_VERSION, PARTIAL) if partial else _message(resource, record)
-            )
+            items.append(bare(record.obj, partial, PARTIAL) if partial else _message(resource, record))
     if partial:
-        pieces = encode_list(items, meta, tables.PARTIAL_VERSION, PARTIAL_LIST)
+        pieces = encode_list(items, meta, partial, PARTIAL_LIST)
     else:
         pieces = encode_list(items, meta, resource.api_version, resource.list_kind)
     return _joined(pieces)

@@ -13,12 +13,11 @@ from typing import Any, Protocol
 
 import orjson
 
-from runtime.objects.errors import FieldError, Obj, StatusError, bad_request, not_supported
+from runtime.objects.errors import FieldError, Obj, StatusError, bad_request, invalid
 from runtime.objects.registry import Column, Printer
 
 PIECE_BYTES = 256 * 1024
 """About how much of a list is put together at once."""
-PARTIAL_VERSION = "meta.k8s.io/v1"
 INCLUDE = ("None", "Metadata", "Object")
 
 
@@ -58,8 +57,8 @@ def check_include(value: str) -> str:
         StatusError: 400 for a value that does not exist.
     """
     if value and value not in INCLUDE:
-        error: FieldError = not_supported("includeObject", value, INCLUDE)
-        refusal: StatusError = bad_request(str(error))
+        error: FieldError = invalid("includeObject", value, "must be 'Metadata', 'Object', 'None', or empty")
+        refusal: StatusError = bad_request(f"Unable to convert to Table as requested: {error}")
         raise refusal
     return value or "Metadata"
 

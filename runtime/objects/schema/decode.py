@@ -330,7 +330,15 @@ def decode_as(definition: str, obj: Obj, kind: str, version: str) -> tuple[Obj, 
             result = _read_schemaless(obj, unknown)
     except _Mismatch:
         raise handled_as(kind, version, find_mismatch(info, obj)) from None
+    metadata = obj.get("metadata")
+    if metadata and metadata.get("managedFields") == [] and "metadata" in result:
+        result = {**result, "metadata": _with_reset(metadata, result["metadata"])}
     return result, find_unknown(info, obj) if unknown else []
+
+
+def _with_reset(given: Obj, clean: Obj) -> Obj:
+    """Metadata with the empty ``managedFields`` it was given: unlike any other empty list, it asks for something."""
+    return {**clean, "managedFields": []} if given.get("managedFields") == [] else clean
 
 
 def _read_schemaless(obj: Obj, unknown: list[str]) -> Obj:
@@ -354,7 +362,7 @@ def read_metadata(metadata: Obj, kind: str, version: str) -> Obj:
         clean: Obj = _reader(type_of(METADATA))(metadata, [])
     except _Mismatch:
         raise handled_as(kind, version, find_mismatch(ANY, {"metadata": metadata})) from None
-    return clean
+    return _with_reset(metadata, clean)
 
 
 def decode(resource: Resource, obj: Obj) -> tuple[Obj, list[str]]:

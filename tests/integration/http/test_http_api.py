@@ -232,7 +232,11 @@ async def test_tables_and_metadata(cluster: Cluster, admin: aiohttp.ClientSessio
         admin, f"{CONFIG_MAPS}?includeObject=None", Accept=TABLE.replace("v1", "v1beta1")
     )
     assert table["apiVersion"] == "meta.k8s.io/v1beta1" and table["rows"][0]["object"] is None
-    assert (await fetch(admin, f"{CONFIG_MAPS}?includeObject=All", Accept=TABLE))[0] == 400
+    code, refusal, _ = await fetch(admin, f"{CONFIG_MAPS}?includeObject=All", Accept=TABLE)
+    assert code == 400 and refusal["message"] == (
+        'Unable to convert to Table as requested: includeObject: Invalid value: "All": '
+        "must be 'Metadata', 'Object', 'None', or empty"
+    )
     partial = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
     _, listed, _ = await fetch(admin, CONFIG_MAPS, Accept=partial)
     assert listed["kind"] == "PartialObjectMetadataList" and "data" not in listed["items"][0]

@@ -28,10 +28,12 @@ async def fetch(
         return answer.status, decode_body(raw) if kind.startswith(PROTOBUF) else await answer.json(), kind
 
 
-def read_as(raw: bytes, kind: str, other: str) -> Any:
+def read_as(raw: bytes, kind: str, other: str, version: str = "v1") -> Any:
     """A body of a kind that the schema has not, read as one that has the same first fields."""
     type_meta = raw[6 : 6 + raw[5]]
-    assert type_meta == b"\x0a\x0emeta.k8s.io/v1\x12" + bytes([len(kind)]) + kind.encode()
+    api_version = f"meta.k8s.io/{version}".encode()
+    named = bytes([len(api_version)]) + api_version + b"\x12" + bytes([len(kind)]) + kind.encode()
+    assert type_meta == b"\x0a" + named
     read = b"\x0a\x02v1\x12" + bytes([len(other)]) + other.encode()
     return decode_body(raw[:5] + bytes([len(read)]) + read + raw[6 + raw[5] :])
 
@@ -91,6 +93,24 @@ async def test_metadata(cluster: Cluster, admin: aiohttp.ClientSession) -> None:
         found = read_as(await answer.read(), "PartialObjectMetadataList", "ConfigMapList")
     assert [item["metadata"]["name"] for item in found["items"]] == ["a"]
     assert found["metadata"]["resourceVersion"]
+
+
+async def test_metadata_in_its_older_version(cluster: Cluster, admin: aiohttp.ClientSession) -> None:
+    await fetch(admin, MAPS, "POST", body=config_map("a", k="v"))
+    older = f"{PARTIAL}beta1"
+    async with admin.get(f"{MAPS}/a", headers={"Accept": older}) as answer:
+        found = read_as(await answer.read(), "PartialObjectMetadata", "ConfigMap", "v1beta1")
+    assert found["metadata"]["name"] == "a" and "data" not in found
+    async with admin.get(MAPS, headers={"Accept": older.replace("Metadata;", "MetadataList;")}) as answer:
+        raw = await answer.read()
+    size = 6 + raw[5]
+    assert b"meta.k8s.io/v1beta1" in raw[:size]
+    message = raw[raw.index(b"\x12", size) :]
+    length = message[1] if message[1] < 128 else (message[1] & 127) | (message[2] << 7)
+    body = message[2 if message[1] < 128 else 3 :][:length]
+    assert body[0] == 0x12, "the list's metadata is the second field"
+    items = body[2 + body[1] :]
+    assert items[0] == 0x0A, "its items are the first"
 
 
 async def test_watch(cluster: Cluster, admin: aiohttp.ClientSession) -> None:

@@ -8,6 +8,7 @@ import pytest
 from planes import Plane
 
 from runtime.api.context import WatchOptions
+from runtime.api.http.discovery import resource_list
 from runtime.objects import meta
 from runtime.objects.clock import ManualClock
 from runtime.objects.errors import StatusError
@@ -238,7 +239,8 @@ async def test_discovery_and_tables_say_what_upstream_says(plane) -> None:
     made["spec"]["versions"][1]["additionalPrinterColumns"] = columns
     await accept_names(plane, await plane.client.create(made))
     resource = plane.resource(WIDGETS)
-    assert [one.name for one in resource.subresources] == ["status", "scale"]
+    names = [one["name"] for one in resource_list([resource], "example.com", "v1")["resources"]]
+    assert names == ["widgets", "widgets/status", "widgets/scale"]
     column = resource.printer.columns[1]
     assert column.description == "Custom resource definition column (in JSONPath format): .spec.size"
 

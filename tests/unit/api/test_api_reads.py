@@ -161,6 +161,26 @@ async def test_a_watch_from_a_version_sees_what_came_after(plane) -> None:
     assert await watch.next() == []
 
 
+async def test_a_token_expires_at_the_second_compaction_after_it(plane) -> None:
+    await _fill(plane, 6)
+    resource = plane.resource("configmaps")
+    first = await plane.api.list(plane.ctx(), resource, "default", ListOptions(limit=2))
+    await plane.client.create(config_map("late"), "default")
+    plane.api.compaction.tick()
+    going_on = ListOptions(limit=2, continue_=first.continue_)
+    assert len((await plane.api.list(plane.ctx(), resource, "default", going_on)).records) == 2
+    plane.api.compaction.tick()
+    with pytest.raises(StatusError) as caught:
+        await plane.api.list(plane.ctx(), resource, "default", going_on)
+    assert (caught.value.code, caught.value.reason) == (410, "Expired")
+    token = caught.value.status["metadata"]["continue"]
+    rest = await plane.api.list(plane.ctx(), resource, "default", ListOptions(continue_=token))
+    assert [record.key.name for record in rest.records] == ["c002", "c003", "c004", "c005", "late"]
+    exact = ListOptions(resource_version=str(first.version), resource_version_match="Exact")
+    with pytest.raises(StatusError, match="too old"):
+        await plane.api.list(plane.ctx(), resource, "default", exact)
+
+
 async def test_selectors_turn_changes_into_coming_and_going(plane) -> None:
     stream = plane.api.watch(
         plane.ctx(),

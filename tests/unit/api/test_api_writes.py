@@ -369,3 +369,15 @@ async def test_who_deletes_many_waits_for_the_disk_once(plane, monkeypatch: pyte
     await plane.api.delete_collection(plane.ctx(), plane.resource("configmaps"), "default", ListOptions(), {})
     assert (await plane.client.list("configmaps", "default")).items == []
     assert len(syncs) <= 2
+
+
+@pytest.mark.parametrize("forgotten", [[], [{}]])
+async def test_managed_fields_can_be_forgotten(plane, forgotten) -> None:
+    await plane.client.create(config_map("a", x="1"), "default")
+    resource = plane.resource("configmaps")
+    obj = config_map("a", x="1")
+    obj["metadata"]["managedFields"] = forgotten
+    answer = await plane.api.update(plane.ctx(), resource, "default", "a", obj)
+    assert "managedFields" not in answer.obj["metadata"]
+    answer = await plane.api.patch(plane.ctx(), resource, "default", "a", {"data": {"x": "2"}}, "merge")
+    assert "managedFields" not in answer.obj["metadata"], "it is not tracked until it is applied to"

@@ -318,7 +318,7 @@ def _partial(obj: Obj) -> bytes:
 
 @lru_cache(maxsize=1024)
 def _encoder_of(api_version: str, kind: str) -> Encoder | None:
-    if (api_version, kind) == ("meta.k8s.io/v1", "PartialObjectMetadata"):
+    if kind == "PartialObjectMetadata" and api_version in ("meta.k8s.io/v1", "meta.k8s.io/v1beta1"):
         return _partial
     group, _, version = api_version.rpartition("/")
     definition = definition_of(group, version, kind)
@@ -369,13 +369,17 @@ def encode_body(obj: Obj) -> bytes:
 
 
 def encode_list(items: Iterable[bytes], meta: Obj, api_version: str, kind: str) -> list[bytes]:
-    """A list as a body, in pieces, from its items' messages; ``kind`` is the list's own."""
-    head = _field(1, message(f"{META}ListMeta")(meta))
+    """A list as a body, in pieces, from its items' messages; ``kind`` is the list's own.
+
+    The list of metadata in ``meta.k8s.io/v1beta1`` has its items in the first field, its metadata in the second.
+    """
+    meta_number, item_tag = (2, b"\x0a") if api_version == "meta.k8s.io/v1beta1" else (1, b"\x12")
+    head = _field(meta_number, message(f"{META}ListMeta")(meta))
     pieces = [head]
     size = len(head)
     for item in items:
         length = _size(len(item))
-        pieces += (b"\x12", length, item)
+        pieces += (item_tag, length, item)
         size += 1 + len(length) + len(item)
     start = MAGIC + _type_meta(api_version, kind) + b"\x12" + _size(size)
     return [start, *pieces, _END]
