@@ -174,6 +174,8 @@ def container_body(
         "healthconfig": {"Test": ["NONE"]},  # the image's own check: Kubernetes does not know it
         "resource_limits": resources(spec),
     }
+    if spec.unset_env:
+        body["unsetenv"] = list(spec.unset_env)
     if spec.command is not None:
         body["entrypoint"] = list(spec.command)
     if spec.args is not None:

@@ -164,6 +164,11 @@ def test_mounts():
     assert made["volumes"] == [{"Name": "vol", "Dest": "/d", "Options": ["rw"]}]
 
 
+def test_variables_that_are_not_wanted():
+    assert body(unset_env=("container",))["unsetenv"] == ["container"]
+    assert "unsetenv" not in body()
+
+
 def test_security():
     made = body(
         user="1:2",
