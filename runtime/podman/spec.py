@@ -98,7 +98,7 @@ def pod_body(cluster_id: str, spec: SandboxSpec, address: str, infra_image: str)
         "name": pod_name(cluster_id, spec),
         "labels": pod_labels(cluster_id, spec, address),
         "exit_policy": "continue",
-        "shared_namespaces": ["net", "ipc", "uts"],
+        "shared_namespaces": ["net", "uts"] if spec.host_ipc else ["net", "ipc", "uts"],
     }
     if infra_image:
         body["infra_image"] = infra_image
@@ -124,8 +124,6 @@ def pod_body(cluster_id: str, spec: SandboxSpec, address: str, infra_image: str)
             ]
     if spec.share_process_namespace and not spec.host_pid:
         body["shared_namespaces"].append("pid")
-    if spec.host_ipc:
-        body["ipcns"] = {"nsmode": "host"}
     if spec.dns_servers:
         body["dns_server"] = list(spec.dns_servers)
     if spec.dns_searches:
@@ -199,7 +197,10 @@ def container_body(
         )
     if spec.stop_signal:
         body["stop_signal"] = signal_number(spec.stop_signal)
-    if "host-pid" in pod.get(POD_SHARES, "").split(","):
+    shares = pod.get(POD_SHARES, "").split(",")
+    if "host-ipc" in shares:  # a pod's own setting says nothing to Podman 4
+        body["ipcns"] = {"nsmode": "host"}
+    if "host-pid" in shares:
         body["pidns"] = {"nsmode": "host"}
     elif spec.process_target:
         body["pidns"] = {"nsmode": "container", "value": spec.process_target}

@@ -61,12 +61,11 @@ def test_the_hosts_namespaces():
     made = spec.pod_body("c1", host, "", "")
     assert made["netns"] == {"nsmode": "host"}
     assert "Networks" not in made
-    assert made["ipcns"] == {"nsmode": "host"}
-    assert "pid" not in made["shared_namespaces"]
+    assert made["shared_namespaces"] == ["net", "uts"]
     assert "infra_image" not in made
     inside = spec.container_body("x", made["labels"], container(), "i", None)
-    assert inside["pidns"] == {"nsmode": "host"}
-    assert "pidns" not in body()
+    assert inside["pidns"] == inside["ipcns"] == {"nsmode": "host"}
+    assert "pidns" not in body() and "ipcns" not in body()
     assert body(process_target="abc")["pidns"] == {"nsmode": "container", "value": "abc"}
 
 
