@@ -229,7 +229,8 @@ def resources(spec: ContainerSpec) -> dict[str, Any]:
     cpu: dict[str, Any] = {"shares": max(_MIN_SHARES, min(262_144, int(request * 1024)))}
     if spec.cpu_limit:
         cpu |= {"period": _PERIOD, "quota": max(1000, int(spec.cpu_limit * _PERIOD))}
-    found: dict[str, Any] = {"cpu": cpu}
+    # Podman allows 2048 processes unless it is told otherwise; a kubelet without podPidsLimit any number.
+    found: dict[str, Any] = {"cpu": cpu, "pids": {"limit": -1}}
     if spec.memory_limit:
         found["memory"] = {"limit": spec.memory_limit, "swap": spec.memory_limit}
     return found

@@ -129,6 +129,7 @@ async def test_environment_arguments_user_and_limits_arrive(cluster):
     inspected = await cluster.runtime.transport.get(f"/containers/{container}/json")
     host = inspected["HostConfig"]
     assert (host["Memory"], host["CpuQuota"], host["CpuShares"]) == (64 << 20, 50_000, 256)
+    assert host["PidsLimit"] <= 0, "as many processes as it likes"
 
 
 async def test_the_image_decides_what_is_not_given(cluster):
