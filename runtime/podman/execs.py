@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from . import exits, state
 from .interface import ExecResult, NoSuchItem, RuntimeFailure
@@ -32,13 +33,15 @@ class Streams:
 
 async def create(transport: Transport, container_id: str, command: Sequence[str], wanted: Streams) -> str:
     """Prepare a command; returns the exec session's id."""
-    body = {
+    body: dict[str, Any] = {
         "AttachStdin": wanted.stdin,
         "AttachStdout": wanted.stdout,
         "AttachStderr": wanted.stderr and not wanted.tty,
         "Tty": wanted.tty,
         "Cmd": list(command),
     }
+    if wanted.tty:
+        body["Env"] = ["TERM=xterm"]  # as containerd does; a container without a terminal has none
     made = await transport.post(f"/containers/{container_id}/exec", body, urgency=0)
     return str(made["Id"])
 

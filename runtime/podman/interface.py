@@ -149,6 +149,8 @@ class ContainerSpec:
     cap_add: tuple[str, ...] = ()
     cap_drop: tuple[str, ...] = ()
     selinux: Mapping[str, str] = field(default_factory=dict)
+    unset_env: tuple[str, ...] = ()
+    """Variables that the runtime would add of its own accord, and is not to."""
     seccomp_profile: str = ""
     """``unconfined``, a file's path, or empty for the runtime's default."""
     unmask_proc: bool = False
@@ -217,6 +219,8 @@ class Image:
     stop_signal: str = ""
     accounts: Accounts | None = None
     """Its users and groups, where they can be read."""
+    env: frozenset[str] = frozenset()
+    """The names of the variables it sets."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,7 @@ def pod_body(cluster_id: str, spec: SandboxSpec, address: str, infra_image: str)
         "name": pod_name(cluster_id, spec),
         "labels": pod_labels(cluster_id, spec, address),
         "exit_policy": "continue",
-        "shared_namespaces": ["net", "ipc", "uts"],
+        "shared_namespaces": ["net", "uts"] if spec.host_ipc else ["net", "ipc", "uts"],
     }
     if infra_image:
         body["infra_image"] = infra_image
@@ -124,8 +124,6 @@ def pod_body(cluster_id: str, spec: SandboxSpec, address: str, infra_image: str)
             ]
     if spec.share_process_namespace and not spec.host_pid:
         body["shared_namespaces"].append("pid")
-    if spec.host_ipc:
-        body["ipcns"] = {"nsmode": "host"}
     if spec.dns_servers:
         body["dns_server"] = list(spec.dns_servers)
     if spec.dns_searches:
@@ -174,6 +172,8 @@ def container_body(
         "healthconfig": {"Test": ["NONE"]},  # the image's own check: Kubernetes does not know it
         "resource_limits": resources(spec),
     }
+    if spec.unset_env:
+        body["unsetenv"] = list(spec.unset_env)
     if spec.command is not None:
         body["entrypoint"] = list(spec.command)
     if spec.args is not None:
@@ -197,7 +197,10 @@ def container_body(
         )
     if spec.stop_signal:
         body["stop_signal"] = signal_number(spec.stop_signal)
-    if "host-pid" in pod.get(POD_SHARES, "").split(","):
+    shares = pod.get(POD_SHARES, "").split(",")
+    if "host-ipc" in shares:  # a pod's own setting says nothing to Podman 4
+        body["ipcns"] = {"nsmode": "host"}
+    if "host-pid" in shares:
         body["pidns"] = {"nsmode": "host"}
     elif spec.process_target:
         body["pidns"] = {"nsmode": "container", "value": spec.process_target}
@@ -226,7 +229,8 @@ def resources(spec: ContainerSpec) -> dict[str, Any]:
     cpu: dict[str, Any] = {"shares": max(_MIN_SHARES, min(262_144, int(request * 1024)))}
     if spec.cpu_limit:
         cpu |= {"period": _PERIOD, "quota": max(1000, int(spec.cpu_limit * _PERIOD))}
-    found: dict[str, Any] = {"cpu": cpu}
+    # Podman allows 2048 processes unless it is told otherwise; a kubelet without podPidsLimit any number.
+    found: dict[str, Any] = {"cpu": cpu, "pids": {"limit": -1}}
     if spec.memory_limit:
         found["memory"] = {"limit": spec.memory_limit, "swap": spec.memory_limit}
     return found

@@ -186,6 +186,7 @@ def image(item: Mapping[str, Any], folders: Sequence[Path] = ()) -> Image:
         command=tuple(config.get("Cmd") or ()),
         stop_signal=str(config.get("StopSignal") or ""),
         accounts=read_accounts(folders) if folders and folders[0].is_dir() else None,
+        env=frozenset(entry.partition("=")[0] for entry in config.get("Env") or ()),
     )
 
 

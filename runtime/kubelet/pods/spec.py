@@ -254,6 +254,7 @@ def container_spec(pod: Obj, container: Obj, place: ContainerPlace) -> Container
         command=tuple([expand(word, env) for word in command]) if command else None,
         args=tuple([expand(word, env) for word in args]) if args else None,
         env=env,
+        unset_env=_not_ours(bool(container.get("tty")), place.image),
         working_dir=container.get("workingDir") or "",
         mounts=tuple(place.mounts),
         tty=bool(container.get("tty")),
@@ -280,6 +281,12 @@ def container_spec(pod: Obj, container: Obj, place: ContainerPlace) -> Container
         process_target="" if pod["spec"].get("shareProcessNamespace") else place.target,
         labels={HASH_LABEL: container_hash(container)},
     )
+
+
+def _not_ours(tty: bool, image: Image) -> tuple[str, ...]:
+    """What Podman adds to every container's environment, and no other runtime of Kubernetes does."""
+    names = ("container",) if tty else ("container", "TERM")
+    return tuple(name for name in names if name not in image.env)
 
 
 def _user(own: Obj, pod_context: Obj, image: Image) -> str:

@@ -228,12 +228,15 @@ class VolumeManager:
             images: volume name → id of the local image that is mounted for it.
 
         Raises:
-            VolumeFailure: a subPath that can't be (CreateContainerConfigError).
+            VolumeFailure: a mount that can't be as it is asked for (CreateContainerConfigError).
         """
         result: list[Mount] = []
         by_name = {volume["name"]: volume for volume in pod["spec"].get("volumes") or ()}
         for mount in container.get("volumeMounts") or ():
             name = mount["name"]
+            if mount.get("recursiveReadOnly") == "Enabled":
+                words = "requested recursive read-only mode, but it is not supported by the runtime"
+                raise VolumeFailure(f'volume "{name}" {words}')
             sub = mount.get("subPath") or ""
             if mount.get("subPathExpr"):
                 sub = expand(mount["subPathExpr"], env)

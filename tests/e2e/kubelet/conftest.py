@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from real_node import Rig, rig
 
+from runtime.kubelet.volumes import memory
 from runtime.objects.clock import SystemClock
 from runtime.podman.runtime import PodmanRuntime
 
@@ -28,3 +29,4 @@ async def node(podman_storage: PodmanStorage, tmp_path: Path) -> AsyncIterator[R
         finally:
             await found.stop()
             await runtime.remove_everything()
+            memory.remove_all(tmp_path / "pods")

@@ -470,3 +470,28 @@ async def test_capabilities_are_those_of_any_cluster(node: Rig) -> None:
         await ended(node, name)
         found[name] = (await text_of(node, name)).split()[1]
     assert found == {"root": "00000000a80425fb", "user": "0" * 16, "few": "0000000000001000"}
+
+
+async def test_the_environment_is_the_images_and_the_pods_alone(node: Rig) -> None:
+    spec = {"restartPolicy": "Never", "enableServiceLinks": False}
+    await node.make(no_token(shell("plain", "env", env=[{"name": "A", "value": "1"}], spec=spec)))
+    await ended(node, "plain")
+    names = {line.partition("=")[0] for line in (await text_of(node, "plain")).splitlines()}
+    assert {"A", "HOME", "HOSTNAME", "PATH"} <= names
+    assert not names & {"container", "TERM"}
+    await node.make(no_token(shell("own", "env", env=[{"name": "TERM", "value": "dumb"}], spec=spec)))
+    await ended(node, "own")
+    assert "TERM=dumb" in (await text_of(node, "own")).splitlines()
+
+
+async def test_a_terminal_has_a_kind(node: Rig) -> None:
+    await node.make(no_token(shell("a", "exec sleep 3600")))
+    pod = await running(node, "a")
+    session = await node.nodes["n1"].exec(
+        pod, "c", ["sh", "-c", "echo $TERM"], tty=True, stdin=False, stdout=True, stderr=False
+    )
+    found = b""
+    while (piece := await asyncio.wait_for(session.read(), 60)) is not None:
+        found += piece[1]
+    assert found == b"xterm\r\n"
+    await session.close()

@@ -130,6 +130,7 @@ async def test_environment_arguments_user_and_limits_arrive(cluster):
     inspected = await cluster.runtime.transport.get(f"/containers/{container}/json")
     host = inspected["HostConfig"]
     assert (host["Memory"], host["CpuQuota"], host["CpuShares"]) == (64 << 20, 50_000, 256)
+    assert host["PidsLimit"] <= 0, "as many processes as it likes"
 
 
 async def test_the_image_decides_what_is_not_given(cluster):
@@ -514,9 +515,13 @@ async def test_shared_processes_host_network_and_memory_volumes(cluster):
     assert b"31337" in seen
     assert b"/pause" in seen
     assert b"tmpfs" in seen
-    host = await cluster.pod("host", host_network=True, host_pid=True, hostname="")
+    host = await cluster.pod("host", host_network=True, host_pid=True, host_ipc=True, hostname="")
     assert host.ip == ""
     container = await cluster.launch(host, SLEEP)
+    spaces = [str(Path(f"/proc/self/ns/{kind}").readlink()) for kind in ("ipc", "pid", "net")]
+    script = "for kind in ipc pid net; do readlink /proc/self/ns/$kind; done"
+    seen = (await cluster.runtime.exec_sync(container, ["sh", "-c", script], 60)).output
+    assert seen.decode().split() == spaces
     seen = (await cluster.runtime.exec_sync(container, ["sh", "-c", "ls /sys/class/net; ps"], 5)).output
     assert b"eth0" in seen or b"lo" in seen
     assert b"31337" in seen

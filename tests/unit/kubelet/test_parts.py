@@ -6,6 +6,7 @@ import asyncio
 import base64
 import gc
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -231,6 +232,22 @@ def test_a_containers_spec() -> None:
     assert container_spec(pod, container, place(target="abc")).process_target == "abc"
     shared = {**pod, "spec": {**pod["spec"], "shareProcessNamespace": True}}
     assert container_spec(shared, container, place(target="abc")).process_target == ""
+
+
+@pytest.mark.parametrize(
+    ("tty", "sets", "expected"),
+    [
+        (False, (), ("container", "TERM")),
+        (True, (), ("container",)),
+        (False, ("container", "TERM", "PATH"), ()),
+    ],
+)
+def test_no_variables_but_the_images_and_the_pods(
+    tty: bool, sets: tuple[str, ...], expected: tuple[str, ...]
+) -> None:
+    pod, container = pod_and_container({"tty": tty})
+    image = replace(IMAGE, env=frozenset(sets))
+    assert container_spec(pod, container, place(image=image)).unset_env == expected
 
 
 @pytest.mark.parametrize(

@@ -269,6 +269,10 @@ async def test_sub_paths_cannot_escape(manager: VolumeManager, tmp_path: Path) -
         manager.mounts(pod, pod["spec"]["containers"][0], volumes, {})
     for mount, words in (
         ({"subPathExpr": "$(UNKNOWN)/$(EMPTY)/$$(NOT)"}, "missing value for EMPTY, UNKNOWN"),
+        (
+            {"readOnly": True, "recursiveReadOnly": "Enabled"},
+            'volume "v" requested recursive read-only mode, but it is not supported by the runtime',
+        ),
         ({"subPathExpr": "$(UP)"}, "unable to provision SubPath `..`: must not contain '..'"),
         ({"subPathExpr": "$(ROOT)"}, "error SubPath `/tmp` must not be an absolute path"),
     ):

@@ -61,12 +61,11 @@ def test_the_hosts_namespaces():
     made = spec.pod_body("c1", host, "", "")
     assert made["netns"] == {"nsmode": "host"}
     assert "Networks" not in made
-    assert made["ipcns"] == {"nsmode": "host"}
-    assert "pid" not in made["shared_namespaces"]
+    assert made["shared_namespaces"] == ["net", "uts"]
     assert "infra_image" not in made
     inside = spec.container_body("x", made["labels"], container(), "i", None)
-    assert inside["pidns"] == {"nsmode": "host"}
-    assert "pidns" not in body()
+    assert inside["pidns"] == inside["ipcns"] == {"nsmode": "host"}
+    assert "pidns" not in body() and "ipcns" not in body()
     assert body(process_target="abc")["pidns"] == {"nsmode": "container", "value": "abc"}
 
 
@@ -124,7 +123,7 @@ def test_command_and_args_replace_what_the_image_says(command, args, expected):
     ],
 )
 def test_limits_are_the_kubelets(more, expected):
-    assert spec.resources(container(**more)) == expected
+    assert spec.resources(container(**more)) == {**expected, "pids": {"limit": -1}}, "no limit of processes"
 
 
 def test_podman_never_restarts_checks_or_leaks_a_proxy():
@@ -162,6 +161,11 @@ def test_mounts():
         ["rw", "size=1m"],
     ]
     assert made["volumes"] == [{"Name": "vol", "Dest": "/d", "Options": ["rw"]}]
+
+
+def test_variables_that_are_not_wanted():
+    assert body(unset_env=("container",))["unsetenv"] == ["container"]
+    assert "unsetenv" not in body()
 
 
 def test_security():
