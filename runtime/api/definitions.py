@@ -1,7 +1,8 @@
 """Which custom resources are served: the registry follows the CustomResourceDefinitions that are stored.
 
 A definition is served from the moment its names are accepted, as upstream's handler does
-(apiextensions-apiserver ``pkg/apiserver/customresource_handler.go``), until it is gone. Whoever writes a definition
+(apiextensions-apiserver ``pkg/apiserver/customresource_handler.go``), until it is gone; discovery tells of it once
+it is established (``customresource_discovery_controller.go``). Whoever writes a definition
 gets the answer when the registry has followed, so nobody is told of a kind that is not there yet.
 """
 
@@ -68,4 +69,5 @@ class Definitions:
 def _relevant(definition: Obj) -> tuple[Any, Any, bool]:
     """What the entries are made from; the first two say what is served, the last whether it takes anything new."""
     names = (definition.get("status") or {}).get("acceptedNames")
-    return (definition["spec"], names, is_deleting(definition) or is_true(definition, "Terminating"))
+    leaving = is_deleting(definition) or is_true(definition, "Terminating")
+    return (definition["spec"], names, leaving, is_true(definition, "Established"))

@@ -121,8 +121,7 @@ class Writer:
             StatusError: whatever is wrong with it.
         """
         metadata = private_metadata(obj)
-        if metadata.get("resourceVersion"):
-            raise StatusError(500, "", "resourceVersion should not be set on objects to be created")
+        versioned = bool(metadata.get("resourceVersion")) and not ctx.dry_run
         settle_namespace(resource, namespace, metadata)
         for name in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion"):
             metadata.pop(name, None)
@@ -153,6 +152,8 @@ class Writer:
                     "",
                     [required("metadata.name", "name or generateName is required")],
                 )
+            if versioned:  # the store's own rule: after all others, and not reached by a dry run
+                raise StatusError(500, "", "resourceVersion should not be set on objects to be created")
             return self._submit(a, key, 0, 201)
         except (StatusError, asyncio.CancelledError):
             a.roll_back()

@@ -211,6 +211,8 @@ class Resource:
     """What makes it a custom resource."""
     closed: str = ""
     """Why nothing new may be created; empty where it may."""
+    listed: bool = True
+    """Whether discovery and OpenAPI tell of it: of a custom resource once its definition is established."""
     api_version: str = field(init=False)
     """``v1`` or ``apps/v1``."""
     group_resource: str = field(init=False)

@@ -194,7 +194,7 @@ class Discovery:
         return self._documents[key]
 
     def _build(self, parts: list[str], version: str) -> Document | None:
-        groups = self._registry.groups()
+        groups = self._groups()
         legacy = parts[0] == "api"
         if len(parts) == 1 and version:
             return self._aggregated(groups, legacy, version)
@@ -221,14 +221,27 @@ class Discovery:
         found = build() if build else None
         return None if found is None else Document(orjson.dumps(found))
 
+    def _kinds(self, group: str, version: str) -> list[Resource]:
+        return [one for one in self._registry.in_version(group, version) if one.listed]
+
+    def _groups(self) -> dict[str, list[str]]:
+        """Group → its versions that have a kind to tell of."""
+        groups = self._registry.groups()
+        for group, version in {(one.group, one.version) for one in self._built_for if not one.listed}:
+            if not self._kinds(group, version):
+                groups[group].remove(version)
+                if not groups[group]:
+                    del groups[group]
+        return groups
+
     def _resources(self, groups: dict[str, list[str]], group: str, version: str) -> Obj | None:
         if version not in groups.get(group, ()):
             return None
-        return resource_list(self._registry.in_version(group, version), group, version)
+        return resource_list(self._kinds(group, version), group, version)
 
     def _aggregated(self, groups: dict[str, list[str]], legacy: bool, version: str) -> Document:
         chosen = {
-            group: {one: self._registry.in_version(group, one) for one in versions}
+            group: {one: self._kinds(group, one) for one in versions}
             for group, versions in groups.items()
             if legacy is not bool(group)
         }

@@ -13,6 +13,7 @@ import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from posixpath import normpath
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -73,14 +74,19 @@ def _target_of(config: Obj) -> _Target:
     service: Obj | None = config.get("service")
     if service is not None:
         name, port = f"{service['name']}.{service['namespace']}.svc", service.get("port") or 443
-        path = quote(service.get("path") or "/", safe=_PATH)
+        path = _path(service.get("path") or "")
         return _Target(name, port, f"{name}:{port}", path, service["namespace"], service["name"])
     parts = urlsplit(config.get("url") or "")
     if not parts.hostname:
         raise CallFailed("webhook configuration must have either service or URL")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     host = f"{host}:{parts.port}" if parts.port else host
-    return _Target(parts.hostname, parts.port or 443, host, quote(parts.path or "/", safe=_PATH))
+    return _Target(parts.hostname, parts.port or 443, host, _path(parts.path))
+
+
+def _path(given: str) -> str:
+    """The path that is asked for: clean, as client-go joins it, whose servers know no other."""
+    return quote(normpath("/" + given.lstrip("/")), safe=_PATH)
 
 
 class WebhookClient:

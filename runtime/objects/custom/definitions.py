@@ -226,4 +226,5 @@ def _resource(
         deprecated=_deprecated(spec, version),
         custom=custom,
         closed="create not allowed while custom resource definition is terminating" if terminating else "",
+        listed=is_true(definition, "Established"),
     )

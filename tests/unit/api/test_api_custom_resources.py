@@ -111,8 +111,13 @@ async def refused(work) -> StatusError:
 async def test_a_kind_is_served_from_the_moment_its_names_are_accepted(plane) -> None:
     made = await plane.client.create(definition())
     assert plane.registry.find(WIDGETS) is None
-    await accept_names(plane, made)
+    accepted = await accept_names(plane, made)
     assert plane.resource(WIDGETS).short_names == ("wg",)
+    assert not plane.resource(WIDGETS).listed, "discovery waits until it is established"
+    done = {**accepted["status"]["conditions"][0], "type": "Established"}
+    status = {**accepted["status"], "conditions": [*accepted["status"]["conditions"], done]}
+    await plane.client.update_status({**accepted, "status": status})
+    assert plane.resource(WIDGETS).listed
 
 
 async def test_bodies_are_pruned_defaulted_and_judged(plane) -> None:

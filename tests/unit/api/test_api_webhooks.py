@@ -59,6 +59,14 @@ async def refused(plane: Plane, obj: dict) -> StatusError:
     return caught.value
 
 
+@pytest.mark.parametrize("path", ["/v", "//v", "/v/", "/a/..//v/.", "/./v"])
+async def test_the_path_of_a_url_is_cleaned(plane, hooks: WebhookServer, path: str) -> None:
+    client = hooks.on("/v")
+    await configure(plane, "Validating", hook({**client, "url": client["url"].removesuffix("/v") + path}))
+    await plane.client.create(config_map("c"), "default")
+    assert len(hooks.requests("/v")) == 1
+
+
 async def test_a_mutating_webhook_sees_the_request_and_completes_the_object(plane, hooks) -> None:
     client = hooks.on("/m", patch(LABEL, {"op": "add", "path": "/data/added", "value": "1"}))
     await configure(plane, "Mutating", hook(client))

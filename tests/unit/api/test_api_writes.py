@@ -8,6 +8,7 @@ from planes import config_map, deployment, pod
 from runtime.api.context import ListOptions, RequestContext, system_user
 from runtime.objects import meta
 from runtime.objects.errors import StatusError
+from runtime.store import Key
 from runtime.store import pace as pace_module
 from runtime.store.journal import JournalWriter
 
@@ -131,6 +132,25 @@ async def test_dry_run_writes_nothing(plane) -> None:
             plane.ctx(dry_run=True), plane.resource("namespaces"), "", {"metadata": {"name": "default"}}
         )
     assert caught.value.reason == "AlreadyExists"
+
+
+async def test_a_version_on_creation_is_refused_last_and_not_in_dry_runs(plane) -> None:
+    """Only the store minds it, which a dry run does not reach."""
+    resource = plane.resource("configmaps")
+
+    def versioned(name: str) -> dict:
+        return {**config_map(name), "metadata": {"name": name, "resourceVersion": "1"}}
+
+    made = await plane.api.create(plane.ctx(dry_run=True), resource, "default", versioned("a"))
+    assert made.code == 201 and "resourceVersion" not in made.obj["metadata"]
+    for ctx in (plane.ctx(), plane.ctx(dry_run=True)):
+        with pytest.raises(StatusError) as caught:
+            await plane.api.create(ctx, resource, "default", versioned("Not A Name"))
+        assert caught.value.code == 422
+    with pytest.raises(StatusError) as caught:
+        await plane.api.create(plane.ctx(), resource, "default", versioned("a"))
+    assert caught.value.message == "resourceVersion should not be set on objects to be created"
+    assert plane.store.latest(Key("configmaps", "default", "a")) is None
 
 
 async def test_update_conflicts_and_unconditional_updates(plane) -> None:

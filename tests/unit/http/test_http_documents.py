@@ -90,6 +90,22 @@ def test_discovery_follows_the_registry() -> None:
     assert discovery.get("/apis/example.io/v1", "") is None
 
 
+async def test_what_is_not_established_yet_is_nowhere_listed() -> None:
+    registry = Registry([r for r in REGISTRY if r.group == "apps"])
+    registry.add(Resource("apps", "v1", "Late", "lates", listed=False))
+    registry.add(Resource("example.io", "v1", "Widget", "widgets", listed=False))
+    discovery, openapi = Discovery(registry, "x"), OpenAPI(registry, "v1.36.2")
+    assert discovery.get("/apis/example.io", "") is None
+    assert discovery.get("/apis/example.io/v1", "") is None
+    for path, accept in (("/apis", ""), ("/apis", V2), ("/apis/apps/v1", "")):
+        found = discovery.get(path, accept)
+        assert found is not None and b"example.io" not in found.body and b"lates" not in found.body
+        assert b"apps" in found.body
+    assert "apis/example.io/v1" not in openapi.index()["paths"]
+    assert await openapi.v3("apis/example.io/v1") is None
+    assert b"/lates" not in await openapi.v2_json()
+
+
 def test_openapi_v3_has_what_kubectl_looks_for() -> None:
     made = build_v3([r for r in REGISTRY if r.group == "apps"], "v1.36.2")
     path = made["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"]

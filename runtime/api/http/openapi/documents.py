@@ -141,7 +141,7 @@ class OpenAPI:
         self._documents: dict[str, asyncio.Future[bytes]] = {}
 
     def _current(self) -> list[Resource]:
-        resources = list(self._registry)
+        resources = [resource for resource in self._registry if resource.listed]
         same = len(resources) == len(self._built_for) and all(
             a is b for a, b in zip(resources, self._built_for, strict=True)
         )
