@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from textual.app import ComposeResult
 
 from kubetui.context import Ref
+from kubetui.frame import hints
 from kubetui.live.discovery import EVENTS, PODS
 from kubetui.live.events import event_view
 from kubetui.live.hub import Change, Mirror
@@ -151,6 +152,14 @@ class LogScreen(KeyScreen):
         if self.logview.spool and self.logview.line_total() and not self.logview.follow:
             number = self.logview.number_at(min(self.logview.top, self.logview.line_total() - 1))
             start.append((f"  at {clock_text(self.logview.spool.time_of(number))[:8]}", "faint"))
+        query = self.logview.hits_query
+        if (
+            query is not None
+            and not len(query)
+            and not self.logview.seeking
+            and self.range[1:] != (None, None)
+        ):
+            left.append((f"  {hints(self.app, ('log-range', 'looks further back'))}", "dim"))
         self.heading.focused_pane = True
         self.heading.show((*start, *left), tuple(right))
 
