@@ -23,7 +23,7 @@ WITH_PODS = frozenset(
     {"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job", "CronJob"}
 )
 POD = frozenset({"Pod"})
-TEMPLATED = ROLLING | frozenset({"ReplicaSet", "ReplicationController", "Job"})
+TEMPLATED = ROLLING | frozenset({"ReplicaSet", "ReplicationController", "Job", "CronJob", "Pod"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -244,6 +244,9 @@ class KubetuiApp(ActingApp):
         client = self.connection.client
         if not self.namespaces and client is not None and self.options.namespace is None:
             self.namespaces = (client.credentials.namespace,)
+        if self.options.warning:
+            self.notify(clean(self.options.warning), severity="warning", timeout=15, markup=False)
+            self.options.warning = ""
         self.dashboard.open_session(self.namespaces)
         self.dashboard.lay_out()
         self.measuring.tick()

@@ -141,6 +141,17 @@ def forbidden_hint(app: KubetuiApp, detail: str) -> str:
     )
 
 
+def _first_step(app: KubetuiApp) -> str:
+    """How something comes into our own cluster."""
+    client = "or use any Kubernetes client with this cluster's kubeconfig."
+    watched = app.options.watched
+    if watched is None:
+        return f"Save a manifest in a watched file and it is applied at once,\n{client}"
+    if watched:
+        return f"Save a manifest in {clean(', '.join(watched))}\nand it is applied at once,\n{client}"
+    return f"Start kubetui with a folder: every manifest in it is applied when saved,\n{client}"
+
+
 def empty_hint(app: KubetuiApp) -> str:
     """What to do on an empty cluster."""
     space = clean(app.namespace_text)
@@ -148,10 +159,5 @@ def empty_hint(app: KubetuiApp) -> str:
     if not app.namespaces:
         del keys[1]
     if app.options.own_cluster:
-        return (
-            f"Nothing runs in {space} yet.\n\n"
-            "Save a manifest in a watched file and it is applied at once,\n"
-            "or use any Kubernetes client with this cluster's kubeconfig.\n\n"
-            + hints(app, *keys, ("help", "help"))
-        )
+        return f"Nothing runs in {space} yet.\n\n{_first_step(app)}\n\n" + hints(app, *keys, ("help", "help"))
     return f"There are no workloads or pods in {space}.\n\n" + hints(app, *keys)

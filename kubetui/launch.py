@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import argparse
 import logging
+import shlex
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kubetui.app import run
+from kubetui.cli import default_state_dir
 from kubetui.options import AppOptions
 
 if TYPE_CHECKING:
     from runtime import ClusterOptions, ClusterThread
 
-STILL_RUNNING = "Containers keep running. `kubetui` shows them again, `kubetui down` removes them."
+STILL_RUNNING = (
+    "Containers keep running. `kubetui{place}` shows them again, `kubetui down{place}` removes them."
+)
 STILL_SERVED = "The cluster and its containers keep running (process {pid})."
 
 
@@ -32,7 +36,12 @@ def launch(make_options: Callable[[], ClusterOptions] | None, chosen: argparse.N
         options.context = chosen.context or None
         return run(options)
     options.own_cluster = True
-    options.quit_message = STILL_RUNNING
+    place = (
+        ""
+        if chosen.state_dir == default_state_dir()
+        else f" --state-dir {shlex.quote(str(chosen.state_dir))}"
+    )
+    options.quit_message = STILL_RUNNING.format(place=place)
     embedded: list[ClusterThread] = []
 
     def start() -> str:
@@ -46,8 +55,12 @@ def launch(make_options: Callable[[], ClusterOptions] | None, chosen: argparse.N
             options.quit_message = STILL_SERVED.format(pid=pid)
             options.progress.put(f"attached to the cluster that process {pid} serves")
             if chosen.paths:
-                options.progress.put("it follows its own manifests; PATH is not added to them")
+                paths = ", ".join(map(str, chosen.paths))
+                options.warning = (
+                    f"Process {pid} serves this cluster with its own manifests: {paths} is not watched."
+                )
             return str(chosen.state_dir / "kubeconfig")
+        options.watched = tuple(str(path.resolve()) for path in chosen.paths)
         cluster = ClusterThread(make_options(), options.progress.put)
         embedded.append(cluster)
         cluster.stopped.add_done_callback(lambda why: options.stopped.set_result(why.result()))

@@ -19,7 +19,9 @@ class AppOptions:
     that yields a path later: a Future or a function (called on a thread of its own) for a cluster that is starting
     in parallel. ``progress`` carries lines to show meanwhile; a Future that fails shows its error. ``own_cluster``
     says that quitting leaves containers running here; ``quit_message`` is printed after the screen is gone. A result
-    of ``stopped`` says that the cluster inside has ended and why: the terminal ends with it.
+    of ``stopped`` says that the cluster inside has ended and why: the terminal ends with it. ``watched`` are the
+    manifest files and folders that the cluster inside follows (None: it is not this program's). ``warning`` is said
+    once the cluster is shown.
     """
 
     kubeconfig: Kubeconfig = None
@@ -29,5 +31,7 @@ class AppOptions:
     own_cluster: bool = False
     quit_message: str = ""
     config_path: str | None = None
+    watched: tuple[str, ...] | None = None
+    warning: str = ""
     stopped: Future[str] = field(default_factory=Future)
     progress: SimpleQueue[str] = field(default_factory=SimpleQueue)

@@ -219,21 +219,30 @@ async def _toggle(
             await perform(app, line_of(ref, value), patch(ref, value), undo)
 
 
+POD_SPECS = {"Pod": ("spec",), "CronJob": ("spec", "jobTemplate", "spec", "template", "spec")}
+
+
 async def set_image(context: Context) -> None:
     """Change the image of a container."""
     app, ref = context.app, context.ref
     obj = ref.obj or await full(context, ref)
-    containers = dig(obj, "spec", "template", "spec", "containers", default=[])
+    place = POD_SPECS.get(ref.kind, ("spec", "template", "spec"))
+    containers = [
+        (group, container)
+        for group in ("containers", "initContainers")
+        for container in dig(obj, *place, group, default=[])
+    ]
     from kubetui.screens.dialogs import Picker
 
     index = 0
     if len(containers) > 1:
-        choices = [Choice(str(c.get("name")), i, str(c.get("image"))) for i, c in enumerate(containers)]
+        choices = [Choice(str(c.get("name")), i, str(c.get("image"))) for i, (_, c) in enumerate(containers)]
         picked = await app.ask(Picker("Container", choices))
         if picked is None or not picked.values:
             return
         index = picked.values[0]
-    name, image = str(containers[index].get("name")), str(containers[index].get("image"))
+    group, chosen = containers[index]
+    name, image = str(chosen.get("name")), str(chosen.get("image"))
 
     def check(text: str) -> str:
         return "" if text and not any(c.isspace() for c in text) else "Type an image, e.g. nginx:1.27."
@@ -243,7 +252,9 @@ async def set_image(context: Context) -> None:
         return
 
     def patch(value: str) -> Work:
-        body = {"spec": {"template": {"spec": {"containers": [{"name": name, "image": value}]}}}}
+        body: Obj = {group: [{"name": name, "image": value}]}
+        for key in reversed(place):
+            body = {key: body}
         return lambda client: client.patch(ref.path, body, "strategic")
 
     undo = UndoStep(
@@ -285,7 +296,8 @@ async def label(context: Context) -> None:
             f"Undo: label {ref.word}",
             [(f"metadata.labels.{k}", v, back[k]) for k, v in changes.items()],
             f"kubectl label --overwrite {ref.word} "
-            + " ".join(f"{k}={v}" if v is not None else f"{k}-" for k, v in back.items()),
+            + " ".join(f"{k}={v}" if v is not None else f"{k}-" for k, v in back.items())
+            + ref.flags,
             lambda client, path=path, back=back: client.patch(path, {"metadata": {"labels": back}}),  # type: ignore[misc]
             act=context,
         )

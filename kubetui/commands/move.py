@@ -114,6 +114,8 @@ async def open_row(context: Context) -> None:
         app.reset_screens()
     elif ref.kind in ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "Service", "Node"):
         await view.open_pods(context)
+    elif ref.kind == "Event":
+        await view.open_involved(context)
     elif ref.kind == "CustomResourceDefinition":
         obj = await view.full(context, ref)
         group, plural = dig(obj, "spec", "group", default=""), dig(obj, "spec", "names", "plural", default="")

@@ -46,7 +46,8 @@ def palette_choices(context: Context, text: str) -> list[Choice[Command]]:
     catalog = app.catalog
     if catalog is not None and first:
         exact, together = catalog.find(first), catalog.in_category(first)
-        for kind in [*together, *(k for k in catalog.suggest(first) if k not in together)]:
+        named = [exact] if exact is not None and "list" in exact.verbs else together
+        for kind in [*named, *(k for k in catalog.suggest(first) if k not in named)]:
             score = 3000 if exact is kind or kind in together else 900
             detail = f"{kind.kind}  {kind.api_version}" + (f"  in {first}" if kind in together else "")
             label = kind.resource + (f" {' '.join(words[1:])}" if len(words) > 1 else "")

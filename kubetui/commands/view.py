@@ -184,7 +184,8 @@ async def object_events(context: Context) -> None:
 
 async def open_involved(context: Context) -> None:
     """Describe the object that an event is about."""
-    about = dig(context.ref.obj or {}, "involvedObject", default={})
+    event = context.ref.obj or await full(context, context.ref)
+    about = event.get("involvedObject") or event.get("regarding") or {}
     await _describe_named(
         context,
         str(about.get("apiVersion") or "v1"),
@@ -297,6 +298,10 @@ def open_kind(app: KubetuiApp, text: str) -> None:
     for space in ("",) if spaces is None else spaces or ("-A",):
         flag = f" -n {space}" if space not in ("", "-A") else f" {space}".rstrip()
         app.log_command(f"kubectl get {kind.names[-1] if kind.group else kind.resource}{flag}")
+    top = app.key_screen
+    if isinstance(top, BrowserScreen) and top.kind == kind and not top.suffix:
+        top.leave()  # the same kind once more takes its place: the way back stays short
+        app.pop_screen()
     app.open_screen(BrowserScreen(kind, namespaces=chosen, label_selector=selector, found=found))
 
 

@@ -24,6 +24,13 @@ DISCOVERY_ACCEPT = (
     "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json"
 )
 
+# What k9s calls kinds beside their own names; a server that has a kind of that name means that.
+K9S_NAMES = {
+    "dp": "deployments.apps", "jo": "jobs.batch", "np": "networkpolicies.networking.k8s.io", "sec": "secrets",
+    "ro": "roles.rbac.authorization.k8s.io", "rb": "rolebindings.rbac.authorization.k8s.io",
+    "cr": "clusterroles.rbac.authorization.k8s.io", "crb": "clusterrolebindings.rbac.authorization.k8s.io",
+}  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class ResourceType:
@@ -87,8 +94,15 @@ class Catalog:
             self._by_kind.setdefault((found.group, found.kind), found)
 
     def find(self, name: str) -> ResourceType | None:
-        """By plural, singular, short name, kind or ``resource.group``; case does not matter."""
-        return self._by_name.get(name.lower())
+        """By plural, singular, short name or kind, with ``.group`` or ``.version.group`` behind it; in any case."""
+        wanted = name.lower()
+        found = self._by_name.get(wanted) or self._by_name.get(K9S_NAMES.get(wanted, ""))
+        head, dot, rest = wanted.partition(".")
+        if found is None and dot:
+            full = ((t, (n.lower() for n in (*t.names, t.kind))) for t in self.types)
+            places = (t for t, names in full if head in names and rest in (t.group, f"{t.version}.{t.group}"))
+            found = next(places, None)
+        return found
 
     def of_kind(self, api_version: str, kind: str) -> ResourceType | None:
         """By an object's apiVersion and kind (any version of the group will do)."""

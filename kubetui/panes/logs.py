@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 from kubetui.context import Ref
+from kubetui.live.health import cached_view
 from kubetui.live.logfollow import LogFollower, Start, containers_of
 from kubetui.live.logspool import LogSpool
 from kubetui.live.objects import Obj
@@ -96,6 +98,16 @@ def status_spans(
     return left, right
 
 
+def why_silent(pods: Sequence[Obj]) -> str:
+    """What to say where no line has been written: what keeps the pods from it, as far as they say."""
+    if not pods:
+        return "no pods"
+    views = [cached_view(pod) for pod in pods]
+    words = Counter(view.status for view in views if view.health in ("bad", "warn", "busy"))
+    reasons = ", ".join(f"{count} {word}" if len(views) > 1 else word for word, count in words.most_common(4))
+    return f"no lines yet: {reasons}" if reasons else "no lines yet"
+
+
 class LogsPane(Pane):
     """Follows the logs of the selected workload or pod."""
 
@@ -118,7 +130,7 @@ class LogsPane(Pane):
         if key != self.key:
             self.key, self.name_shown, self.target = key, name, target
             stream.begin(tail=TAIL_LINES)
-            self.view.empty_text = "no lines yet" if pods else "no pods"
+        self.view.say_when_empty(why_silent(pods))
         if stream.follower is not None:
             refs = [
                 c
@@ -133,7 +145,7 @@ class LogsPane(Pane):
         errors = self.stream.follower.errors if self.stream and self.stream.follower else {}
         left, right = status_spans(self.view, errors, self.connected)
         if errors and not len(self.view.spool):
-            self.view.empty_text = next(iter(errors.values()))
+            self.view.say_when_empty(next(iter(errors.values())))
         self.set_status([(clean(self.name_shown), "accent"), *left], right)
 
     def on_log_view_status(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from textual.app import ComposeResult
 
 from kubetui.context import Ref
+from kubetui.frame import hints
 from kubetui.live.discovery import EVENTS, PODS
 from kubetui.live.events import event_view
 from kubetui.live.hub import Change, Mirror
@@ -15,7 +16,7 @@ from kubetui.live.logspool import LogSource
 from kubetui.live.objects import Obj, uid_of
 from kubetui.live.session import Session, Watched
 from kubetui.live.text import clean
-from kubetui.panes.logs import LogStream, status_spans
+from kubetui.panes.logs import LogStream, status_spans, why_silent
 from kubetui.screens.base import KeyScreen
 from kubetui.widgets.chrome import PaneTitle
 from kubetui.widgets.logview import LogView, clock_text
@@ -100,11 +101,8 @@ class LogScreen(KeyScreen):
         pods = sorted(self.pods(), key=lambda p: str(p["metadata"].get("name")))
         containers = [c for p in pods for c in containers_of(p, only=self.container, previous=self.previous)]
         self.stream.follower.want(containers)
-        if not containers:
-            word = "no previous instance" if self.previous else "no container has started yet"
-            self.logview.empty_text = word if pods else "no pods"
-        else:
-            self.logview.empty_text = "no lines yet"
+        nothing_before = self.previous and pods and not containers
+        self.logview.say_when_empty("no previous instance" if nothing_before else why_silent(pods))
         if self.with_events:
             self._weave(pods)
         self.show_counts()
@@ -148,12 +146,20 @@ class LogScreen(KeyScreen):
         left, right = status_spans(self.logview, errors, self.app.connection_state.kind == "live")
         pods = {s.pod for s in self.logview.spool.sources if s.kind == "log"}
         if errors and not len(self.logview.spool):
-            self.logview.empty_text = next(iter(errors.values()))
+            self.logview.say_when_empty(next(iter(errors.values())))
         start = [(f"{len(pods)} pods" if len(pods) != 1 else clean(next(iter(pods))), "accent")]
         start.append((f"  {self.range[0]}" + ("  previous instance" if self.previous else ""), "dim"))
         if self.logview.spool and self.logview.line_total() and not self.logview.follow:
             number = self.logview.number_at(min(self.logview.top, self.logview.line_total() - 1))
             start.append((f"  at {clock_text(self.logview.spool.time_of(number))[:8]}", "faint"))
+        query = self.logview.hits_query
+        if (
+            query is not None
+            and not len(query)
+            and not self.logview.seeking
+            and self.range[1:] != (None, None)
+        ):
+            left.append((f"  {hints(self.app, ('log-range', 'looks further back'))}", "dim"))
         self.heading.focused_pane = True
         self.heading.show((*start, *left), tuple(right))
 

@@ -94,6 +94,12 @@ class LogView(Viewport):
         self.refresh()
         self.post_message(self.Status())
 
+    def say_when_empty(self, text: str) -> None:
+        """What stands where there are no lines."""
+        if text != self.empty_text:
+            self.empty_text = text
+            self.refresh()
+
     def line_total(self) -> int:
         """Lines that pass the filter."""
         return len(self.spool) if self.line_filter is None else len(self.line_filter)

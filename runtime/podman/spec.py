@@ -28,7 +28,10 @@ CONTAINER_ATTEMPT = "io.kubetui.container.attempt"
 CONTAINER_IMAGE = "io.kubetui.container.image"
 CONTAINER_LOG = "io.kubetui.container.log"
 CONTAINER_MEMORY = "io.kubetui.container.memory"
-PREFIX = "io.kubetui."
+_OURS = frozenset(
+    {CLUSTER, POD_UID, POD_NAMESPACE, POD_NAME, POD_NODE, POD_IP, POD_SHARES}
+    | {CONTAINER_NAME, CONTAINER_ATTEMPT, CONTAINER_IMAGE, CONTAINER_LOG, CONTAINER_MEMORY}
+)
 
 LOG_SIZE = 50 << 20
 """Bytes after which conmon starts the log anew: a chatty container must not fill the disk."""
@@ -72,8 +75,8 @@ def network_body(cluster_id: str, subnet: str, gateway: str, lease: tuple[str, s
 
 
 def pod_labels(cluster_id: str, spec: SandboxSpec, address: str) -> dict[str, str]:
-    """The pod's labels: the user's own, then ours, which nobody else can set."""
-    labels = {key: value for key, value in spec.labels.items() if not key.startswith(PREFIX)}
+    """The pod's labels: those of who asks for it, then ours, which nobody else can set."""
+    labels = {key: value for key, value in spec.labels.items() if key not in _OURS}
     shares = {
         "host-network": spec.host_network,
         "host-pid": spec.host_pid,
@@ -139,7 +142,7 @@ def pod_body(cluster_id: str, spec: SandboxSpec, address: str, infra_image: str)
 
 def container_labels(pod: Mapping[str, str], spec: ContainerSpec) -> dict[str, str]:
     """A container's labels: who it belongs to and everything about it that a listing does not tell."""
-    labels = {key: value for key, value in spec.labels.items() if not key.startswith(PREFIX)}
+    labels = {key: value for key, value in spec.labels.items() if key not in _OURS}
     for key in (CLUSTER, POD_UID, POD_NAMESPACE, POD_NAME, POD_NODE):
         labels[key] = pod.get(key, "")
     labels[CONTAINER_NAME] = spec.name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import os
 import socket
 import time
@@ -27,6 +28,31 @@ if TYPE_CHECKING:
     from tests.e2e.conftest import PodmanStorage
 
 pytestmark = pytest.mark.podman
+
+
+async def test_another_image_replaces_the_container_alone(node: Rig) -> None:
+    script = "trap 'exit 0' TERM; while :; do sleep 1; done"
+    beside = {"name": "beside", "image": "busybox:1.36", "command": ["sh", "-c", script]}
+    pod = shell("a", script)
+    pod["spec"]["containers"].append({**beside, "imagePullPolicy": "IfNotPresent"})
+    await node.make(no_token(pod))
+    before = {s["name"]: s for s in (await running(node, "a"))["status"]["containerStatuses"]}
+    live = copy.deepcopy(await node.pod("a"))
+    changed = next(c["name"] for c in live["spec"]["containers"] if c["name"] != "beside")
+    for container in live["spec"]["containers"]:
+        if container["name"] == changed:
+            container["image"] = "busybox:1.35"
+    await node.client.update(live)
+
+    async def replaced() -> Any:
+        statuses = {s["name"]: s for s in (await node.pod("a"))["status"]["containerStatuses"]}
+        ready = statuses[changed]["restartCount"] == 1 and statuses[changed]["ready"]
+        return statuses if ready else None
+
+    after = await eventually(replaced)
+    assert after[changed]["containerID"] != before[changed]["containerID"]
+    assert after["beside"]["containerID"] == before["beside"]["containerID"]
+    assert after["beside"]["restartCount"] == 0
 
 
 async def test_environment_volumes_and_logs(node: Rig) -> None:

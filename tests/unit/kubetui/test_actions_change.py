@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fakeapi import Status
-from steps import answer, editor, nodes, open_rollback, replicas, shown, yes
+from steps import answer, editor, nodes, open_rollback, pick, replicas, shown, yes
 from terminal import Terminal, key_event
 
 from kubetui.commands.drain import DrainScreen
@@ -125,6 +126,39 @@ async def test_set_image(term: Terminal) -> None:
             == "ghcr.io/acme/api:3"
         )
     )
+
+
+async def test_the_image_of_a_pod_and_of_a_cronjob(term: Terminal) -> None:
+    await term.workload("nightly")
+    await term.press("i")
+    await answer(term, "backup:4")
+
+    def spec() -> Any:
+        return term.api.get("CronJob", "nightly")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+
+    await term.wait(lambda: spec()["containers"][0]["image"] == "backup:4")
+    await term.workload("api")
+    await term.pod("api-59f8d7c45-2mb8k")
+    await term.press("i")
+    await answer(term, "ghcr.io/acme/api:9")
+    found = lambda: term.api.get("Pod", "api-59f8d7c45-2mb8k")["spec"]["containers"][0]["image"]  # noqa: E731
+    await term.wait(lambda: found() == "ghcr.io/acme/api:9")
+    await term.press("u")
+    await term.sees("kubectl set image pod/api-59f8d7c45-2mb8k")
+    await yes(term)
+    await term.wait(lambda: found() != "ghcr.io/acme/api:9")
+
+
+async def test_the_image_of_an_init_container(term: Terminal) -> None:
+    init = [{"name": "migrate", "image": "migrate:1"}]
+    term.api.change("Deployment", "api", lambda d: d["spec"]["template"]["spec"].update(initContainers=init))
+    await term.workload("api")
+    await term.wait(lambda: "initContainers" in term.app.dashboard.refs()[0].obj["spec"]["template"]["spec"])
+    await term.press("i")
+    await pick(term, "migrate")
+    await answer(term, "migrate:2")
+    _, body = await term.request("PATCH", "/api")
+    assert body["spec"]["template"]["spec"] == {"initContainers": [{"name": "migrate", "image": "migrate:2"}]}
 
 
 async def test_label(term: Terminal) -> None:

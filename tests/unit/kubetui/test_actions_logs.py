@@ -78,6 +78,18 @@ async def test_search(term: Terminal) -> None:
     assert screen.logview.hits_query is None
 
 
+async def test_a_search_in_vain_says_where_there_is_more(term: Terminal) -> None:
+    await open_logs(term)
+    await term.press("slash", *"nowhere", "enter")
+    await term.sees("/nowhere 0  h looks further back")
+    await term.press("h")
+    await pick(term, "everything")
+    await term.wait(lambda: "everything" in term.text() and "/nowhere" not in term.text())
+    await term.press("slash", *"nowhere", "enter")
+    await term.sees("/nowhere 0")
+    assert "further back" not in term.text()
+
+
 async def test_log_filter(term: Terminal) -> None:
     screen = await open_logs(term)
     await term.press("ampersand", "slash", "7", "space", "enter")

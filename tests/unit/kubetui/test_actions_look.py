@@ -47,6 +47,20 @@ async def test_yaml(term: Terminal) -> None:
     await term.sees("progressDeadlineSeconds: 601")
 
 
+async def test_logs_that_cannot_come_say_what_keeps_them(term: Terminal) -> None:
+    await term.workload("web")
+    await term.pod("web-7c9d5bb6f-hd5lm")
+    await term.press("l")
+    await term.sees("no lines yet: ImagePullBackOff")
+
+
+async def test_an_event_leads_to_what_it_is_about(term: Terminal) -> None:
+    await term.command("ev /hd5lm")
+    await term.wait(lambda: isinstance(term.app.screen, BrowserScreen) and term.app.screen.table.order)
+    await term.press("enter")
+    await term.sees("describe pod/web-7c9d5bb6f-hd5lm")
+
+
 async def test_from_one_page_about_an_object_to_the_others(
     term: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from fakeapi import FakeAPI
+from fakeworld import World
 from rich.cells import cell_len
 from steps import open_logs
 from terminal import Terminal, terminal
@@ -79,3 +80,39 @@ async def test_the_logs_pane_does_not_say_that_it_follows_what_is_gone(api: Fake
         api.down = True
         api.cut()
         await term.sees("◍ follow")
+
+
+@pytest.mark.parametrize(
+    ("watched", "said"),
+    [
+        (None, "Save a manifest in a watched file"),
+        (("/srv/app", "/srv/more.yaml"), "Save a manifest in /srv/app, /srv/more.yaml"),
+        ((), "Start kubetui with a folder"),
+    ],
+)
+async def test_an_empty_cluster_names_where_manifests_go(
+    tmp_path: Path, watched: tuple[str, ...] | None, said: str
+) -> None:
+    api = FakeAPI()
+    World(api).namespace("default")
+    api.start()
+    try:
+        async with terminal(api, tmp_path, wait=False, own_cluster=True, watched=watched) as term:
+            await term.sees(said)
+    finally:
+        api.stop()
+
+
+async def test_what_has_to_be_known_is_said_once_the_cluster_is_shown(api: FakeAPI, tmp_path: Path) -> None:
+    async with terminal(api, tmp_path, warning="./app is not watched.") as term:
+        await term.wait(lambda: [n.message for n in term.app._notifications] == ["./app is not watched."])
+
+
+async def test_a_kind_that_is_asked_for_again_takes_its_own_place(term: Terminal) -> None:
+    await term.command("po")
+    await term.command("po /web")
+    await term.wait(lambda: getattr(term.app.screen, "kind", None) and term.app.screen.table.filter)
+    assert [s.TITLE_TEXT for s in term.app.screen_stack[1:]] == ["pods"]
+    await term.command("deploy")
+    await term.command("po")
+    await term.wait(lambda: len(term.app.screen_stack) == 4)

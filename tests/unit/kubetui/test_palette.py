@@ -10,6 +10,7 @@ from fakeapi import FakeAPI, Status
 from steps import current, shown
 from terminal import Terminal, terminal
 
+from kubetui.live.discovery import Catalog, ResourceType
 from kubetui.screens.browser import BrowserScreen
 from kubetui.screens.dialogs import Picker
 
@@ -102,6 +103,45 @@ async def test_an_alias_stands_for_all_of_its_words(term: Terminal, tmp_path: Pa
     assert browser.table.filter.text == "web"
     await term.command("prod")
     await term.wait(lambda: term.app.namespaces == ("other",))
+
+
+def test_kinds_are_found_by_every_name_that_kubectl_and_k9s_know() -> None:
+    def kind(group: str, resource: str, name: str, *short: str) -> ResourceType:
+        return ResourceType(group, "v1", resource, "", name, True, short, frozenset({"list"}), frozenset())
+
+    rbac = "rbac.authorization.k8s.io"
+    kinds = [
+        kind("apps", "deployments", "Deployment", "deploy"),
+        kind("batch", "cronjobs", "CronJob", "cj"),
+        kind(rbac, "clusterrolebindings", "ClusterRoleBinding"),
+        kind(rbac, "clusterroles", "ClusterRole"),
+    ]
+    catalog = Catalog(kinds)
+    for name in (
+        "dp",
+        "deploy",
+        "Deployment",
+        "deploy.apps",
+        "deployments.apps",
+        "deployment.v1.apps",
+        "DEPLOY",
+    ):
+        assert catalog.find(name) is kinds[0], name
+    assert catalog.find("deploy.batch") is None
+    assert catalog.find("crb") is kinds[2]
+    assert catalog.find("cr") is kinds[3]
+    credits = kind("shop", "credits", "Credit", "cr")
+    assert Catalog([*kinds, credits]).find("cr") is credits
+
+
+async def test_what_is_named_exactly_comes_first(term: Terminal) -> None:
+    await term.press("colon", *"dp")
+    await term.wait(lambda: choices(term)[0] == "deployments")
+    await term.press("escape")
+    await term.command("deploy.apps web")
+    browser = await term.wait(lambda: isinstance(term.app.screen, BrowserScreen) and term.app.screen)
+    assert browser.kind.kind == "Deployment"
+    assert browser.own_namespaces == ("web",)
 
 
 async def test_a_category_lists_its_kinds(term: Terminal) -> None:

@@ -48,6 +48,17 @@ def test_nobody_can_forge_our_labels():
     assert made["io.kubetui.pod.uid"] == "u"
 
 
+def test_what_the_kubelet_has_to_find_again_is_kept():
+    grace = SandboxSpec(uid="u", namespace="n", name="p", labels={"io.kubetui.pod.grace": "30"})
+    labels = spec.pod_labels("c1", grace, "")
+    assert labels["io.kubetui.pod.grace"] == "30"
+    made = spec.container_labels(
+        labels, container(labels={"io.kubetui.container.hash": "12ab", "io.kubetui.container.log": "/forged"})
+    )
+    assert made["io.kubetui.container.hash"] == "12ab"
+    assert made.get("io.kubetui.container.log") != "/forged"
+
+
 def test_the_hosts_namespaces():
     host = SandboxSpec(
         uid="u",
