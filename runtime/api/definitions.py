@@ -33,7 +33,7 @@ class Definitions:
         self._changed = changed
         self._store = store
         self._conversions = conversions
-        self._served: dict[str, tuple[str, tuple[Any, Any, bool]]] = {}
+        self._served: dict[str, tuple[str, tuple[Any, Any, bool, bool]]] = {}
         """Name → the uid that is served, and what was served of it."""
 
     def load(self) -> None:
@@ -66,8 +66,9 @@ class Definitions:
             self._changed(known[0])
 
 
-def _relevant(definition: Obj) -> tuple[Any, Any, bool]:
-    """What the entries are made from; the first two say what is served, the last whether it takes anything new."""
+def _relevant(definition: Obj) -> tuple[Any, Any, bool, bool]:
+    """What the entries are made from: the first two say what is served, the others whether it takes anything new and
+    whether discovery tells of it."""
     names = (definition.get("status") or {}).get("acceptedNames")
     leaving = is_deleting(definition) or is_true(definition, "Terminating")
-    return (definition["spec"], names, leaving, is_true(definition, "Established"))
+    return definition["spec"], names, leaving, is_true(definition, "Established")
