@@ -223,11 +223,16 @@ class Listing:
         self, containers: list[dict[str, Any]], pods: list[dict[str, Any]]
     ) -> list[Sandbox]:
         unknown = []
+        late: dict[str, Container] = {}
         for item in containers:
             container_id, sandbox_id = str(item["Id"]), str(item.get("Pod") or "")
             self._owners[container_id] = sandbox_id
             one = state.listed_container(item)
-            if one.state == "running":
+            end = self._ends.get(container_id)
+            if one.state == "running" and end is not None and not exits.belongs_to(one.pid, container_id):
+                # Podman 5 learns of an end from its own clean-up process, which may take its time.
+                late[container_id] = state.as_ended_late(one, end)
+            elif one.state == "running":
                 self._ended.pop(container_id, None)
                 self._ends.pop(container_id, None)
                 self._watch(container_id, one.pid)
@@ -242,7 +247,7 @@ class Listing:
                         unknown.append(container_id)
         if unknown:
             await asyncio.gather(*(self._inspect(container_id) for container_id in unknown))
-        found, infra = state.sandboxes(containers, pods, self._ended)
+        found, infra = state.sandboxes(containers, pods, self._ended, late)
         for one_sandbox in found:
             self._labels[one_sandbox.id] = one_sandbox.labels
         self._infra.update(infra)

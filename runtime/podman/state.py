@@ -120,22 +120,25 @@ def sandboxes(
     containers: Iterable[Mapping[str, Any]],
     pods: Iterable[Mapping[str, Any]] = (),
     known: Mapping[str, Container] | None = None,
+    late: Mapping[str, Container] | None = None,
 ) -> tuple[list[Sandbox], dict[str, tuple[str, int]]]:
     """Put the listings together.
 
-    ``known``: containers that were inspected, by id, used where they describe the same run. ``pods`` adds those
-    that have no infra container (half made): they are not ready and have nothing in them.
+    ``known``: containers that were inspected, by id, used where they describe the same run. ``late``: containers
+    that have ended although the listing does not say so yet. ``pods`` adds those that have no infra container (half
+    made): they are not ready and have nothing in them.
 
     Returns the sandboxes, and each one's infra container: sandbox id → (container id, pid, 0 when not running).
     """
     infra: dict[str, Mapping[str, Any]] = {}
     members: dict[str, list[Container]] = {}
+    late = late or {}
     for item in containers:
         sandbox_id = str(item.get("Pod") or "")
         if item.get("IsInfra"):
             infra[sandbox_id] = item
         else:
-            one = listed_container(item)
+            one = late.get(str(item["Id"])) or listed_container(item)
             seen = known.get(one.id) if known and one.state == "exited" else None
             members.setdefault(sandbox_id, []).append(
                 seen if seen is not None and same_run(one, seen) else one
@@ -143,7 +146,7 @@ def sandboxes(
     found: list[Sandbox] = []
     processes: dict[str, tuple[str, int]] = {}
     for sandbox_id, item in infra.items():
-        state = container_state(str(item.get("State") or ""))
+        state = "exited" if str(item["Id"]) in late else container_state(str(item.get("State") or ""))
         processes[sandbox_id] = (str(item["Id"]), int(item.get("Pid") or 0) if state == "running" else 0)
         ready = state in ("running", "created")  # made and never started: ready for its first container
         found.append(_sandbox(sandbox_id, item, members.get(sandbox_id, []), ready))
@@ -193,6 +196,13 @@ def image(item: Mapping[str, Any], folders: Sequence[Path] = ()) -> Image:
 def as_it_ended(listed: Container, end: End) -> Container:
     """An ended container of a listing, with the exact instant and the kernel's word on memory."""
     return replace(listed, finished_at=end.finished_at, oom_killed=end.oom_killed)
+
+
+def as_ended_late(listed: Container, end: End) -> Container:
+    """A container that a listing shows as running, and that has ended."""
+    code = end.exit_code
+    signal = code - 128 if 128 < code < 193 else 0
+    return as_it_ended(replace(listed, state="exited", pid=0, exit_code=code, signal=signal), end)
 
 
 def as_out_of_memory(container: Container) -> Container:

@@ -3,6 +3,7 @@ from datetime import UTC, datetime
 import pytest
 
 from runtime.podman import state
+from runtime.podman.exits import End
 
 LABELS = {
     "io.kubetui.cluster": "c1",
@@ -152,3 +153,19 @@ def test_an_image():
         }
     )
     assert (image.names, image.user, image.command, image.entrypoint) == (("a:1",), "7", ("x",), ())
+
+
+def test_an_end_that_the_listing_does_not_know_yet():
+    end = End(139, datetime(2026, 11, 20, 11, 0, 0, 500_000, UTC))
+    late = {"c": state.as_ended_late(state.listed_container(listed()), end)}
+    [found], infra = state.sandboxes([listed("i", infra=True), listed()], late=late)
+    [one] = found.containers
+    assert (one.state, one.exit_code, one.signal, one.pid) == ("exited", 139, 11, 0)
+    assert (one.finished_at, one.started_at, found.state) == (
+        end.finished_at,
+        state.moment(1_795_172_235),
+        "ready",
+    )
+    dead = {"i": late["c"]}
+    [found], infra = state.sandboxes([listed("i", infra=True), listed()], late=dead)
+    assert (found.state, infra["pod1"]) == ("notready", ("i", 0))
