@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 async def node(podman_storage: PodmanStorage, tmp_path: Path) -> AsyncIterator[Rig]:
     clock = SystemClock()
-    runtime = PodmanRuntime("kubelet-e2e", tmp_path, subnet=podman_storage.free_subnet())
+    runtime = PodmanRuntime(f"t{uuid.uuid4().hex[:8]}", tmp_path, subnet=podman_storage.free_subnet())
     await runtime.start()
     async with rig(tmp_path, clock, runtime) as found:
         await found.start()
