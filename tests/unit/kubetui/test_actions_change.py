@@ -143,6 +143,7 @@ async def test_the_image_of_a_pod_and_of_a_cronjob(term: Terminal) -> None:
     await answer(term, "ghcr.io/acme/api:9")
     found = lambda: term.api.get("Pod", "api-59f8d7c45-2mb8k")["spec"]["containers"][0]["image"]  # noqa: E731
     await term.wait(lambda: found() == "ghcr.io/acme/api:9")
+    await term.wait(lambda: "pod/api" in term.app.undo_stack.last()[0].title)
     await term.press("u")
     await term.sees("kubectl set image pod/api-59f8d7c45-2mb8k")
     await yes(term)
@@ -246,7 +247,7 @@ async def test_undo(term: Terminal) -> None:
     await term.workload("api")
     await term.press("ctrl+d")
     await yes(term)
-    await term.wait(lambda: "api" not in shown(term))
+    await term.wait(lambda: "api" not in shown(term) and term.app.undo_stack)
     await term.press("u")
     await term.sees("Undo: delete deployment/api")
     await yes(term)
