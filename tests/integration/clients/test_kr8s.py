@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +10,8 @@ import httpx
 import kr8s.asyncio
 import pytest
 from kr8s.asyncio.objects import ConfigMap, Deployment, Namespace, Pod, Service
+
+from tests.support.ports import quiet_port
 
 
 async def until(check: Callable[[], bool]) -> None:
@@ -92,10 +93,7 @@ async def test_kr8s_workloads_and_streams(kubeconfig: Path) -> None:
     failed = await pod.exec(["sh", "-c", "exit 4"], check=False)
     assert failed.returncode == 4
     assert [line async for line in pod.logs()] == ["started"]
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        free = probe.getsockname()[1]
-    async with pod.portforward(80, local_port=free) as port, httpx.AsyncClient() as client:
+    async with pod.portforward(80, local_port=quiet_port()) as port, httpx.AsyncClient() as client:
         answers = [await client.get(f"http://127.0.0.1:{port}/x") for _ in range(2)]
     assert [answer.status_code for answer in answers] == [200, 200]
     service = await Service(

@@ -9,6 +9,8 @@ import kr8s.asyncio
 from http_fakes import Cluster
 from kr8s.asyncio.objects import ConfigMap, Pod
 
+from tests.support.ports import quiet_port
+
 
 async def test_kr8s(cluster: Cluster) -> None:
     await cluster.run_pod()
@@ -49,7 +51,7 @@ async def test_kr8s_port_forward(cluster: Cluster) -> None:
     server = await asyncio.start_server(shout, "127.0.0.1", 0)
     api = await kr8s.asyncio.api(kubeconfig=str(cluster.kubeconfig))
     pod = await Pod.get("p", namespace="default", api=api)
-    async with pod.portforward(server.sockets[0].getsockname()[1], local_port=0) as local:
+    async with pod.portforward(server.sockets[0].getsockname()[1], local_port=quiet_port()) as local:
         for text in (b"one\n", b"two\n"):
             reader, writer = await asyncio.open_connection("127.0.0.1", local)
             writer.write(text)

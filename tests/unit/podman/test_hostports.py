@@ -7,12 +7,13 @@ import pytest
 
 from runtime.podman.hostports import check_host_ports
 from runtime.podman.interface import PortMapping, RuntimeFailure
+from tests.support.ports import quiet_port
 
 
 @pytest.mark.parametrize(("protocol", "kind"), [("tcp", socket.SOCK_STREAM), ("UDP", socket.SOCK_DGRAM)])
 def test_a_taken_port_is_named(protocol, kind):
     with socket.socket(socket.AF_INET, kind) as other:
-        other.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", quiet_port()))
         if kind == socket.SOCK_STREAM:
             other.listen()
         port = other.getsockname()[1]
