@@ -46,6 +46,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         gc.collect()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish() -> None:
+    """The same before plugins' modules are imported at the very end: pytest parses them itself."""
+    gc.collect()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def temporary_folder() -> Iterator[str]:
     """The name is short: sockets are made below it, and a socket's path has 108 bytes."""
