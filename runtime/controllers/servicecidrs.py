@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from runtime.client.informer import Delta
+from runtime.objects.addresses import ADDRESSES, MANAGED_BY, RANGES, networks_of
 from runtime.objects.clock import parse_time
 from runtime.objects.errors import Obj, StatusError
 from runtime.objects.meta import finalizers_of, is_deleting, labels_of, name_of, namespace_of
@@ -18,11 +19,8 @@ from runtime.objects.meta import finalizers_of, is_deleting, labels_of, name_of,
 from .conditions import get_condition
 from .context import BaseController, Context
 
-RANGES: Final = "servicecidrs.networking.k8s.io"
-ADDRESSES: Final = "ipaddresses.networking.k8s.io"
 FINALIZER: Final = "networking.k8s.io/service-cidr-finalizer"
 FAMILY: Final = "ipaddress.kubernetes.io/ip-family"
-MANAGED_BY: Final = "ipaddress.kubernetes.io/managed-by"
 ALLOCATOR: Final = "ipallocator.k8s.io"
 
 DELETION_GRACE: Final = 10.0
@@ -32,20 +30,16 @@ _BLOCKED = (
 )
 
 
-def _networks(range_: Obj) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
-    return [ipaddress.ip_network(cidr, strict=False) for cidr in range_["spec"].get("cidrs") or ()]
-
-
 def contains(range_: Obj, address: str) -> bool:
     """Whether an address is one of a ServiceCIDR's."""
     found = ipaddress.ip_address(address)
-    return any(found.version == network.version and found in network for network in _networks(range_))
+    return any(found.version == network.version and found in network for network in networks_of(range_))
 
 
 def _has_parents(range_: Obj, ranges: Iterable[Obj]) -> bool:
     """Whether other ServiceCIDRs hold all that this one holds."""
     others = [
-        network for other in ranges if name_of(other) != name_of(range_) for network in _networks(other)
+        network for other in ranges if name_of(other) != name_of(range_) for network in networks_of(other)
     ]
     return all(
         any(
@@ -54,7 +48,7 @@ def _has_parents(range_: Obj, ranges: Iterable[Obj]) -> bool:
             and int(network.broadcast_address) <= int(other.broadcast_address)
             for other in others
         )
-        for network in _networks(range_)
+        for network in networks_of(range_)
     )
 
 

@@ -62,15 +62,14 @@ def layers(item: Mapping[str, Any], storage: Path | None) -> list[Path]:
         storage: the folder in which the storage keeps its images, when that is on this machine.
     """
     driver: Mapping[str, Any] = item.get("GraphDriver") or {}
-    data: Mapping[str, Any] = driver.get("Data") or {}
-    found = [data.get("UpperDir") or "", *(data.get("LowerDir") or "").split(":")]
-    if (
-        driver.get("Name") == "vfs" and storage is not None
-    ):  # each layer is a whole copy; Podman names none of them
+    if driver.get("Name") == "vfs" and storage is not None:
+        # Each layer is a whole copy, and Podman names none of them.
         with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
             known = orjson.loads((storage / "images.json").read_bytes())
             top = next(str(one["layer"]) for one in known if one["id"] == item["Id"])
             return [storage.parent / "vfs" / "dir" / top]
+    data: Mapping[str, Any] = driver.get("Data") or {}
+    found = [data.get("UpperDir") or "", *(data.get("LowerDir") or "").split(":")]
     return [Path(layer) for layer in found if layer]
 
 

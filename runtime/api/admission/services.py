@@ -14,13 +14,13 @@ from typing import TypeVar
 
 from runtime.api.view import StoreView
 from runtime.objects import meta
+from runtime.objects.addresses import ADDRESSES, MANAGED_BY, RANGES, Network, networks_of
 from runtime.objects.errors import FieldError, Obj, invalid, invalid_object
 
 from .chain import CREATE, UPDATE, Attributes, Plugin
 
 NODE_PORTS = range(30000, 32768)
 _WITH_NODE_PORTS = ("NodePort", "LoadBalancer")
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _T = TypeVar("_T", str, int)
 
 
@@ -123,13 +123,11 @@ class ServiceAllocation(Plugin):
     def _networks(self, view: StoreView) -> Iterator[Network]:
         """The cluster's own range, and those of other ServiceCIDRs that are ready and of the same family."""
         yield self._network
-        for range_ in view.list("servicecidrs.networking.k8s.io"):
-            conditions = (range_.get("status") or {}).get("conditions") or ()
-            unready = any(one["type"] == "Ready" and one["status"] != "True" for one in conditions)
-            if unready or meta.is_deleting(range_):
+        for range_ in view.list(RANGES):
+            ready = meta.condition(range_, "Ready")
+            if meta.is_deleting(range_) or (ready is not None and ready["status"] != "True"):
                 continue
-            for cidr in range_["spec"].get("cidrs") or ():
-                network = ipaddress.ip_network(cidr, strict=False)
+            for network in networks_of(range_):
                 if network.version == self._network.version and network != self._network:
                     yield network
 
@@ -251,8 +249,8 @@ class ServiceAllocation(Plugin):
 
 def _is_held(view: StoreView, address: str) -> bool:
     """Whether somebody else than a Service wrote an address down as theirs."""
-    found = view.get("ipaddresses.networking.k8s.io", "", address)
-    return found is not None and "ipaddress.kubernetes.io/managed-by" not in meta.labels_of(found)
+    found = view.get(ADDRESSES, "", address)
+    return found is not None and MANAGED_BY not in meta.labels_of(found)
 
 
 def _discard(taken: set[_T], values: set[_T]) -> Callable[[], None]:

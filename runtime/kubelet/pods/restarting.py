@@ -50,9 +50,8 @@ class Restarter:
                 await self._runtime.remove_container(container.id)
                 self._probes.forget(container.id)
                 state.forget_container(container)
-                if (
-                    container.attempt
-                ):  # what its predecessor left; its own log is the previous one from now on
+                if container.attempt:
+                    # What its predecessor left; its own log is the previous one from now on.
                     self._volumes.remove_attempt(state.uid, container.name, container.attempt - 1)
             await self._cache.refresh(state.uid)
             state.waiting.clear()

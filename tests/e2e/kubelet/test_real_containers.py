@@ -23,6 +23,7 @@ from real_node import (
 )
 
 from runtime.objects.errors import Obj
+from tests.support.limits import limits_hold
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import PodmanStorage
@@ -352,14 +353,8 @@ async def memory_limit(node: Rig, pod: Obj) -> int:
     return int(found.output.decode().split()[0])
 
 
-async def limits_hold(node: Rig) -> bool:
-    """Rootless Podman on cgroup v1 gives no container a limit."""
-    info = await node.runtime.info()
-    return not (info.rootless and info.cgroup_version == "v1")
-
-
 async def test_a_resize_that_the_machine_has_no_limits_for_is_told(node: Rig) -> None:
-    if await limits_hold(node):
+    if await limits_hold(node.runtime):
         pytest.skip("this machine's containers have limits")
     await node.make(no_token(shell("a", "exec sleep 1000", resources={"limits": {"memory": "32Mi"}})))
     pod = await running(node, "a")
@@ -379,7 +374,7 @@ async def test_a_resize_that_the_machine_has_no_limits_for_is_told(node: Rig) ->
 
 
 async def test_a_resize_reaches_the_process_that_runs(node: Rig) -> None:
-    if not await limits_hold(node):
+    if not await limits_hold(node.runtime):
         pytest.skip("rootless Podman on cgroup v1 has no limits")
 
     def amounts(memory: str) -> Obj:

@@ -8,6 +8,7 @@ import pytest
 
 from runtime.podman.interface import ContainerSpec, SandboxSpec
 from runtime.podman.runtime import PodmanRuntime
+from tests.support.limits import limits_hold
 
 
 class Cluster:
@@ -37,9 +38,8 @@ class Cluster:
         return container
 
     async def limits_hold(self) -> bool:
-        """Rootless Podman on cgroup v1 neither limits nor counts: what is used is summed up by processes there."""
-        info = await self.runtime.info()
-        return not (info.rootless and info.cgroup_version == "v1")
+        """Whether containers here have limits."""
+        return await limits_hold(self.runtime)
 
     async def state(self, uid: str = "u1", name: str = "c"):
         sandbox = await self.runtime.sandbox(uid)

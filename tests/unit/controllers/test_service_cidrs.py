@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from control_plane import control_plane
 
-from runtime.controllers.servicecidrs import ADDRESSES, FINALIZER, RANGES, contains
+from runtime.controllers.servicecidrs import FINALIZER, contains
+from runtime.objects.addresses import ADDRESSES, RANGES
 from runtime.objects.clock import ManualClock
 from runtime.objects.errors import Obj, StatusError
 from runtime.objects.meta import name_of
